@@ -1,0 +1,1 @@
+"""Files and stores to values, and back."""

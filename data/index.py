@@ -1,0 +1,158 @@
+"""The searchable form of a registry on disk: memory-mapped columns, derived from the store.
+
+A folder holds `codes.npy` ((n_donors, n_loci) uint32), the book arrays of every locus
+(`<locus>_<array>.npy`, see `matching.genotypes.Book`), `donors.arrow` (identifier and facts, one
+row a donor in the order of the identifiers), `unreadable.csv` (donors whose stored typing the
+release cannot read, with the reason) and `index.json`. It is written under a temporary name and
+renamed, and never changed afterwards.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.feather as feather
+
+from data.donor_files import FACTS
+from data.files import replacing_folder
+from matching.errors import TypingError
+from matching.genotypes import Book, DonorIndex, book_builders
+from matching.loci import LOCI, N_LOCI, PerLocus
+from matching.nomenclature import Nomenclature
+
+# Raised whenever the encoding changes, so that an older index is built anew.
+FORMAT = 1
+_BOOK_ARRAYS = ("offsets", "groups", "linked", "tce")
+_FACT_TYPES = {name: pa.string() for name in FACTS} | {
+    "age_years": pa.float32(),
+    "weight_kg": pa.float32(),
+}
+
+
+@dataclass(frozen=True)
+class StoredIndex:
+    """An opened index. `n_unreadable` donors of the store are not in it but in `unreadable`."""
+
+    folder: Path
+    version: str
+    donors: DonorIndex
+    table: pa.Table
+    n_unreadable: int
+
+    @property
+    def unreadable(self) -> Path:
+        """File of the donors that the release cannot read, with the reasons."""
+        return self.folder / "unreadable.csv"
+
+    @cached_property
+    def ids(self) -> npt.NDArray[np.object_]:
+        """Identifier of every donor, (n_donors,)."""
+        return np.asarray(self.table["id"].to_numpy(), dtype=object)
+
+    def ages(self, as_of: datetime.date) -> npt.NDArray[np.float64]:
+        """Age of every donor in whole years on a day, (n_donors,), NaN where unknown.
+
+        From the birth date; a donor reported by age keeps the reported one.
+        """
+        reported = self.table["age_years"].to_numpy().astype(np.float64)
+        dates = self.table["birth_date"].to_numpy().astype("datetime64[D]")
+        months = dates.astype("datetime64[M]")
+        day = (dates - months).astype(np.int64)
+        today = np.datetime64(as_of, "D")
+        today_month = today.astype("datetime64[M]")
+        elapsed = (today_month - months).astype(np.float64)
+        elapsed -= day > int((today - today_month).astype(np.int64))
+        ages: npt.NDArray[np.float64] = np.where(np.isnat(dates), reported, np.floor(elapsed / 12))
+        return ages
+
+
+def write_index(
+    folder: Path, version: str, donors: Iterable[tuple[Any, ...]], nomenclature: Nomenclature
+) -> None:
+    """Encode donors under a release and write their index.
+
+    `donors`: tuples (id, *FACTS, one text or None a locus in the order of `LOCI`), sorted by id.
+    Raises `OutputError`.
+    """
+    builders = book_builders(nomenclature)
+    codes = array("I")
+    columns: tuple[list[Any], ...] = tuple([] for _ in range(1 + len(FACTS)))
+    unreadable: list[tuple[str, str]] = []
+    for donor in donors:
+        try:
+            row = [
+                builders[locus].canonical(text or "")[1]
+                for locus, text in zip(LOCI, donor[-N_LOCI:], strict=True)
+            ]
+        except TypingError as error:
+            unreadable.append((donor[0], str(error)))
+            continue
+        codes.extend(row)
+        for column, value in zip(columns, donor, strict=False):
+            column.append(value)
+    with replacing_folder(folder) as temporary:
+        np.save(temporary / "codes.npy", np.array(codes, dtype=np.uint32).reshape(-1, N_LOCI))
+        for locus in LOCI:
+            book = builders[locus].book()
+            for name in _BOOK_ARRAYS:
+                np.save(temporary / f"{locus.value}_{name}.npy", getattr(book, name))
+        table = pa.table(
+            {"id": pa.array(columns[0], pa.string())}
+            | {
+                name: pa.array(column, _FACT_TYPES[name])
+                for name, column in zip(FACTS, columns[1:], strict=True)
+            }
+        )
+        feather.write_feather(table, str(temporary / "donors.arrow"), compression="uncompressed")
+        with (temporary / "unreadable.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("id", "reason"), *unreadable])
+        description = {
+            "format": FORMAT,
+            "version": version,
+            "release": nomenclature.release,
+            "fingerprint": nomenclature.fingerprint,
+            "n_donors": len(codes) // N_LOCI,
+            "n_unreadable": len(unreadable),
+        }
+        (temporary / "index.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def open_index(folder: Path, nomenclature: Nomenclature) -> StoredIndex | None:
+    """The index in a folder; None where there is none of this release and format."""
+    try:
+        description = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        codes = np.load(folder / "codes.npy", mmap_mode="r")
+        books = tuple(
+            Book(
+                *(
+                    np.load(folder / f"{locus.value}_{name}.npy", mmap_mode="r")
+                    for name in _BOOK_ARRAYS
+                )
+            )
+            for locus in LOCI
+        )
+        table = feather.read_table(str(folder / "donors.arrow"), memory_map=True)
+    except (OSError, ValueError, EOFError, pa.ArrowException):
+        return None
+    expected = (FORMAT, nomenclature.fingerprint, len(codes), len(codes))
+    found = tuple(description.get(key) for key in ("format", "fingerprint", "n_donors"))
+    if (*found, len(table)) != expected:
+        return None
+    return StoredIndex(
+        folder,
+        description["version"],
+        DonorIndex(codes, PerLocus(books)),
+        table,
+        description["n_unreadable"],
+    )

@@ -1,0 +1,1 @@
+"""Small hand-written demo tables; `manifest.json` says where each comes from."""

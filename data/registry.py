@@ -1,0 +1,335 @@
+"""The donor store: SQLite with typings as reported and facts, and the indexes built from it.
+
+Every change of the store gives it a new state, named by a digest of the former state and of what
+changed, so that the same imports lead to the same name. An index belongs to a state and a
+release; it is written before the change is committed, so a search always finds the index of the
+state that it sees, and a run that is killed leaves the state before.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from data.donor_files import FACTS, Person, Record, parse_person, read_records
+from data.files import remove_folder, replacing
+from data.index import StoredIndex, open_index, write_index
+from matching.errors import RecordError, StoreError, TypingError
+from matching.genotypes import BookBuilder, book_builders
+from matching.loci import LOCI, Locus
+from matching.nomenclature import Nomenclature
+
+SCHEMA = "1"
+CHUNK = 10_000
+BUSY_SECONDS = 5
+
+_metadata = sa.MetaData()
+_LOCUS_NAMES = tuple(locus.value.lower() for locus in LOCI)
+_donors = sa.Table(
+    "donors",
+    _metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    *(
+        sa.Column(name, sa.Float if name in ("age_years", "weight_kg") else sa.Text)
+        for name in FACTS
+    ),
+    *(sa.Column(name, sa.Text) for name in _LOCUS_NAMES),
+    sa.Column("carried", sa.Text, nullable=False),
+    # Rows lie in the order of the identifiers, which is the order of every index.
+    sqlite_with_rowid=False,
+)
+_meta = sa.Table(
+    "meta",
+    _metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+_COLUMNS = tuple(column.name for column in _donors.columns)
+
+
+@dataclass
+class ImportSummary:
+    """What an import did: read = new + updated + unchanged + rejected."""
+
+    read: int = 0
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    rejects_file: Path | None = None
+
+
+@dataclass
+class RecordReader:
+    """Checked people of a file, and the rejects with their reasons, in the file's order."""
+
+    nomenclature: Nomenclature
+    rejects: list[tuple[int, str, str]] = field(default_factory=list)
+    read: int = 0
+    _seen: dict[str, int] = field(default_factory=dict)
+    _builders: Mapping[Locus, BookBuilder] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._builders = book_builders(self.nomenclature)
+
+    def people(self, path: Path) -> Iterator[Person]:
+        """People whose record and typing can be read; locus texts are canonical.
+
+        Raises `InputFileError` for what is wrong with the file as a whole.
+        """
+        for record in read_records(path):
+            self.read += 1
+            try:
+                yield self._person(record)
+            except (RecordError, TypingError) as error:
+                identifier = record.fields.get("id", "").strip()
+                self.rejects.append((record.number, identifier[:200], str(error)))
+
+    def _person(self, record: Record) -> Person:
+        person = parse_person(record)
+        first = self._seen.get(person.id)
+        if first is not None:
+            raise RecordError(
+                "id", person.id, f"duplicate of record {first} of this file, which was used"
+            )
+        texts = {locus: self._builders[locus].canonical(t)[0] for locus, t in person.loci.items()}
+        loci = {locus: text for locus, text in texts.items() if text is not None}
+        if not loci:
+            raise RecordError("typing", "", "no locus is typed")
+        self._seen[person.id] = record.number
+        return Person(person.id, person.facts, loci, person.carried)
+
+    def write_rejects(self, path: Path) -> None:
+        """The rejects as CSV: record number, identifier, reason. Raises `OutputError`."""
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as f:
+            csv.writer(f).writerows(
+                [
+                    ("record", "id", "reason"),
+                    *((n, _encodable(i), _encodable(reason)) for n, i, reason in self.rejects),
+                ]
+            )
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The donors below `root`: `donors.sqlite` and one index folder a state and release."""
+
+    root: Path
+
+    def import_file(
+        self,
+        path: Path,
+        nomenclature: Nomenclature,
+        rejects_path: Path,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> ImportSummary:
+        """Add the donors of a file, or update those already stored; all or nothing.
+
+        Typings are read under `nomenclature`; records that cannot be read go to `rejects_path`
+        with their reason. Importing the same file again changes nothing.
+        Raises `InputFileError`, `StoreError` and `OutputError`.
+        """
+        summary = ImportSummary()
+        reader = RecordReader(nomenclature)
+        self._create()
+        with self._connection(writes=True) as connection:
+            empty = connection.execute(sa.select(_donors.c.id).limit(1)).first() is None
+            people = reader.people(path)
+            digest = hashlib.sha256((_get(connection, "state") or "").encode())
+            while chunk := [_row(person) for person in islice(people, CHUNK)]:
+                _upsert(connection, chunk, empty, summary, digest)
+                progress(reader.read)
+            summary.read, summary.rejected = reader.read, len(reader.rejects)
+            if reader.rejects:
+                summary.rejects_file = rejects_path
+                reader.write_rejects(rejects_path)
+            if summary.new or summary.updated:
+                progress(reader.read)
+                state = digest.hexdigest()[:12]
+                write_index(
+                    self._index_folder(state, nomenclature),
+                    state,
+                    _all_donors(connection),
+                    nomenclature,
+                )
+                _set(connection, "state", state)
+        self._remove_old_indexes()
+        return summary
+
+    def count(self) -> int:
+        """Number of stored donors. Raises `StoreError`."""
+        with self._connection() as connection:
+            return int(
+                connection.execute(sa.select(sa.func.count()).select_from(_donors)).scalar_one()
+            )
+
+    def index(self, nomenclature: Nomenclature) -> StoredIndex:
+        """The index of the present state under a release; built first where it is missing.
+
+        Raises `StoreError` where no donor was ever imported.
+        """
+        with self._connection() as connection:
+            state = _get(connection, "state")
+            if state is None:
+                raise self._nothing_imported()
+            folder = self._index_folder(state, nomenclature)
+            found = open_index(folder, nomenclature)
+            if found is None:
+                write_index(folder, state, _all_donors(connection), nomenclature)
+                found = open_index(folder, nomenclature)
+        if found is None:
+            raise StoreError(f"the index in {folder} cannot be read back; check the disk")
+        return found
+
+    def typings(self, ids: Iterable[str]) -> dict[str, str]:
+        """GL string of each of the given donors that are stored, as reported."""
+        loci = [_donors.c[name] for name in _LOCUS_NAMES]
+        found: dict[str, str] = {}
+        wanted = iter(ids)
+        with self._connection() as connection:
+            while chunk := list(islice(wanted, 500)):
+                query = sa.select(_donors.c.id, _donors.c.carried, *loci)
+                for identifier, carried, *texts in connection.execute(
+                    query.where(_donors.c.id.in_(chunk))
+                ):
+                    found[identifier] = "^".join([*filter(None, texts), *filter(None, [carried])])
+        return found
+
+    def _nothing_imported(self) -> StoreError:
+        return StoreError(
+            f"no donors in {self.root}; run: graftmatch registry import FILE "
+            "(or graftmatch registry simulate to make some)"
+        )
+
+    def _index_folder(self, state: str, nomenclature: Nomenclature) -> Path:
+        name = f"{state}-{nomenclature.release}-{nomenclature.fingerprint[:12]}"
+        return self.root / "index" / name
+
+    def _remove_old_indexes(self) -> None:
+        with self._connection() as connection:
+            state = _get(connection, "state")
+        folder = self.root / "index"
+        for path in folder.iterdir() if folder.is_dir() else ():
+            # A leading dot is the temporary folder of another writer.
+            if not path.name.startswith((f"{state}-", ".")):
+                remove_folder(path)
+
+    def _create(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot create {self.root}: {error.strerror}") from error
+        with self._connection(writes=True, create=True) as connection:
+            _metadata.create_all(connection)
+            if _get(connection, "schema") is None:
+                _set(connection, "schema", SCHEMA)
+
+    @contextmanager
+    def _connection(self, writes: bool = False, create: bool = False) -> Iterator[sa.Connection]:
+        """A transaction; one that writes holds the store's write lock from the start."""
+        path = self.root / "donors.sqlite"
+        if not create and not path.exists():
+            raise self._nothing_imported()
+        engine = sa.create_engine(
+            f"sqlite:///{path}",
+            poolclass=sa.NullPool,
+            # None leaves BEGIN to us: the driver would begin too late to hold the write lock.
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        )
+        begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        sa.event.listen(engine, "connect", _set_up)
+        try:
+            with engine.begin() as connection:
+                if not create and (schema := _get(connection, "schema")) != SCHEMA:
+                    raise StoreError(f"{path} has schema {schema}, this version reads {SCHEMA}")
+                yield connection
+        except sa.exc.DBAPIError as error:
+            raise StoreError(f"{path}: {_plainly(error)}; nothing was changed") from error
+
+
+def _set_up(connection: Any, _: Any) -> None:
+    # FULL: a commit that was reported survives a power cut.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _plainly(error: sa.exc.DBAPIError) -> str:
+    reason = str(error.orig)
+    if "locked" in reason:
+        return "another import is writing; wait for it to end and run this one again"
+    if "full" in reason:
+        return "the disk is full; free space and run it again"
+    return reason
+
+
+def _get(connection: sa.Connection, key: str) -> str | None:
+    value = connection.execute(sa.select(_meta.c.value).where(_meta.c.key == key)).scalar()
+    return None if value is None else str(value)
+
+
+def _set(connection: sa.Connection, key: str, value: str) -> None:
+    statement = insert(_meta).values(key=key, value=value)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["key"], set_={"value": value})
+    )
+
+
+def _row(person: Person) -> tuple[Any, ...]:
+    return (
+        person.id,
+        *(person.facts[name] for name in FACTS),
+        *(person.loci.get(locus) for locus in LOCI),
+        "^".join(person.carried),
+    )
+
+
+def _upsert(
+    connection: sa.Connection,
+    rows: list[tuple[Any, ...]],
+    empty: bool,
+    summary: ImportSummary,
+    digest: hashlib._Hash,
+) -> None:
+    """Write new and changed donors, and add them to `digest`.
+
+    `empty`: nothing was stored when the import began.
+    """
+    known: dict[str, tuple[Any, ...]] = {}
+    if not empty:
+        ids = iter(rows)
+        while chunk := [row[0] for row in islice(ids, 500)]:
+            for stored in connection.execute(sa.select(_donors).where(_donors.c.id.in_(chunk))):
+                known[stored[0]] = tuple(stored)
+    changed = [row for row in rows if known.get(row[0]) != row]
+    summary.updated += sum(row[0] in known for row in changed)
+    summary.new += sum(row[0] not in known for row in changed)
+    summary.unchanged += len(rows) - len(changed)
+    if changed:
+        digest.update(repr(changed).encode())
+        marks = ",".join("?" * len(_COLUMNS))
+        connection.exec_driver_sql(
+            f"INSERT OR REPLACE INTO donors ({','.join(_COLUMNS)}) VALUES ({marks})", changed
+        )
+
+
+def _all_donors(connection: sa.Connection) -> Iterator[tuple[Any, ...]]:
+    """(id, *FACTS, one text or None a locus), sorted by identifier."""
+    columns = [_donors.c[name] for name in _COLUMNS if name != "carried"]
+    result = connection.execution_options(yield_per=CHUNK).execute(
+        sa.select(*columns).order_by(_donors.c.id)
+    )
+    return (tuple(row) for row in result)

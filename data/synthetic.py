@@ -1,0 +1,307 @@
+"""Seeded registries with known truth, in a stated mix of typing resolutions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from data.files import replacing_folder
+from matching.errors import InputFileError, TypingError
+from matching.haplotypes import FrequencySet
+from matching.loci import LOCI, Locus
+from matching.nomenclature import Nomenclature, split_name
+
+CHUNK = 100_000
+MAX_STRING = 6
+_ALL = frozenset(LOCI)
+_FIVE = _ALL - {Locus.DPB1}
+_THREE = frozenset({Locus.A, Locus.B, Locus.DRB1})
+
+FORMS = ("two-field", "full", "G", "P", "string", "XX")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a share of the donors is typed: which loci, and the odds of each of `FORMS`."""
+
+    name: str
+    share: float
+    loci: frozenset[Locus]
+    odds: tuple[float, float, float, float, float, float]
+
+
+MIX = (
+    Profile("high", 0.55, _ALL, (0.55, 0.20, 0.15, 0.10, 0, 0)),
+    Profile("intermediate", 0.30, _FIVE, (0.30, 0, 0.20, 0, 0.50, 0)),
+    Profile("low", 0.15, _THREE, (0, 0, 0, 0, 0.50, 0.50)),
+)
+# Patients are typed for a search: every locus, two fields or better.
+PATIENT_MIX = (Profile("high", 1.0, _ALL, (0.8, 0.2, 0, 0, 0, 0)),)
+
+
+@dataclass(frozen=True)
+class _Population:
+    """A frequency set with the texts in which each of its names can be written."""
+
+    frequencies: FrequencySet
+    cumulative: npt.NDArray[np.float64]
+    haplotype_texts: npt.NDArray[np.object_]
+    # One array a locus: (n_names, n_forms) text.
+    texts: tuple[npt.NDArray[np.object_], ...]
+    n_unreadable: int
+
+
+def simulate(
+    folder: Path,
+    frequency_sets: Sequence[FrequencySet],
+    nomenclature: Nomenclature,
+    n_donors: int,
+    n_patients: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, object]:
+    """Write `donors.csv`, `patients.csv`, the truth of both and `manifest.json` into a folder.
+
+    Each person has a population, drawn with equal odds, and two haplotypes drawn from its
+    frequencies; the truth files hold them. Typings are the truth written in the forms of `MIX`.
+    Names of a frequency set that the release cannot read are left out with their haplotypes, and
+    counted in the manifest, which is returned. Under an incomplete (demo) release no `XX` is
+    written. Raises `InputFileError` if nothing is left to draw from, and `OutputError`.
+    """
+    populations = [_population(frequencies, nomenclature) for frequencies in frequency_sets]
+    manifest: dict[str, object] = {
+        "what": "simulated people, no one's typing",
+        "release": nomenclature.release,
+        "seed": seed,
+        "donors": n_donors,
+        "patients": n_patients,
+        "populations": [
+            {
+                "population": p.frequencies.population,
+                "haplotypes": len(p.cumulative),
+                "haplotypes_left_out": p.n_unreadable,
+            }
+            for p in populations
+        ],
+        "mix": [
+            {
+                "profile": profile.name,
+                "share": profile.share,
+                "loci": [locus.value for locus in LOCI if locus in profile.loci],
+                "forms": dict(zip(FORMS, profile.odds, strict=True)),
+            }
+            for profile in MIX
+        ],
+    }
+    with replacing_folder(folder) as temporary:
+        groups = (("donors", "D", n_donors, MIX, 0), ("patients", "P", n_patients, PATIENT_MIX, 1))
+        for name, letter, count, mix, stream in groups:
+            _write_people(
+                temporary, name, letter, count, mix, populations, (seed, stream), progress
+            )
+        manifest["sha256"] = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(temporary.iterdir())
+        }
+        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    return manifest
+
+
+def _write_people(
+    folder: Path,
+    name: str,
+    letter: str,
+    count: int,
+    mix: Sequence[Profile],
+    populations: Sequence[_Population],
+    seed: tuple[int, int],
+    progress: Callable[[int], None],
+) -> None:
+    schema = pa.schema([(column, pa.string()) for column in _PEOPLE_COLUMNS])
+    truth_schema = pa.schema([(column, pa.string()) for column in _TRUTH_COLUMNS])
+    with (
+        pa_csv.CSVWriter(folder / f"{name}.csv", schema) as people,
+        pq.ParquetWriter(folder / f"{name}_truth.parquet", truth_schema) as truths,
+    ):
+        for start in range(0, count, CHUNK):
+            size = min(CHUNK, count - start)
+            rng = np.random.default_rng([*seed, start])
+            ids = [f"{letter}{number:08d}" for number in range(start + 1, start + size + 1)]
+            person, truth = _draw(rng, ids, mix, populations)
+            people.write_table(pa.table(person, schema=schema))
+            truths.write_table(pa.table(truth, schema=truth_schema))
+            progress(start + size)
+
+
+_PEOPLE_COLUMNS = (
+    "id",
+    "type",
+    "age_years",
+    "sex",
+    "cmv",
+    "abo",
+    "rh",
+    "weight_kg",
+    "ancestry",
+    "registry",
+    *(locus.value.lower() for locus in LOCI),
+)
+_TRUTH_COLUMNS = ("id", "population", "profile", "haplotype_1", "haplotype_2")
+
+
+def _draw(
+    rng: np.random.Generator,
+    ids: list[str],
+    mix: Sequence[Profile],
+    populations: Sequence[_Population],
+) -> tuple[dict[str, object], dict[str, object]]:
+    """A chunk of people and their truth, by column."""
+    n = len(ids)
+    population = rng.integers(len(populations), size=n)
+    profile = rng.choice(len(mix), size=n, p=[p.share for p in mix])
+    loci_text: dict[Locus, npt.NDArray[np.object_]] = {
+        locus: np.full(n, "", dtype=object) for locus in LOCI
+    }
+    truth = np.empty((n, 2), dtype=object)
+    draws = rng.random((n, 2))
+    form_draws = rng.random((n, len(LOCI), 2))
+    for p, source in enumerate(populations):
+        rows = np.flatnonzero(population == p)
+        chosen = np.searchsorted(source.cumulative, draws[rows], side="right")
+        truth[rows] = source.haplotype_texts[chosen]
+        for column, locus in enumerate(source.frequencies.loci):
+            odds = np.cumsum([mix[k].odds for k in range(len(mix))], axis=1)[profile[rows]]
+            drawn = form_draws[rows, locus.position][:, :, None]
+            forms = (drawn >= odds[:, None, :]).sum(axis=2).clip(max=len(FORMS) - 1)
+            names = source.frequencies.haplotypes[chosen, column]
+            texts = source.texts[column][names, forms]
+            typed = np.array([locus in mix[k].loci for k in profile[rows]], dtype=bool)
+            joined = texts[:, 0] + "+" + texts[:, 1]
+            loci_text[locus][rows] = np.where(typed, joined, "")
+    cord = rng.random(n) < 0.05
+    age = np.clip(rng.normal(34, 9, n), 18, 60).astype(int).astype(str).astype(object)
+    weight = np.clip(rng.normal(76, 14, n), 45, 140).round().astype(int).astype(str).astype(object)
+    labels = np.array([p.frequencies.population for p in populations], dtype=object)
+    person = {
+        "id": ids,
+        "type": np.where(cord, "cord", "adult"),
+        "age_years": np.where(cord, "", age),
+        "sex": rng.choice(["male", "female"], n),
+        "cmv": rng.choice(["positive", "negative", ""], n, p=[0.5, 0.4, 0.1]),
+        "abo": rng.choice(["O", "A", "B", "AB"], n, p=[0.44, 0.41, 0.11, 0.04]),
+        "rh": rng.choice(["positive", "negative"], n, p=[0.85, 0.15]),
+        "weight_kg": np.where(cord, "", weight),
+        "ancestry": labels[population],
+        "registry": np.full(n, "SIMULATED", dtype=object),
+        **{locus.value.lower(): text for locus, text in loci_text.items()},
+    }
+    known = {
+        "id": ids,
+        "population": labels[population],
+        "profile": np.array([p.name for p in mix], dtype=object)[profile],
+        "haplotype_1": truth[:, 0],
+        "haplotype_2": truth[:, 1],
+    }
+    return person, known
+
+
+def _population(frequencies: FrequencySet, nomenclature: Nomenclature) -> _Population:
+    readable = []
+    for names in frequencies.names:
+        readable.append(np.array([_is_readable(name, nomenclature) for name in names], dtype=bool))
+    kept = np.all(
+        [readable[i][frequencies.haplotypes[:, i]] for i in range(len(frequencies.loci))], axis=0
+    )
+    if not kept.any():
+        raise InputFileError(
+            f"population {frequencies.population}: release {nomenclature.release} reads none of "
+            "its haplotypes; use frequencies that fit the release"
+        )
+    haplotypes, weights = frequencies.haplotypes[kept], frequencies.frequencies[kept]
+    texts = [
+        np.array(names, dtype=object)[haplotypes[:, i]] for i, names in enumerate(frequencies.names)
+    ]
+    cumulative = np.cumsum(weights / weights.sum())
+    cumulative[-1] = 1.0
+    joined = texts[0]
+    for text in texts[1:]:
+        joined = joined + "~" + text
+    return _Population(
+        FrequencySet(
+            frequencies.population, frequencies.loci, frequencies.names, haplotypes, weights
+        ),
+        cumulative,
+        joined,
+        tuple(
+            _written_forms(
+                [n for n, ok in zip(names, readable[i], strict=True) if ok], names, nomenclature
+            )
+            for i, names in enumerate(frequencies.names)
+        ),
+        int((~kept).sum()),
+    )
+
+
+def _is_readable(name: str, nomenclature: Nomenclature) -> bool:
+    try:
+        nomenclature.read(name)
+    except TypingError:
+        return False
+    return True
+
+
+def _stem(name: str) -> str:
+    """The first two fields of an allele or group name."""
+    gene, fields, _ = split_name(name.rstrip("GP"))
+    return f"{gene}*{':'.join(fields[:2])}"
+
+
+def _written_forms(
+    pool: list[str], names: Sequence[str], nomenclature: Nomenclature
+) -> npt.NDArray[np.object_]:
+    """Text of every name in every form, (n_names, n_forms); itself where a form has none.
+
+    `pool`: the readable names, from which strings are made.
+    """
+    genes = {name.partition("*")[0] for name in names}
+    longer: defaultdict[str, list[str]] = defaultdict(list)
+    g_groups: defaultdict[str, list[str]] = defaultdict(list)
+    p_groups: defaultdict[str, list[str]] = defaultdict(list)
+    for allele in nomenclature.alleles:
+        if allele.name.partition("*")[0] in genes and allele.p_group is not None:
+            stem = _stem(allele.name)
+            if allele.name[-1] not in "GP" and allele.name.count(":") > 1:
+                longer[stem].append(allele.name)
+            g_groups[stem].append(allele.g_group or "")
+            p_groups[stem].append(allele.p_group)
+    family: defaultdict[str, list[str]] = defaultdict(list)
+    for name in pool:
+        family[name.partition(":")[0]].append(name)
+    out = np.empty((len(names), len(FORMS)), dtype=object)
+    for i, name in enumerate(names):
+        relatives = sorted(family[name.partition(":")[0]])
+        start = relatives.index(name) if name in relatives else 0
+        start = max(0, min(start, len(relatives) - MAX_STRING))
+        g_names = [g for g in g_groups[name] if g.endswith("G") and _is_readable(g, nomenclature)]
+        p_names = [p for p in p_groups[name] if p.endswith("P") and _is_readable(p, nomenclature)]
+        string = "/".join(relatives[start : start + MAX_STRING]) or name
+        family_name = f"{name.partition(':')[0]}:XX" if nomenclature.complete else string
+        out[i] = (
+            name,
+            (longer[name] or [name])[0],
+            (g_names or [name])[0],
+            (p_names or [name])[0],
+            string,
+            family_name,
+        )
+    return out

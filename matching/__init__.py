@@ -1,0 +1,1 @@
+"""Pure computation: typings, matching, ranking. Values in, values out."""

@@ -1,0 +1,229 @@
+"""One release of the IPD-IMGT/HLA nomenclature as an immutable value.
+
+A written name is read by rule R5: an allele, a shorter name for all alleles with those leading
+fields, a G or P group, `XX` for a whole first field, and otherwise whatever the release's own
+records of renamed and deleted names lead to.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from matching.errors import IncompleteReferenceError, UnknownNameError
+
+EXPRESSION_SUFFIXES = "NLSQCA"
+NO_P_GROUP = -1
+
+
+class Allele(NamedTuple):
+    """One row of a release. Names carry the gene: `A*01:01:01:01`.
+
+    `p_group` is None where the allele expresses nothing or its gene has no P groups; an allele
+    on a line of its own in hla_nom_p is its own group. `g_group` likewise for hla_nom_g.
+    `sequence` is Full or Partial and `dna` gDNA or cDNA (Allele_status.txt), empty if unstated.
+    `serology` holds the columns of rel_dna_ser after the allele, `/` between antigens: six-field
+    files give unambiguous, possible, assumed and expert, later ones more.
+    `tce_v1` and `tce_v2` are the raw assignments of dpb_tce.csv, such as `3`, `2a` or `2$`.
+    """
+
+    name: str
+    p_group: str | None
+    g_group: str | None
+    sequence: str
+    dna: str
+    serology: str
+    tce_v1: str
+    tce_v2: str
+
+
+class Antigen(NamedTuple):
+    """One line of rel_ser_ser: `gene` is A, B, Cw, DR, DQ or Dw."""
+
+    gene: str
+    antigen: str
+    splits: tuple[str, ...]
+    associated: tuple[str, ...]
+
+
+class Reading(NamedTuple):
+    """What a written name stands for: positions in `Nomenclature.alleles`, nulls included.
+
+    `note` says how the name was followed where it is not a current one, and is empty otherwise.
+    """
+
+    alleles: tuple[int, ...]
+    note: str = ""
+
+
+def split_name(name: str) -> tuple[str, list[str], str]:
+    """Gene, fields and expression suffix of an allele name.
+
+    >>> split_name("A*01:04:01:01N")
+    ('A', ['01', '04', '01', '01'], 'N')
+    """
+    gene, _, rest = name.partition("*")
+    suffix = rest[-1:] if rest[-1:] in EXPRESSION_SUFFIXES else ""
+    return gene, (rest[:-1] if suffix else rest).split(":"), suffix
+
+
+def tce_group(raw: str) -> int:
+    """TCE group 1 to 3 of a raw assignment, 0 for none (rule R14: `2a$` is 2, `0` is a null).
+
+    >>> [tce_group(raw) for raw in ("3", "2a$", "0", "")]
+    [3, 2, 0, 0]
+    """
+    digit = re.match(r"[123]", raw)
+    return int(digit.group()) if digit else 0
+
+
+@dataclass(frozen=True)
+class Nomenclature:
+    """A release: its alleles in the file's order, deleted names, and serology.
+
+    `complete` is False for the embedded demo sample, whose rows are names of every level and
+    which therefore answers exact names only.
+    `deleted` maps a deleted name to the name that its record calls identical, or to "".
+    `notes` lists what the reader of the files had to decide (see `data.release_files`).
+    `fingerprint` identifies the content, so that what was encoded with it can be recognised.
+    """
+
+    release: str
+    complete: bool
+    alleles: tuple[Allele, ...]
+    deleted: Mapping[str, str]
+    antigens: tuple[Antigen, ...] = ()
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, int]:
+        """Position of every allele by its full name."""
+        return MappingProxyType({allele.name: i for i, allele in enumerate(self.alleles)})
+
+    @cached_property
+    def p_group_names(self) -> tuple[str, ...]:
+        """The P groups in order of first appearance; a P group code is a position here."""
+        return tuple(dict.fromkeys(a.p_group for a in self.alleles if a.p_group is not None))
+
+    @cached_property
+    def p_group_codes(self) -> npt.NDArray[np.int32]:
+        """P group code of every allele, shape (n_alleles,), `NO_P_GROUP` where it has none."""
+        code = {name: i for i, name in enumerate(self.p_group_names)}
+        return np.array(
+            [NO_P_GROUP if a.p_group is None else code[a.p_group] for a in self.alleles],
+            dtype=np.int32,
+        )
+
+    @cached_property
+    def tce_groups(self) -> npt.NDArray[np.uint8]:
+        """TCE v2 group of every allele, shape (n_alleles,), 0 for none."""
+        return np.array([tce_group(a.tce_v2) for a in self.alleles], dtype=np.uint8)
+
+    @cached_property
+    def _members(self) -> Mapping[str, tuple[int, ...]]:
+        """Alleles of every G group, P group, `XX` name and name of fewer fields."""
+        members: defaultdict[str, list[int]] = defaultdict(list)
+        for i, allele in enumerate(self.alleles):
+            for group in (allele.p_group, allele.g_group):
+                if group is not None and group != allele.name:
+                    members[group].append(i)
+            gene, fields, _ = split_name(allele.name)
+            stem = f"{gene}*{fields[0]}"
+            members[f"{stem}:XX"].append(i)
+            for field in fields[1:-1]:
+                stem = f"{stem}:{field}"
+                members[stem].append(i)
+        return {name: tuple(indices) for name, indices in members.items()}
+
+    def read(self, name: str) -> Reading:
+        """The alleles that `name` (gene, `*`, fields, suffix, group letter) stands for.
+
+        Rules R5 to R7. Raises `UnknownNameError` if the release does not lead anywhere, and
+        `IncompleteReferenceError` if only a complete release could tell.
+        """
+        exact = self.by_name.get(name)
+        if exact is not None:
+            return Reading((exact,))
+        if not self.complete:
+            raise IncompleteReferenceError(
+                name.partition("*")[0],
+                name,
+                "not complete in the demo reference, which answers only the names it lists; "
+                "install a release: graftmatch reference install 3.58.0",
+            )
+        found = self._current(name) or self._followed(name, frozenset())
+        if found is None:
+            raise UnknownNameError(
+                name.partition("*")[0], name, f"unknown in release {self.release}", self.near(name)
+            )
+        return found
+
+    def _current(self, name: str) -> Reading | None:
+        """`name` as a current allele, group or shorter name."""
+        exact = self.by_name.get(name)
+        if exact is not None:
+            return Reading((exact,))
+        if name in self._members:
+            return Reading(self._members[name])
+        suffix = split_name(name)[2]
+        if suffix:
+            shorter = self._members.get(name[:-1], ())
+            alleles = tuple(i for i in shorter if self.alleles[i].name.endswith(suffix))
+            if alleles:
+                return Reading(alleles)
+        return None
+
+    def _followed(self, name: str, seen: frozenset[str]) -> Reading | None:
+        """`name` through the records of deleted names, then with a suffix added (R5)."""
+        suffixed = (
+            [] if name[-1] in EXPRESSION_SUFFIXES else [name + s for s in EXPRESSION_SUFFIXES]
+        )
+        if (reading := self._identical(name, seen)) is not None:
+            return reading
+        for spelling in suffixed:
+            if (current := self._current(spelling)) is not None:
+                return Reading(current.alleles, f"{name} read as {spelling}")
+        for spelling in suffixed:
+            if (reading := self._identical(spelling, seen)) is not None:
+                return Reading(reading.alleles, f"{name} read as {spelling}; {reading.note}")
+        return None
+
+    def _identical(self, name: str, seen: frozenset[str]) -> Reading | None:
+        """What the record of the deleted `name` calls identical; `seen` guards against circles."""
+        target = self.deleted.get(name)
+        if not target or name in seen:
+            return None
+        found = self._current(target) or self._followed(target, seen | {name})
+        if found is None:
+            return None
+        note = f"{name} is deleted in {self.release}, identical to {target}"
+        return Reading(found.alleles, f"{note}; {found.note}" if found.note else note)
+
+    @cached_property
+    def _by_first_field(self) -> Mapping[str, list[str]]:
+        """All names by gene and first field, for suggestions."""
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for name in (*self.by_name, *self._members):
+            names[name.partition(":")[0]].append(name)
+        return names
+
+    def near(self, name: str) -> tuple[str, ...]:
+        """Up to three names of the release that resemble `name` and share its first field."""
+        known = self._by_first_field.get(name.partition(":")[0], [])
+        close = [n for n in known if abs(len(n) - len(name)) <= 2]
+        return tuple(difflib.get_close_matches(name, close, n=3, cutoff=0.8))
+
+    def expressing(self, alleles: Iterable[int]) -> tuple[int, ...]:
+        """Those of `alleles` whose name carries no N; all of them if none is left (rule R4)."""
+        kept = tuple(i for i in alleles if not self.alleles[i].name.endswith("N"))
+        return kept or tuple(alleles)

@@ -1,0 +1,25 @@
+"""Settings from the environment: variables that begin with `GRAFTMATCH_`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """`GRAFTMATCH_HOME`: folder of installed releases and of the default registry."""
+
+    model_config = SettingsConfigDict(env_prefix="GRAFTMATCH_")
+
+    home: Path = Path.home() / ".graftmatch"
+
+    @property
+    def reference(self) -> Path:
+        """Folder of the installed nomenclature releases."""
+        return self.home / "reference"
+
+    @property
+    def registry(self) -> Path:
+        """Folder of the default donor registry."""
+        return self.home / "registry"

@@ -1,0 +1,246 @@
+"""Results of searches as one table of columns, and as JSON, CSV, Parquet or text."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from data.donor_files import FACTS
+from data.files import replacing
+from data.index import StoredIndex
+from matching.kernels import (
+    COUNT_BEST,
+    COUNT_WORST,
+    DONOR_1,
+    DONOR_2,
+    GVH_BEST,
+    GVH_WORST,
+    HVG_BEST,
+    HVG_WORST,
+)
+from matching.loci import LOCI, Locus
+from matching.pipeline import Matches
+from matching.rank import KEYS
+from matching.search import POSITION_LETTERS
+
+FORMATS = ("table", "json", "csv", "parquet")
+_NUMBERS = {
+    "count_best": COUNT_BEST,
+    "count_worst": COUNT_WORST,
+    "gvh_best": GVH_BEST,
+    "gvh_worst": GVH_WORST,
+    "hvg_best": HVG_BEST,
+    "hvg_worst": HVG_WORST,
+}
+_LETTERS = {"position_1": DONOR_1, "position_2": DONOR_2}
+_STYLES = {"A": "green", "P": "yellow", "M": "bold red", "-": "dim"}
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """The searches of one run: `matches` by patient, in the order of the input."""
+
+    matches: Mapping[str, Matches]
+    index: StoredIndex
+    release: str
+    loci: tuple[Locus, ...]
+    max_mismatches: int
+    as_of: datetime.date
+
+    def best(self, patient: str, limit: int) -> SearchResults:
+        """The first donors of one patient."""
+        return replace(self, matches={patient: self.matches[patient].best(limit)})
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What an answer depends on besides the typings."""
+        return {
+            "release": self.release,
+            "index": self.index.version,
+            "loci": [locus.value for locus in self.loci],
+            "max_mismatches": self.max_mismatches,
+            "as_of": self.as_of.isoformat(),
+        }
+
+
+def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataFrame:
+    """One row a patient and donor, ranked; columns are described in docs/search.md.
+
+    `typings`: the reported GL string of each donor by identifier.
+    """
+    all_matches = list(results.matches.values())
+    sizes = [len(m.candidates) for m in all_matches]
+    rows = _joined([m.candidates.rows for m in all_matches], np.int64)
+    donors = results.index.ids[rows]
+    columns: dict[str, Any] = {
+        "patient": np.repeat(np.array(list(results.matches), dtype=object), sizes),
+        "rank": _joined([np.arange(1, size + 1) for size in sizes], np.int64),
+        "donor": donors,
+        "mismatches_best": _joined([m.candidates.mismatches_best for m in all_matches], np.int64),
+        "mismatches_worst": _joined([m.candidates.mismatches_worst for m in all_matches], np.int64),
+    }
+    for name in ("gvh_best", "gvh_worst", "hvg_best", "hvg_worst"):
+        totals = [m.candidates.total(_NUMBERS[name]) for m in all_matches]
+        columns[name] = _joined(totals, np.int64)
+    letters = np.array(POSITION_LETTERS, dtype=object)
+    for locus in LOCI:
+        compared = [m.candidates.compared[:, locus.position] for m in all_matches]
+        for name, column in _NUMBERS.items():
+            columns[f"{locus.value.lower()}_{name}"] = _joined(
+                [c[:, column] for c in compared], np.uint8
+            )
+        for name, column in _LETTERS.items():
+            codes = _joined([c[:, column] for c in compared], np.uint8)
+            columns[f"{locus.value.lower()}_{name}"] = letters[codes]
+    columns["dpb1_tce"] = [category.value for m in all_matches for category in m.tce]
+    facts = results.index.table.select(FACTS).take(pa.array(rows)).to_pandas()
+    for name in FACTS:
+        # Unknown is None; pandas would make it a number (NaN) in columns of text.
+        columns[name] = facts[name].astype(object).where(facts[name].notna(), None)
+    columns["age_years"] = results.index.ages(results.as_of)[rows]
+    decided = _joined([m.decided_by for m in all_matches], np.int64)
+    columns["ranked_below_previous_for"] = np.array([*KEYS, ""], dtype=object)[decided]
+    columns["typing"] = [typings.get(donor, "") for donor in donors]
+    columns["release"] = results.release
+    columns["index"] = results.index.version
+    return pd.DataFrame(columns)
+
+
+def _joined(parts: Sequence[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
+    return np.concatenate([*parts, np.empty(0, dtype)]).astype(dtype)
+
+
+def write_results(
+    results: SearchResults, table: pd.DataFrame, form: str, target: Path | IO[str]
+) -> None:
+    """The table as json, csv or parquet, to a file (all or nothing) or a stream (not parquet).
+
+    Raises `OutputError`.
+    """
+    if not isinstance(target, Path):
+        _write(results, table, form, target)
+        return
+    with replacing(target) as temporary:
+        if form == "parquet":
+            arrow = pa.Table.from_pandas(table, preserve_index=False)
+            note = {b"graftmatch": json.dumps(results.provenance).encode()}
+            pq.write_table(arrow.replace_schema_metadata(note), temporary)
+            return
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            _write(results, table, form, file)
+
+
+def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]) -> None:
+    if form == "csv":
+        table.to_csv(file, index=False, lineterminator="\n")
+        return
+    records = json.loads(table.drop(columns=["release", "index"]).to_json(orient="records"))
+    donors: dict[str, list[Any]] = {patient: [] for patient in results.matches}
+    for record in records:
+        donors[record.pop("patient")].append(record)
+    patients = [
+        {"patient": patient, "notes": list(matches.notes), "donors": donors[patient]}
+        for patient, matches in results.matches.items()
+    ]
+    json.dump({**results.provenance, "patients": patients}, file, indent=1)
+    file.write("\n")
+
+
+def print_donors(console: Console, results: SearchResults, limit: int) -> None:
+    """The ranked donors of one patient."""
+    (patient, matches), *_ = results.matches.items()
+    shown = result_table(results.best(patient, limit), {})
+    found = len(matches.candidates)
+    table = Table(title=f"{found} donors within {results.max_mismatches} mismatches at best")
+    for name in ("#", "donor", "type", "age", "sex", "CMV", "ABO", "mismatches"):
+        table.add_column(name, no_wrap=True)
+    for locus in results.loci:
+        table.add_column(locus.value, no_wrap=True)
+    for name in ("GvH", "HvG", "DPB1", "below the one above for"):
+        table.add_column(name)
+    for row in shown.to_dict(orient="records"):
+        table.add_row(
+            str(row["rank"]),
+            row["donor"],
+            row["type"],
+            "" if pd.isna(row["age_years"]) else f"{row['age_years']:.0f}",
+            row["sex"] or "",
+            row["cmv"] or "",
+            row["abo"] or "",
+            _span(row["mismatches_best"], row["mismatches_worst"]),
+            *(_positions(row, locus) for locus in results.loci),
+            _span(row["gvh_best"], row["gvh_worst"]),
+            _span(row["hvg_best"], row["hvg_worst"]),
+            row["dpb1_tce"],
+            row["ranked_below_previous_for"],
+        )
+    console.print(table)
+    _print_legend(console, results)
+    if found > len(shown):
+        console.print(f"{len(shown)} of {found} shown: --limit N for more, --out FILE for all")
+
+
+def print_patients(console: Console, results: SearchResults, limit: int) -> None:
+    """One line a patient: how many donors at each number of mismatches, and the first donor."""
+    table = Table(title=f"{len(results.matches)} patients")
+    table.add_column("patient", no_wrap=True)
+    for k in range(results.max_mismatches + 1):
+        table.add_column(f"{k} mism.", justify="right")
+    for name in ("first donor", "age", "mismatches"):
+        table.add_column(name, no_wrap=True)
+    for locus in results.loci:
+        table.add_column(locus.value, no_wrap=True)
+    table.add_column("DPB1")
+    for patient, matches in list(results.matches.items())[:limit]:
+        counts = Counter(matches.candidates.mismatches_best.tolist())
+        cells: list[Text | str] = [patient]
+        cells += [str(counts[k]) for k in range(results.max_mismatches + 1)]
+        if counts:
+            (row,) = result_table(results.best(patient, 1), {}).to_dict(orient="records")
+            cells += [row["donor"], "" if pd.isna(row["age_years"]) else f"{row['age_years']:.0f}"]
+            cells.append(_span(row["mismatches_best"], row["mismatches_worst"]))
+            cells += [_positions(row, locus) for locus in results.loci]
+            cells.append(row["dpb1_tce"])
+        table.add_row(*cells)
+    console.print(table)
+    _print_legend(console, results)
+    if len(results.matches) > limit:
+        console.print(
+            f"{limit} of {len(results.matches)} patients shown: --limit N for more, "
+            "--out FILE for every donor of every patient"
+        )
+
+
+def _span(best: int, worst: int) -> str:
+    return str(best) if best == worst else f"{best} to {worst}"
+
+
+def _positions(row: Mapping[Hashable, Any], locus: Locus) -> Text:
+    text = Text()
+    for name in _LETTERS:
+        letter = row[f"{locus.value.lower()}_{name}"]
+        text.append(letter, style=_STYLES[letter])
+    return text
+
+
+def _print_legend(console: Console, results: SearchResults) -> None:
+    console.print(
+        "donor positions: A matches, P may match, M mismatch, - untyped; ranges run from the best "
+        f"to the worst case\nrelease {results.release}, index {results.index.version}; decision "
+        "support for clinicians, not a medical device",
+        style="dim",
+    )
