@@ -73,17 +73,17 @@ class Typing:
         return "^".join([*(t.text for t in self.loci if t is not None), *self.carried])
 
 
-_ALLELE = re.compile(r"\d{2,5}(:\d{2,5}){1,3}[NLSQCA]?")
+_ALLELE = re.compile(r"[0-9]{2,5}(:[0-9]{2,5}){1,3}[NLSQCA]?")
 _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
     (Form.ALLELE, _ALLELE),
-    (Form.G_GROUP, re.compile(r"\d{2,5}:\d{2,5}:\d{2,5}G")),
-    (Form.P_GROUP, re.compile(r"\d{2,5}:\d{2,5}P")),
-    (Form.XX, re.compile(r"\d{2,5}:XX")),
-    (Form.CODE, re.compile(r"\d{2,5}:(?!XX$)[A-Z]{2,8}")),
-    (Form.SEROLOGY, re.compile(r"[1-9]\d{0,4}")),
+    (Form.G_GROUP, re.compile(r"[0-9]{2,5}:[0-9]{2,5}:[0-9]{2,5}G")),
+    (Form.P_GROUP, re.compile(r"[0-9]{2,5}:[0-9]{2,5}P")),
+    (Form.XX, re.compile(r"[0-9]{2,5}:XX")),
+    (Form.CODE, re.compile(r"[0-9]{2,5}:(?!XX$)[A-Z]{2,8}")),
+    (Form.SEROLOGY, re.compile(r"[1-9][0-9]{0,4}")),
 )
-_SECOND_FIELD = re.compile(r"\d{2,5}[NLSQCA]?")
-_TWO_FIELDS = re.compile(r"\d{2,5}:\d{2,5}[NLSQCA]?")
+_SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
+_TWO_FIELDS = re.compile(r"[0-9]{2,5}:[0-9]{2,5}[NLSQCA]?")
 _UNTYPED_WORDS = frozenset({"", "-", "?"})
 
 

@@ -1,0 +1,123 @@
+"""Typings to P groups: rules R1, R3, R4, R14, on the demo tables and on 3.58.0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matching.errors import TypingError, UnknownNameError
+from matching.genotypes import UNTYPED, LocusGenotype, book_builders, encode, encode_locus
+from matching.kernels import COUNT_BEST, GVH_BEST, HVG_BEST
+from matching.loci import Locus
+from matching.nomenclature import Nomenclature
+from matching.search import compare_locus
+from matching.typings import parse_locus, parse_typing
+from tests.matching.test_kernels import book_of
+
+
+def genotype(release: Nomenclature, text: str) -> LocusGenotype:
+    locus = Locus(text.partition("*")[0])
+    typing = parse_locus(locus, text)
+    assert typing is not None
+    return encode_locus(locus, typing, release)[0]
+
+
+def groups(release: Nomenclature, text: str) -> list[list[str]]:
+    read = genotype(release, text)
+    return [[release.p_group_names[code] for code in side] for side in (read.first, read.second)]
+
+
+def compared(release: Nomenclature, patient: str, donor: str) -> list[int]:
+    book = book_of([genotype(release, donor)])
+    return [int(v) for v in compare_locus(genotype(release, patient), book, np.array([1]))[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A*01:01+A*02:01:01G", [["A*01:01P"], ["A*02:01P"]]),
+        ("A*01:01/A*02:01+A*03:01", [["A*01:01P", "A*02:01P"], ["A*03:01P"]]),
+        # R3: a null takes its partner's groups; R4: a null inside a string is dropped.
+        ("A*01:01+A*24:09N", [["A*01:01P"], ["A*01:01P"]]),
+        ("A*01:01/A*24:09N+A*03:01", [["A*01:01P"], ["A*03:01P"]]),
+        ("A*24:09N+A*24:09N", [[], []]),
+    ],
+)
+def test_groups_of_the_demo(demo: Nomenclature, text: str, expected: list[list[str]]) -> None:
+    assert groups(demo, text) == expected
+
+
+def test_codes_and_serology_are_refused_by_name(demo: Nomenclature) -> None:
+    for text in ("A*01:AB+A*02:01", "A*01:01+A*2", "A*01:XX+A*01:01", "A*01:01:01+A*01:01"):
+        with pytest.raises(TypingError, match="demo reference"):
+            genotype(demo, text)
+
+
+def test_a_complete_release_refuses_what_this_version_cannot_read(
+    nomenclature: Nomenclature,
+) -> None:
+    for text in ("A*01:AB+A*02:01", "A*01:01+A*2"):
+        with pytest.raises(TypingError, match="cannot be read by this version"):
+            genotype(nomenclature, text)
+    with pytest.raises(UnknownNameError, match="near names"):
+        genotype(nomenclature, "A*01:01/A*01:9999+A*01:01")
+
+
+def test_tce_groups(demo: Nomenclature) -> None:
+    assert genotype(demo, "DPB1*04:01+DPB1*03:01").tce == (3, 2)
+    assert genotype(demo, "DPB1*04:01/DPB1*03:01+DPB1*03:01").tce == (0, 2)
+    assert genotype(demo, "A*01:01+A*02:01").tce == (0, 0)
+
+
+def test_one_text_is_read_once_and_fails_the_same_way(demo: Nomenclature) -> None:
+    builder = book_builders(demo)[Locus.A]
+    assert builder.canonical("") == (None, UNTYPED)
+    assert builder.canonical("01:01+02:01") == ("A*01:01+A*02:01", 1)
+    assert builder.canonical("A*01:01:01G+A*02:01") == ("A*01:01:01G+A*02:01", 1)
+    with pytest.raises(TypingError) as first:
+        builder.canonical("A*99:99+A*01:01")
+    with pytest.raises(TypingError) as second:
+        builder.canonical("A*99:99+A*01:01")
+    assert first.value is second.value
+    book = builder.book()
+    assert len(book) == 2 and book.entry(1) == builder.entries[0]
+
+
+def test_followed_names_are_noted(nomenclature: Nomenclature) -> None:
+    read = encode(parse_typing("A*11:53+A*01:01"), nomenclature)
+    assert read.notes == ("A*11:53 is deleted in 3.58.0, identical to A*11:02:01:01",)
+    assert read.loci[Locus.B] is None
+
+
+@pytest.mark.parametrize(
+    ("patient", "donor", "count"),
+    [
+        # R1
+        ("A*03:01+A*03:01", "A*03:20+A*03:20", 2),
+        ("C*02:02+C*02:02", "C*02:10+C*02:10", 2),
+        ("DQB1*02:01+DQB1*02:01", "DQB1*02:02+DQB1*02:02", 2),
+        ("C*01:02+C*01:02", "C*01:10+C*01:10", 0),
+        # R2
+        ("A*01:01/A*02:01+A*03:01", "A*01:01+A*02:01", 1),
+        ("A*01:01+A*01:01", "A*01:01+A*02:01", 1),
+        # R3
+        ("A*01:04+A*01:01", "A*01:01+A*01:01", 2),
+        ("A*03:01+A*01:11N", "A*03:01+A*03:01", 2),
+        ("A*03:01+A*01:11N", "A*03:20+A*03:112", 2),
+        ("A*03:01+A*01:11N", "A*03:411+A*02:43N", 2),
+        ("A*02:01+A*01:01N", "A*02:01+A*02:01", 2),
+        ("C*01:10+C*02:52N", "C*01:02+C*01:02", 0),
+        ("A*01:01:01:01+A*02:01", "A*01:01:01:02N+A*02:01", 1),
+    ],
+)
+def test_worked_examples_of_the_match_count(
+    nomenclature: Nomenclature, patient: str, donor: str, count: int
+) -> None:
+    assert compared(nomenclature, patient, donor)[COUNT_BEST] == count
+    assert compared(nomenclature, donor, patient)[COUNT_BEST] == count
+
+
+def test_direction_of_a_homozygous_patient(demo: Nomenclature) -> None:
+    """R20: patient 01:01,01:01 v donor 01:01,02:01 is GvH 0, HvG 1, while R2 counts 1."""
+    row = compared(demo, "A*01:01+A*01:01", "A*01:01+A*02:01")
+    assert (row[COUNT_BEST], row[GVH_BEST], row[HVG_BEST]) == (1, 0, 1)

@@ -1,0 +1,155 @@
+"""The search against a brute-force oracle, on random registries and on the shared exercise."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matching.genotypes import DonorIndex, book_builders, encode
+from matching.immunogenetics import TceCategory
+from matching.kernels import COUNT_BEST, COUNT_WORST
+from matching.loci import LOCI, Locus, PerLocus, parse_loci
+from matching.nomenclature import Nomenclature
+from matching.pipeline import match
+from matching.search import find_donors
+from matching.typings import parse_typing
+from tests.oracles import pairs
+from tests.oracles import registry as oracle
+
+FIVE = parse_loci("A,B,C,DRB1,DQB1")
+
+
+def index_of(gl_strings: list[str], release: Nomenclature) -> DonorIndex:
+    builders = book_builders(release)
+    codes = np.zeros((len(gl_strings), len(LOCI)), dtype=np.uint32)
+    for row, gl in enumerate(gl_strings):
+        for text in gl.split("^"):
+            locus = Locus(text.partition("*")[0])
+            codes[row, locus.position] = builders[locus].canonical(text)[1]
+    return DonorIndex(codes, PerLocus(tuple(builders[locus].book() for locus in LOCI)))
+
+
+def random_typing(rng: random.Random, names: dict[Locus, list[str]]) -> str:
+    """Any mix of single names, strings, nulls and missing loci; at least one locus."""
+    loci = [locus for locus in LOCI if rng.random() < 0.85] or [Locus.A]
+    positions = (
+        "/".join(sorted(set(rng.choices(names[locus], k=rng.choice((1, 1, 1, 2, 3))))))
+        for locus in loci
+        for _ in range(2)
+    )
+    return "^".join(f"{first}+{second}" for first, second in zip(positions, positions, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_registries(demo: Nomenclature, seed: int) -> None:
+    rng = random.Random(seed)
+    names = {
+        locus: [a.name for a in demo.alleles if a.name.startswith(f"{locus.value}*")][:8]
+        for locus in LOCI
+    }
+    names[Locus.A].append("A*24:09N")
+    gl_strings = [random_typing(rng, names) for _ in range(200)]
+    index = index_of(gl_strings, demo)
+    donors = [encode(parse_typing(gl), demo).loci for gl in gl_strings]
+    for patient_gl in gl_strings[:20]:
+        patient = encode(parse_typing(patient_gl), demo)
+        loci = tuple(rng.sample(LOCI, rng.randint(1, len(LOCI))))
+        limit = rng.randint(0, 4)
+        expected = {}
+        for row, donor in enumerate(donors):
+            rows = {
+                locus: pairs.compared(p, d)
+                for locus in loci
+                if (p := patient.loci[locus]) and (d := donor[locus])
+            }
+            if 2 * len(rows) - sum(r[0] for r in rows.values()) <= limit:
+                expected[row] = rows
+        found = find_donors(index, patient, loci, limit)
+        assert found.rows.tolist() == list(expected)
+        for i, row in enumerate(found.rows):
+            for locus, values in expected[int(row)].items():
+                assert tuple(found.compared[i, locus.position, :6]) == values
+            untyped = [locus for locus in loci if locus not in expected[int(row)]]
+            assert all(found.compared[i, loc.position, COUNT_BEST] == 2 for loc in untyped)
+            assert all(found.compared[i, loc.position, COUNT_WORST] == 0 for loc in untyped)
+
+
+def test_a_search_without_loci_is_refused(demo: Nomenclature) -> None:
+    patient = encode(parse_typing("A*01:01+A*02:01"), demo)
+    index = index_of(["A*01:01+A*02:01"], demo)
+    for loci, limit in (((), 1), (FIVE, -1)):
+        with pytest.raises(ValueError, match="at least one locus"):
+            find_donors(index, patient, loci, limit)
+
+
+def test_the_order_and_its_reasons(demo: Nomenclature) -> None:
+    patient = "A*01:01+A*02:01^DPB1*04:01+DPB1*04:01"
+    donors = [
+        "A*01:01+A*03:01^DPB1*04:01+DPB1*04:01",  # a mismatch
+        "A*01:01+A*02:01/A*03:01^DPB1*04:01+DPB1*04:01",  # a mismatch at worst
+        "A*01:01+A*02:01^DPB1*04:01+DPB1*03:01",  # non-permissive in HvG direction
+        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, age unknown
+        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, older
+        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, younger
+        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # the same again
+        "A*01:01+A*02:01",  # DPB1 untyped
+        "A*01:01+A*02:01^DPB1*04:01+DPB1*04:01",  # a match
+    ]
+    ages = np.array([20, 20, 20, np.nan, 40, 30, 30, 20, 50])
+    found = match(parse_typing(patient), demo, index_of(donors, demo), ages, parse_loci("A"), 1)
+    assert found.candidates.rows.tolist() == [8, 5, 6, 4, 3, 7, 2, 1, 0]
+    assert found.decided_by.tolist() == [-1, 2, 4, 3, 3, 2, 2, 1, 0]
+    assert [category.value for category in found.tce] == [
+        *("match", "permissive", "permissive", "permissive", "permissive"),
+        *("untyped", "non-permissive HvG", "match", "match"),
+    ]
+    first = found.best(2)
+    assert len(first.candidates) == len(first.tce) == len(first.decided_by) == 2
+    assert found.best(100).candidates.rows.tolist() == found.candidates.rows.tolist()
+
+
+def test_a_potential_match_at_dpb1_is_not_called_a_match(demo: Nomenclature) -> None:
+    donors = ["DPB1*04:01+DPB1*04:01/DPB1*02:01"]
+    found = match(
+        parse_typing("DPB1*04:01+DPB1*04:01"),
+        demo,
+        index_of(donors, demo),
+        np.array([30.0]),
+        (Locus.DPB1,),
+        0,
+    )
+    assert found.tce == (TceCategory.POTENTIAL_MATCH,)
+
+
+def exercise_file(shared: Path, name: str, variable: str) -> list[tuple[str, str]]:
+    path = Path(os.environ.get(variable, shared / "mvt3" / name))
+    with gzip.open(path, "rt") as lines:
+        rows = [tuple(line.strip().split("%")) for line in lines if line.strip()]
+    return [(row[0], row[1]) for row in rows]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_the_exercise_equals_brute_force(
+    nomenclature: Nomenclature, shared: Path, release_3580: Path, limit: int
+) -> None:
+    """50 patients of WMDA exercise 3 against all its donors; rules re-read from the text files."""
+    patients = exercise_file(shared, "pat.gl.txt.gz", "GRAFTMATCH_MVT3_PATIENTS")[::20][:50]
+    donors = exercise_file(shared, "don.gl.txt.gz", "GRAFTMATCH_MVT3_DONORS")
+    release = oracle.TextRelease(release_3580)
+    typed = {identifier: oracle.loci_of(gl) for identifier, gl in donors}
+    index = index_of([gl for _, gl in donors], nomenclature)
+    total = 0
+    for _, gl in patients:
+        found = find_donors(index, encode(parse_typing(gl), nomenclature), FIVE, limit)
+        by_id = {
+            donors[row][0]: int(n) for row, n in zip(found.rows, found.mismatches_best, strict=True)
+        }
+        expected = oracle.search(release, gl, typed, tuple(loc.value for loc in FIVE), limit)
+        assert by_id == expected
+        total += len(by_id)
+    assert len(patients) == 50 and total > 0
