@@ -111,6 +111,7 @@ def _download(url: str) -> bytes | None:
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
                 content: bytes = answer.read(MAX_FILE_BYTES + 1)
+                expected = answer.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
@@ -122,7 +123,10 @@ def _download(url: str) -> bytes | None:
         else:
             if len(content) > MAX_FILE_BYTES:
                 raise ReleaseSourceError(f"{url} is larger than any file of a release")
-            return content
+            # A bounded read does not notice by itself that the connection broke off.
+            if expected is None or len(content) == int(expected):
+                return content
+            reason = f"{len(content)} of {expected} bytes"
     raise ReleaseSourceError(
         f"{url}: {reason}, {ATTEMPTS} attempts; check the network, or download the release and "
         "give its folder with --from"

@@ -117,8 +117,9 @@ def test_groups_of_every_allele_equal_pyard(
 ) -> None:
     """py-ard 2.4.2 differs in three known ways only; each difference is checked for its reason.
 
-    Its G names come from the first member (padded to three fields) instead of field 3 of hla_nom_g (rule R7), it gives a
-    null its own name as P group, and gives genes without group files the allele's name.
+    Its G names come from the first member (padded to three fields) instead of field 3 of
+    hla_nom_g (rule R7), it gives a null its own name as P group, and gives genes without group
+    files the allele's name.
     """
     default = shared / "cases/pyard_redux_3580.parquet"
     path = Path(os.environ.get("GRAFTMATCH_PYARD_REDUX", default))
@@ -143,7 +144,7 @@ def test_groups_of_every_allele_equal_pyard(
             assert row.g_group is not None and first_members[row.g_group] == expected.G
             differences["G name from the first member"] += 1
         if row.p_group != expected.P:
-            assert row.p_group is None and row.name.endswith("N") and expected.P == row.name
+            assert row.p_group is None and row.name.endswith("N") and row.name == expected.P
             differences["null"] += 1
     assert differences == {
         "gene without group files": 1289,

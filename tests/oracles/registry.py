@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from tests.oracles.pairs import match_count
@@ -39,7 +39,7 @@ class TextRelease:
         assert found, text
         return {name for name in found if not name.endswith("N")} or found
 
-    @lru_cache(maxsize=None)  # noqa: B019 (lives as long as a test)
+    @cache  # noqa: B019 (lives as long as a test)
     def locus(self, text: str) -> tuple[frozenset[str], frozenset[str]]:
         """P groups of both positions; a null takes its partner's (R3)."""
         first, second = (
@@ -48,7 +48,7 @@ class TextRelease:
         )
         return first or second, second or first
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def mismatches(self, patient: str, donor: str) -> int:
         """2 minus the R2 count of one locus."""
         p1, p2 = self.locus(patient)
