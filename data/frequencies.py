@@ -32,8 +32,6 @@ def read_frequencies(source: str) -> tuple[FrequencySet, ...]:
     else:
         path = Path(source)
     table = _read_table(path)
-    if table.empty:
-        raise InputFileError(f"{path} holds no haplotypes")
     frequencies = pd.to_numeric(table["frequency"], errors="coerce")
     wrong = ~((frequencies >= 0) & (frequencies <= 1))
     if wrong.any():
@@ -62,11 +60,13 @@ def _read_table(path: Path) -> pd.DataFrame:
     table = table.rename(columns=_SHORT)
     if "frequency" not in table:
         raise InputFileError(f"{path}: column 'frequency' is missing")
+    if table.empty:
+        raise InputFileError(f"{path} holds no haplotypes")
     if "population" not in table:
         table["population"] = path.stem
     if "haplotype" in table:
         alleles = table["haplotype"].str.split("~", expand=True)
-        genes = [str(name).partition("*")[0] for name in alleles.iloc[0]] if len(table) else []
+        genes = [str(name).partition("*")[0] for name in alleles.iloc[0]]
         for gene, column in zip(genes, alleles.columns, strict=True):
             wrong = ~alleles[column].str.startswith(f"{gene}*").fillna(False).astype(bool)
             if wrong.any():

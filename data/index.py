@@ -147,7 +147,7 @@ def open_index(folder: Path, nomenclature: Nomenclature) -> StoredIndex | None:
         return None
     expected = (FORMAT, nomenclature.fingerprint, len(codes), len(codes))
     found = tuple(description.get(key) for key in ("format", "fingerprint", "n_donors"))
-    if (*found, len(table)) != expected:
+    if (*found, len(table)) != expected or not _is_consistent(codes, books):
         return None
     return StoredIndex(
         folder,
@@ -155,4 +155,18 @@ def open_index(folder: Path, nomenclature: Nomenclature) -> StoredIndex | None:
         DonorIndex(codes, PerLocus(books)),
         table,
         description["n_unreadable"],
+    )
+
+
+def _is_consistent(codes: npt.NDArray[np.uint32], books: tuple[Book, ...]) -> bool:
+    """True if every code has an entry and every entry lies in its arrays, as kernels rely on."""
+    highest = codes.max(axis=0, initial=0)
+    return all(
+        highest[i] < len(book)
+        and len(book.offsets) == 2 * len(book) + 1
+        and len(book.tce) == len(book)
+        and book.offsets[0] == 0
+        and book.offsets[-1] == len(book.groups)
+        and bool((np.diff(book.offsets) >= 0).all())
+        for i, book in enumerate(books)
     )

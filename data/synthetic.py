@@ -286,15 +286,19 @@ def _written_forms(
             p_groups[stem].append(allele.p_group)
     family: defaultdict[str, list[str]] = defaultdict(list)
     for name in pool:
-        family[name.partition(":")[0]].append(name)
+        # A null inside a string is not read as an explanation (rule R4), so it stands alone.
+        if not name.endswith("N"):
+            family[name.partition(":")[0]].append(name)
     out = np.empty((len(names), len(FORMS)), dtype=object)
     for i, name in enumerate(names):
         relatives = sorted(family[name.partition(":")[0]])
-        start = relatives.index(name) if name in relatives else 0
-        start = max(0, min(start, len(relatives) - MAX_STRING))
+        if name not in relatives:
+            out[i] = name
+            continue
+        start = max(0, min(relatives.index(name), len(relatives) - MAX_STRING))
         g_names = [g for g in g_groups[name] if g.endswith("G") and _is_readable(g, nomenclature)]
         p_names = [p for p in p_groups[name] if p.endswith("P") and _is_readable(p, nomenclature)]
-        string = "/".join(relatives[start : start + MAX_STRING]) or name
+        string = "/".join(relatives[start : start + MAX_STRING])
         family_name = f"{name.partition(':')[0]}:XX" if nomenclature.complete else string
         out[i] = (
             name,

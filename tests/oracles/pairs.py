@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from itertools import product
 
 from matching.genotypes import LocusGenotype
@@ -10,7 +10,7 @@ from matching.genotypes import LocusGenotype
 Draw = tuple[int, int] | tuple[()]
 
 
-def match_count(p1: set[int], p2: set[int], d1: set[int], d2: set[int]) -> int:
+def match_count(p1: Set[object], p2: Set[object], d1: Set[object], d2: Set[object]) -> int:
     """R2, word for word."""
     if (p1 & d1 and p2 & d2) or (p1 & d2 and p2 & d1):
         return 2

@@ -53,7 +53,7 @@ class TextRelease:
         """2 minus the R2 count of one locus."""
         p1, p2 = self.locus(patient)
         d1, d2 = self.locus(donor)
-        return 2 - match_count(set(p1), set(p2), set(d1), set(d2))
+        return 2 - match_count(p1, p2, d1, d2)
 
 
 def loci_of(gl: str) -> dict[str, str]:
