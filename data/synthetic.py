@@ -295,6 +295,11 @@ def _written_forms(
         if name not in relatives:
             out[i] = name
             continue
+        if len(relatives) == 1 and not nomenclature.complete:
+            # A sample holds few alleles of a first field: any neighbour makes the string.
+            relatives = sorted(n for names in family.values() for n in names)
+            at = min(relatives.index(name), len(relatives) - 2)
+            relatives = relatives[max(at, 0) : at + 2]
         start = max(0, min(relatives.index(name), len(relatives) - MAX_STRING))
         g_names = [g for g in g_groups[name] if g.endswith("G") and _is_readable(g, nomenclature)]
         p_names = [p for p in p_groups[name] if p.endswith("P") and _is_readable(p, nomenclature)]
