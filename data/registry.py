@@ -58,7 +58,10 @@ _COLUMNS = tuple(column.name for column in _donors.columns)
 
 @dataclass
 class ImportSummary:
-    """What an import did: read = new + updated + unchanged + rejected."""
+    """What an import did: read = new + updated + unchanged + rejected.
+
+    `notes`: how names were followed through renamed or deleted ones, sorted.
+    """
 
     read: int = 0
     new: int = 0
@@ -66,6 +69,7 @@ class ImportSummary:
     unchanged: int = 0
     rejected: int = 0
     rejects_file: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -80,6 +84,11 @@ class RecordReader:
 
     def __post_init__(self) -> None:
         self._builders = book_builders(self.nomenclature)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How names were followed through renamed or deleted ones, sorted."""
+        return tuple(sorted({n for builder in self._builders.values() for n in builder.notes}))
 
     def people(self, path: Path) -> Iterator[Person]:
         """People whose record and typing can be read; locus texts are canonical.
@@ -153,6 +162,7 @@ class Registry:
                 _upsert(connection, chunk, empty, summary, digest)
                 progress(reader.read)
             summary.read, summary.rejected = reader.read, len(reader.rejects)
+            summary.notes = reader.notes
             if reader.rejects:
                 summary.rejects_file = rejects_path
                 reader.write_rejects(rejects_path)

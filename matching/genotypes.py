@@ -175,6 +175,11 @@ class BookBuilder:
             code = self._codes[genotype] = len(self.entries)
         return typing.text, code
 
+    @property
+    def notes(self) -> frozenset[str]:
+        """How names of the texts so far were followed through renamed or deleted ones."""
+        return frozenset(note for read in self._positions.values() for note in read.notes)
+
     def _position(self, position: Position) -> _ReadPosition:
         known = self._positions.get(position)
         if known is None:

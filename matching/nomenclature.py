@@ -184,10 +184,14 @@ class Nomenclature:
         return None
 
     def _followed(self, name: str, seen: frozenset[str]) -> Reading | None:
-        """`name` through the records of deleted names, then with a suffix added (R5)."""
-        suffixed = (
-            [] if name[-1] in EXPRESSION_SUFFIXES else [name + s for s in EXPRESSION_SUFFIXES]
-        )
+        """`name` through the records of deleted names, then with another suffix (R5).
+
+        A written N is only given up where a record says so: it would turn a null into an
+        expressed allele.
+        """
+        suffix = name[-1] if name[-1] in EXPRESSION_SUFFIXES else ""
+        stem = name.removesuffix(suffix)
+        suffixed = [stem + s for s in ("", *EXPRESSION_SUFFIXES) if s != suffix != "N"]
         if (reading := self._identical(name, seen)) is not None:
             return reading
         for spelling in suffixed:

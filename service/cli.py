@@ -37,6 +37,7 @@ EXIT_REFUSED = 1
 EXIT_WITH_REJECTS = 3
 # Wide enough for a row of results where the output is no terminal.
 _PIPE_WIDTH = 160
+_SHOWN_NOTES = 10
 
 
 def main() -> None:
@@ -175,6 +176,10 @@ def registry_import(
         f"read {summary.read:,} = new {summary.new:,} + updated {summary.updated:,} + unchanged "
         f"{summary.unchanged:,} + rejected {summary.rejected:,} (release {nomenclature.release})"
     )
+    for note in summary.notes[:_SHOWN_NOTES]:
+        typer.echo(f"note: {note}", err=True)
+    if len(summary.notes) > _SHOWN_NOTES:
+        typer.echo(f"note: {len(summary.notes) - _SHOWN_NOTES} more names were followed", err=True)
     _end_with_rejects(summary.rejects_file)
 
 

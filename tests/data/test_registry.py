@@ -190,6 +190,17 @@ def test_another_release_encodes_the_stored_typings_anew(
     assert registry.index(releases[0]).ids.tolist() == ["D1", "D2"]
 
 
+def test_followed_names_are_reported(
+    registry: Registry, nomenclature: Nomenclature, tmp_path: Path
+) -> None:
+    rows = [("D1", "A*11:53+A*01:01"), ("D2", "A*11:53/A*24:329+A*01:01")]
+    summary = load(registry, nomenclature, tmp_path, rows)
+    assert summary.notes == (
+        "A*11:53 is deleted in 3.58.0, identical to A*11:02:01:01",
+        "A*24:329 read as A*24:329Q",
+    )
+
+
 def test_ages(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
     path = tmp_path / "donors.csv"
     path.write_text(

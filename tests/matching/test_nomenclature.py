@@ -55,6 +55,9 @@ def small() -> Nomenclature:
         # Fields are compared, not characters: 02:43 does not begin 02:430 (R5).
         ("A*02:43", ["A*02:43N"]),
         ("A*24:329", ["A*24:329Q"]),
+        ("A*24:329L", ["A*24:329Q"]),
+        ("A*02:43Q", ["A*02:43N"]),
+        ("A*02:430Q", ["A*02:430"]),
         ("A*01:50", ["A*01:01:02"]),
         ("A*01:51", ["A*01:01:02"]),
         ("A*01:60", ["A*02:43N"]),
@@ -73,7 +76,17 @@ def test_a_followed_name_says_so(small: Nomenclature) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["A*99:99", "A*01:70", "A*01:80", "A*01:01:01:01N", "A*01:01:99G", "B*01:01", "A*09:XX"]
+    "name",
+    [
+        "A*99:99",
+        "A*01:70",
+        "A*01:80",
+        "A*01:01:01:01N",
+        "A*24:329N",
+        "A*01:01:99G",
+        "B*01:01",
+        "A*09:XX",
+    ],
 )
 def test_what_leads_nowhere_is_unknown(small: Nomenclature, name: str) -> None:
     with pytest.raises(UnknownNameError, match="unknown in release"):
