@@ -8,12 +8,15 @@
     │   ├── HalfTypedError              one of the two positions is missing
     │   ├── UnknownNameError            the release does not hold the name
     │   └── IncompleteReferenceError    the demo reference cannot answer
+    ├── TooAmbiguousError           a typing has too many explanations to enumerate
     ├── NomenclatureError           nomenclature releases
     │   ├── ReleaseNotInstalledError
     │   ├── ReleaseDamagedError         an installed release fails its checksums
     │   └── ReleaseSourceError          the source of an installation is not usable
     ├── InputFileError              a whole file is refused, nothing of it was used
     ├── RecordError                 one record of a file is refused, the others go on
+    ├── CohortError                 a cohort of transplants cannot be used
+    ├── ModelError                  a risk model cannot be used
     ├── StoreError                  the donor store or its index
     └── OutputError                 a result cannot be written
 
@@ -58,6 +61,10 @@ class IncompleteReferenceError(TypingError):
     """The reference is a sample of a release, so it must not expand this name."""
 
 
+class TooAmbiguousError(GraftmatchError):
+    """A typing has more explanations than can be enumerated."""
+
+
 class NomenclatureError(GraftmatchError):
     """Nomenclature releases."""
 
@@ -85,6 +92,18 @@ class RecordError(GraftmatchError):
         self.field, self.value, self.reason = field, value, reason
         shown = value if len(value) <= 60 else value[:57] + "..."
         super().__init__(f"{field}: {shown!r}: {reason}")
+
+
+class CohortError(GraftmatchError):
+    """A cohort cannot be used. `problems`: every reason that was found, one text each."""
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        self.problems = problems or (message,)
+        super().__init__(message)
+
+
+class ModelError(GraftmatchError):
+    """A risk model cannot be used: another schema, damaged, or not consistent in itself."""
 
 
 class StoreError(GraftmatchError):

@@ -1,13 +1,26 @@
-"""Haplotype frequencies of one population."""
+"""Haplotype frequencies, and typings as weighted genotypes under them (rule R16).
+
+A person is every pair of haplotypes of the set that explains the typing, with weight f1 f2,
+doubled where the two differ; pairs that look the same unphased are added up.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
+from matching import kernels
+from matching.errors import TooAmbiguousError, TypingError
 from matching.loci import Locus
+from matching.nomenclature import Nomenclature, split_name
+from matching.typings import Form, LocusTyping, Position, Typing
+
+MAX_PAIRS = 20_000_000
+NOTHING = 0
 
 
 @dataclass(frozen=True)
@@ -25,3 +38,257 @@ class FrequencySet:
     names: tuple[tuple[str, ...], ...]
     haplotypes: npt.NDArray[np.int32]
     frequencies: npt.NDArray[np.float64]
+
+
+class NullImputation(Enum):
+    """What nulls mean in imputed genotypes (rule R16).
+
+    TYPED: nulls inside strings are dropped first, and a null takes its partner's group only
+    where the typing was null. PARTNER (WMDA exercise 3): nulls of the set and inside strings stay
+    possible explanations, and in the match count a null takes its partner's allele.
+    """
+
+    TYPED = "typed"
+    PARTNER = "partner"
+
+
+class Resolution(Enum):
+    """What is compared: P groups of the release, or the two-field names as they stand."""
+
+    P_GROUP = "p-group"
+    TWO_FIELD = "two-field"
+
+
+@dataclass(frozen=True)
+class ImputedGenotypes:
+    """Unphased genotypes of many people, person p at `offsets[p]:offsets[p + 1]`.
+
+    `codes`: (n_genotypes, n_loci) int32 positions in `Imputer.genotypes`. `weights`:
+    (n_genotypes,) float64, summing to 1 for each person. `mass`: (n_people,) float64, the sum
+    of the weights before that; 0 is "unrepresented": no pair of the set explains the typing.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float64]
+    mass: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.mass)
+
+
+@dataclass
+class _Explained:
+    """What one written position admits: (n_names,) bool, and whether it is null."""
+
+    names: npt.NDArray[np.bool_]
+    is_null: bool
+
+
+@dataclass
+class Imputer:
+    """Imputes under one set, release and choice of options; remembers what it has read.
+
+    `unmapped`: names of the set that the release cannot read; their haplotypes explain nothing.
+    """
+
+    frequencies: FrequencySet
+    nomenclature: Nomenclature
+    nulls: NullImputation
+    resolution: Resolution
+    unmapped: tuple[str, ...] = field(init=False)
+    _genotypes: list[dict[tuple[int, int], int]] = field(init=False)
+    _positions: list[dict[Position, _Explained]] = field(init=False)
+    _known: dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]] = field(
+        init=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        n_loci = len(self.frequencies.loci)
+        self._genotypes = [{} for _ in range(n_loci)]
+        self._positions = [{} for _ in range(n_loci)]
+        self._members: list[list[frozenset[int]]] = []
+        self._tokens: list[npt.NDArray[np.int64]] = []
+        self._is_null: list[npt.NDArray[np.bool_]] = []
+        unmapped: list[str] = []
+        for names in self.frequencies.names:
+            members = [self._read(name, unmapped) for name in names]
+            texts = [
+                self._token(name, alleles) for name, alleles in zip(names, members, strict=True)
+            ]
+            code = {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
+            self._members.append(members)
+            self._tokens.append(np.array([code[text] for text in texts], dtype=np.int64))
+            self._is_null.append(np.array([name.endswith("N") for name in names], dtype=bool))
+        self.unmapped = tuple(unmapped)
+
+    def _read(self, name: str, unmapped: list[str]) -> frozenset[int]:
+        try:
+            return frozenset(self.nomenclature.read(name).alleles)
+        except TypingError:
+            unmapped.append(name)
+            return frozenset()
+
+    def _token(self, name: str, alleles: frozenset[int]) -> str:
+        """What the match count compares of a name of the set."""
+        if self.resolution is Resolution.TWO_FIELD:
+            return name
+        groups = {self.nomenclature.alleles[i].p_group for i in alleles} - {None}
+        # A null has no P group and stays itself; a name of several groups is no one group.
+        return "/".join(sorted(map(str, groups))) or name
+
+    def genotypes(self, column: int) -> npt.NDArray[np.int32]:
+        """The distinct genotypes met so far at a locus of the set, (n, 2) tokens.
+
+        Token `NOTHING` expresses nothing; equal tokens match.
+        """
+        pairs = np.array(list(self._genotypes[column]), dtype=np.int32)
+        return pairs.reshape(-1, 2)
+
+    def impute(self, typings: Iterable[Typing]) -> ImputedGenotypes:
+        """The genotypes of people, in their order.
+
+        Raises `TooAmbiguousError` where a typing admits more than `MAX_PAIRS` pairs, and
+        `TypingError` for a name that the release cannot read.
+        """
+        people = [self.impute_one(typing) for typing in typings]
+        offsets = np.zeros(len(people) + 1, dtype=np.int64)
+        np.cumsum([len(weights) for _, weights, _ in people], out=offsets[1:])
+        n_loci = len(self.frequencies.loci)
+        return ImputedGenotypes(
+            offsets,
+            np.concatenate([np.empty((0, n_loci), np.int32), *(codes for codes, _, _ in people)]),
+            np.concatenate([np.empty(0), *(weights for _, weights, _ in people)]),
+            np.array([mass for _, _, mass in people], dtype=np.float64),
+        )
+
+    def impute_one(
+        self, typing: Typing
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]:
+        """Codes (n, n_loci), weights (n,) and mass of one person, as in `ImputedGenotypes`."""
+        text = typing.text
+        known = self._known.get(text)
+        if known is None:
+            known = self._known[text] = self._impute(typing)
+        return known
+
+    def _impute(
+        self, typing: Typing
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]:
+        haplotypes, frequencies = self.frequencies.haplotypes, self.frequencies.frequencies
+        n_loci = len(self.frequencies.loci)
+        admitted = np.ones(len(haplotypes), dtype=bool)
+        positions: list[tuple[_Explained, _Explained] | None] = []
+        for column, locus in enumerate(self.frequencies.loci):
+            written = typing.loci[locus]
+            explained = None if written is None else self._locus(column, written)
+            positions.append(explained)
+            if explained is not None:
+                names = explained[0].names | explained[1].names
+                admitted &= names[haplotypes[:, column]]
+        rows = np.flatnonzero(admitted & (frequencies > 0))
+        bits = np.zeros((2, len(rows)), dtype=np.int64)
+        for column, explained in enumerate(positions):
+            for side in range(2):
+                held = (
+                    True if explained is None else explained[side].names[haplotypes[rows, column]]
+                )
+                bits[side] |= np.where(held, 1 << column, 0)
+        left, right = _pairs(bits, (1 << n_loci) - 1)
+        weights = frequencies[rows[left]] * frequencies[rows[right]]
+        weights *= np.where(left == right, 1.0, 2.0)
+        mass = float(weights.sum())
+        if not mass:
+            return np.empty((0, n_loci), dtype=np.int32), np.empty(0), 0.0
+        codes = np.empty((len(left), n_loci), dtype=np.int32)
+        for column, explained in enumerate(positions):
+            i, j = haplotypes[rows[left], column], haplotypes[rows[right], column]
+            a, b = self._expressed(column, explained, i, j)
+            codes[:, column] = self._codes(column, np.minimum(a, b), np.maximum(a, b))
+        group = np.zeros(len(codes), dtype=np.int64)
+        for column in range(n_loci):
+            # Renumbered after each locus, so that the product cannot overflow.
+            span = int(codes[:, column].max()) + 1
+            _, group = np.unique(group * span + codes[:, column], return_inverse=True)
+        _, first = np.unique(group, return_index=True)
+        return codes[first], np.bincount(group, weights) / mass, mass
+
+    def _locus(self, column: int, written: LocusTyping) -> tuple[_Explained, _Explained]:
+        return self._position(column, written.first), self._position(column, written.second)
+
+    def _position(self, column: int, position: Position) -> _Explained:
+        known = self._positions[column].get(position)
+        if known is None:
+            known = self._positions[column][position] = self._explain(column, position)
+        return known
+
+    def _explain(self, column: int, position: Position) -> _Explained:
+        names = self.frequencies.names[column]
+        alleles = tuple(i for name in position.names for i in self.nomenclature.read(name).alleles)
+        if self.resolution is Resolution.P_GROUP:
+            typed = self.nulls is NullImputation.TYPED
+            kept = set(self.nomenclature.expressing(alleles) if typed else alleles)
+            held = [not kept.isdisjoint(members) for members in self._members[column]]
+            is_null = all(self.nomenclature.alleles[i].p_group is None for i in kept)
+            return _Explained(np.array(held, dtype=bool), is_null)
+        if position.form in (Form.ALLELE, Form.STRING):
+            written = {_two_fields(name) for name in position.names}
+        else:
+            written = {_two_fields(self.nomenclature.alleles[i].name) for i in alleles}
+        expressed = {name for name in written if not name.endswith("N")}
+        if self.nulls is NullImputation.TYPED and expressed:
+            written = expressed
+        held = [_two_fields(name) in written for name in names]
+        return _Explained(np.array(held, dtype=bool), not expressed)
+
+    def _expressed(
+        self,
+        column: int,
+        explained: tuple[_Explained, _Explained] | None,
+        i: npt.NDArray[np.int32],
+        j: npt.NDArray[np.int32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Tokens of both haplotypes of each pair, nulls replaced as the option says."""
+        a, b = self._tokens[column][i], self._tokens[column][j]
+        if self.nulls is NullImputation.PARTNER:
+            null = self._is_null[column]
+            return np.where(null[i], b, a), np.where(null[j], a, b)
+        if explained is None or not (explained[0].is_null or explained[1].is_null):
+            return a, b
+        if explained[0].is_null and explained[1].is_null:
+            return np.full_like(a, NOTHING), np.full_like(b, NOTHING)
+        direct = explained[0].names[i] & explained[1].names[j]
+        null_is_left = direct if explained[0].is_null else ~direct
+        partner = np.where(null_is_left, b, a)
+        return partner, partner
+
+    def _codes(
+        self, column: int, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int32]:
+        known = self._genotypes[column]
+        span = len(self._tokens[column]) + 1
+        keys, inverse = np.unique(low * span + high, return_inverse=True)
+        codes = [known.setdefault((int(k) // span, int(k) % span), len(known)) for k in keys]
+        return np.array(codes, dtype=np.int32)[inverse]
+
+
+def _two_fields(name: str) -> str:
+    gene, fields, suffix = split_name(name)
+    return f"{gene}*{':'.join(fields[:2])}{suffix if suffix == 'N' else ''}"
+
+
+def _pairs(
+    bits: npt.NDArray[np.int64], full: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    room = 4096
+    while True:
+        left, right = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+        count = kernels.explaining_pairs(bits[0], bits[1], full, left, right)
+        if count <= room:
+            return left[:count], right[:count]
+        if count > MAX_PAIRS:
+            raise TooAmbiguousError(
+                f"{count:,} haplotype pairs explain the typing, more than {MAX_PAIRS:,}; "
+                "type more loci or at higher resolution"
+            )
+        room = count

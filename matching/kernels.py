@@ -31,6 +31,10 @@ _I32 = numba.types.Array(numba.int32, 1, "C", readonly=True)
 _I64 = numba.types.Array(numba.int64, 1, "C", readonly=True)
 _U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
 _CODES = numba.types.Array(numba.uint32, 2, "C", readonly=True)
+_I32_2D = numba.types.Array(numba.int32, 2, "C", readonly=True)
+_F64 = numba.types.Array(numba.float64, 1, "C", readonly=True)
+_OUT64 = numba.types.Array(numba.int64, 1, "C")
+_OUTF64_2D = numba.types.Array(numba.float64, 2, "C")
 _OUT8 = numba.types.Array(numba.uint8, 1, "C")
 _OUT8_2D = numba.types.Array(numba.uint8, 2, "C")
 
@@ -226,3 +230,90 @@ def total_mismatches(
         for i in range(len(columns)):
             total += 2 - counts[starts[i] + codes[donor, columns[i]]]
         out[donor] = total
+
+
+@_kernel(numba.int64(_I64, _I64, numba.int64, _OUT64, _OUT64))
+def explaining_pairs(first: Int64s, second: Int64s, full: int, left: Int64s, right: Int64s) -> int:
+    """Pairs of haplotypes that explain a typing at every locus.
+
+    first, second: (n,) bit l is set where the haplotype explains position 1, 2 at locus l; full:
+    all bits. A pair i <= j explains locus l in one orientation or the other. Writes the pairs to
+    left, right as far as they reach, and returns how many there are.
+    """
+    count = 0
+    for i in range(len(first)):
+        for j in range(i, len(first)):
+            if ((first[i] & second[j]) | (second[i] & first[j])) == full:
+                if count < len(left):
+                    left[count] = i
+                    right[count] = j
+                count += 1
+    return count
+
+
+@_kernel(numba.void(numba.int32, numba.int32, _I32_2D, _OUT8))
+def token_mismatches(a: int, b: int, pairs: npt.NDArray[np.int32], out: Bytes) -> None:
+    """Mismatches (2 minus the R2 count) of the genotype a, b against (n, 2) genotypes.
+
+    Token 0 expresses nothing and matches nothing. out: (n,) uint8.
+    """
+    for k in range(len(pairs)):
+        c, d = pairs[k, 0], pairs[k, 1]
+        ac, ad = a == c and a != 0, a == d and a != 0
+        bc, bd = b == c and b != 0, b == d and b != 0
+        if (ac and bd) or (ad and bc):
+            out[k] = 0
+        else:
+            out[k] = 1 if ac or ad or bc or bd else 2
+
+
+@_kernel(numba.void(_U8, _I64, _I32_2D, _F64, _I64, numba.float64, _OUTF64_2D))
+def add_total_probabilities(
+    mismatches: Bytes,
+    starts: Int64s,
+    codes: npt.NDArray[np.int32],
+    weights: npt.NDArray[np.float64],
+    offsets: Int64s,
+    weight: float,
+    out: npt.NDArray[np.float64],
+) -> None:
+    """Add one patient genotype's share of P(0, 1, 2 mismatches in all) of every donor.
+
+    mismatches: tables of `token_mismatches`, one a locus, starting at starts (n_loci,).
+    codes, weights: (n_genotypes, n_loci) and (n_genotypes,) of all donors, donor d at
+    offsets[d]:offsets[d + 1]. weight: of the patient's genotype. out: (n_donors, 3).
+    """
+    n_loci = codes.shape[1]
+    for donor in range(len(offsets) - 1):
+        for g in range(offsets[donor], offsets[donor + 1]):
+            total = 0
+            for locus in range(n_loci):
+                total += mismatches[starts[locus] + codes[g, locus]]
+                if total > 2:
+                    break
+            if total <= 2:
+                out[donor, total] += weight * weights[g]
+
+
+@_kernel(numba.void(_U8, _I64, _I32_2D, _F64, _I64, numba.float64, _I64, _OUTF64_2D))
+def add_locus_probabilities(
+    mismatches: Bytes,
+    starts: Int64s,
+    codes: npt.NDArray[np.int32],
+    weights: npt.NDArray[np.float64],
+    offsets: Int64s,
+    weight: float,
+    donors: Int64s,
+    out: npt.NDArray[np.float64],
+) -> None:
+    """Add one patient genotype's share of P(two matches) at each locus, for some donors.
+
+    Arguments as in `add_total_probabilities`; donors: (n,) positions; out: (n, n_loci).
+    """
+    n_loci = codes.shape[1]
+    for row in range(len(donors)):
+        donor = donors[row]
+        for g in range(offsets[donor], offsets[donor + 1]):
+            for locus in range(n_loci):
+                if mismatches[starts[locus] + codes[g, locus]] == 0:
+                    out[row, locus] += weight * weights[g]
