@@ -15,6 +15,7 @@
     │   └── ReleaseSourceError          the source of an installation is not usable
     ├── InputFileError              a whole file is refused, nothing of it was used
     ├── RecordError                 one record of a file is refused, the others go on
+    ├── AllocationError             an allocation is malformed or was not solved
     ├── CohortError                 a cohort of transplants cannot be used
     ├── ModelError                  a risk model cannot be used
     ├── StoreError                  the donor store or its index
@@ -92,6 +93,10 @@ class RecordError(GraftmatchError):
         self.field, self.value, self.reason = field, value, reason
         shown = value if len(value) <= 60 else value[:57] + "..."
         super().__init__(f"{field}: {shown!r}: {reason}")
+
+
+class AllocationError(GraftmatchError):
+    """An allocation problem is malformed, or the solver gave no proven optimum."""
 
 
 class CohortError(GraftmatchError):

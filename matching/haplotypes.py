@@ -6,7 +6,7 @@ doubled where the two differ; pairs that look the same unphased are added up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from matching import kernels
 from matching.errors import TooAmbiguousError, TypingError
 from matching.loci import Locus
-from matching.nomenclature import Nomenclature, split_name
+from matching.nomenclature import NO_P_GROUP, Nomenclature, split_name
 from matching.typings import Form, LocusTyping, Position, Typing
 
 MAX_PAIRS = 20_000_000
@@ -38,6 +38,24 @@ class FrequencySet:
     names: tuple[tuple[str, ...], ...]
     haplotypes: npt.NDArray[np.int32]
     frequencies: npt.NDArray[np.float64]
+
+    def over(self, loci: Sequence[Locus]) -> FrequencySet:
+        """The marginal haplotypes over some of the loci, in the given order.
+
+        Raises `ValueError` naming a locus that the set does not carry.
+        """
+        missing = [locus.value for locus in loci if locus not in self.loci]
+        if missing:
+            raise ValueError(f"the set of {self.population} does not carry {', '.join(missing)}")
+        columns = [self.loci.index(locus) for locus in loci]
+        kept, group = np.unique(self.haplotypes[:, columns], axis=0, return_inverse=True)
+        return FrequencySet(
+            self.population,
+            tuple(loci),
+            tuple(self.names[column] for column in columns),
+            kept,
+            np.asarray(np.bincount(group.ravel(), self.frequencies), dtype=np.float64),
+        )
 
 
 class NullImputation(Enum):
@@ -113,9 +131,7 @@ class Imputer:
         unmapped: list[str] = []
         for names in self.frequencies.names:
             members = [self._read(name, unmapped) for name in names]
-            texts = [
-                self._token(name, alleles) for name, alleles in zip(names, members, strict=True)
-            ]
+            texts = [self._token(name, name in unmapped) for name in names]
             code = {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
             self._members.append(members)
             self._tokens.append(np.array([code[text] for text in texts], dtype=np.int64))
@@ -124,15 +140,27 @@ class Imputer:
 
     def _read(self, name: str, unmapped: list[str]) -> frozenset[int]:
         try:
-            return frozenset(self.nomenclature.read(name).alleles)
+            return frozenset(map(self._identity, self.nomenclature.read(name).alleles))
         except TypingError:
             unmapped.append(name)
             return frozenset()
 
-    def _token(self, name: str, alleles: frozenset[int]) -> str:
+    def _identity(self, allele: int) -> int:
+        """What two names must share for one to explain the other: an allele.
+
+        The rows of a demo sample are names of several levels, so there it is the P group, and
+        the row itself for a null.
+        """
+        if self.nomenclature.complete:
+            return allele
+        group = int(self.nomenclature.p_group_codes[allele])
+        return -1 - allele if group == NO_P_GROUP else group
+
+    def _token(self, name: str, unmapped: bool) -> str:
         """What the match count compares of a name of the set."""
-        if self.resolution is Resolution.TWO_FIELD:
+        if self.resolution is Resolution.TWO_FIELD or unmapped:
             return name
+        alleles = self.nomenclature.read(name).alleles
         groups = {self.nomenclature.alleles[i].p_group for i in alleles} - {None}
         # A null has no P group and stays itself; a name of several groups is no one group.
         return "/".join(sorted(map(str, groups))) or name
@@ -228,7 +256,8 @@ class Imputer:
         if self.resolution is Resolution.P_GROUP:
             typed = self.nulls is NullImputation.TYPED
             kept = set(self.nomenclature.expressing(alleles) if typed else alleles)
-            held = [not kept.isdisjoint(members) for members in self._members[column]]
+            shared = frozenset(map(self._identity, kept))
+            held = [not shared.isdisjoint(members) for members in self._members[column]]
             is_null = all(self.nomenclature.alleles[i].p_group is None for i in kept)
             return _Explained(np.array(held, dtype=bool), is_null)
         if position.form in (Form.ALLELE, Form.STRING):

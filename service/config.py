@@ -20,6 +20,16 @@ class Settings(BaseSettings):
         return self.home / "reference"
 
     @property
+    def frequencies(self) -> Path:
+        """Folder of the imported frequency sets."""
+        return self.home / "frequencies"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the fitted risk models."""
+        return self.home / "models"
+
+    @property
     def registry(self) -> Path:
         """Folder of the default donor registry."""
         return self.home / "registry"

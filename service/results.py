@@ -37,6 +37,7 @@ from matching.pipeline import Matches
 from matching.rank import KEYS
 from matching.search import POSITION_LETTERS
 
+RISK = "risk_agvhd_3_4"
 FORMATS = ("table", "json", "csv", "parquet")
 _NUMBERS = {
     "count_best": COUNT_BEST,
@@ -52,18 +53,29 @@ _STYLES = {"A": "green", "P": "yellow", "M": "bold red", "-": "dim"}
 
 @dataclass(frozen=True)
 class SearchResults:
-    """The searches of one run: `matches` by patient, in the order of the input."""
+    """The searches of one run: `matches` by patient, in the order of the input.
+
+    `scores`: by patient, columns of numbers, (n,) each: p10 and p9, NaN where unknown, and
+    predicted risks. `frequency_set` and `model` label what is behind them.
+    """
 
     matches: Mapping[str, Matches]
+    scores: Mapping[str, Mapping[str, npt.NDArray[np.float64]]]
     index: StoredIndex
     release: str
+    frequency_set: str
+    model: str
     loci: tuple[Locus, ...]
     max_mismatches: int
     as_of: datetime.date
 
     def best(self, patient: str, limit: int) -> SearchResults:
         """The first donors of one patient."""
-        return replace(self, matches={patient: self.matches[patient].best(limit)})
+        return replace(
+            self,
+            matches={patient: self.matches[patient].best(limit)},
+            scores={patient: {k: v[:limit] for k, v in self.scores[patient].items()}},
+        )
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -71,6 +83,8 @@ class SearchResults:
         return {
             "release": self.release,
             "index": self.index.version,
+            "frequency_set": self.frequency_set,
+            "model": self.model,
             "loci": [locus.value for locus in self.loci],
             "max_mismatches": self.max_mismatches,
             "as_of": self.as_of.isoformat(),
@@ -93,6 +107,8 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
         "mismatches_best": _joined([m.candidates.mismatches_best for m in all_matches], np.int64),
         "mismatches_worst": _joined([m.candidates.mismatches_worst for m in all_matches], np.int64),
     }
+    for name in dict.fromkeys(key for scores in results.scores.values() for key in scores):
+        columns[name] = _joined([results.scores[p][name] for p in results.matches], np.float64)
     for name in ("gvh_best", "gvh_worst", "hvg_best", "hvg_worst"):
         totals = [m.candidates.total(_NUMBERS[name]) for m in all_matches]
         columns[name] = _joined(totals, np.int64)
@@ -117,6 +133,8 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     columns["typing"] = [typings.get(donor, "") for donor in donors]
     columns["release"] = results.release
     columns["index"] = results.index.version
+    columns["frequency_set"] = results.frequency_set
+    columns["model"] = results.model
     return pd.DataFrame(columns)
 
 
@@ -148,7 +166,9 @@ def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]
     if form == "csv":
         table.to_csv(file, index=False, lineterminator="\n")
         return
-    records = json.loads(table.drop(columns=["release", "index"]).to_json(orient="records"))
+    records = json.loads(
+        table.drop(columns=["release", "index", "frequency_set", "model"]).to_json(orient="records")
+    )
     donors: dict[str, list[Any]] = {patient: [] for patient in results.matches}
     for record in records:
         donors[record.pop("patient")].append(record)
@@ -166,7 +186,19 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
     shown = result_table(results.best(patient, limit), {})
     found = len(matches.candidates)
     table = Table(title=f"{found} donors within {results.max_mismatches} mismatches at best")
-    for name in ("#", "donor", "type", "age", "sex", "CMV", "ABO", "mismatches"):
+    for name in (
+        "#",
+        "donor",
+        "type",
+        "age",
+        "sex",
+        "CMV",
+        "ABO",
+        "mism.",
+        "P 10/10",
+        "P 9/10",
+        "aGVHD III-IV",
+    ):
         table.add_column(name, no_wrap=True)
     for locus in results.loci:
         table.add_column(locus.value, no_wrap=True)
@@ -182,6 +214,9 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
             row["cmv"] or "",
             row["abo"] or "",
             _span(row["mismatches_best"], row["mismatches_worst"]),
+            _percent(row["p10"]),
+            _percent(row["p9"]),
+            _risk(row),
             *(_positions(row, locus) for locus in results.loci),
             _span(row["gvh_best"], row["gvh_worst"]),
             _span(row["hvg_best"], row["hvg_worst"]),
@@ -194,17 +229,24 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
         console.print(f"{len(shown)} of {found} shown: --limit N for more, --out FILE for all")
 
 
-def print_patients(console: Console, results: SearchResults, limit: int) -> None:
-    """One line a patient: how many donors at each number of mismatches, and the first donor."""
+def print_patients(
+    console: Console, results: SearchResults, allocation: pd.DataFrame, limit: int
+) -> None:
+    """One line a patient: donors at each number of mismatches, the first, and the allocated one.
+
+    `allocation`: the table of `service.allocation`.
+    """
+    given = allocation.set_index("patient").to_dict(orient="index")
     table = Table(title=f"{len(results.matches)} patients")
     table.add_column("patient", no_wrap=True)
     for k in range(results.max_mismatches + 1):
         table.add_column(f"{k} mism.", justify="right")
-    for name in ("first donor", "age", "mismatches"):
+    for name in ("first donor", "age", "mismatches", "P 10/10"):
         table.add_column(name, no_wrap=True)
     for locus in results.loci:
         table.add_column(locus.value, no_wrap=True)
-    table.add_column("DPB1")
+    for name in ("DPB1", "allocated", "why not the best"):
+        table.add_column(name)
     for patient, matches in list(results.matches.items())[:limit]:
         counts = Counter(matches.candidates.mismatches_best.tolist())
         cells: list[Text | str] = [patient]
@@ -213,8 +255,10 @@ def print_patients(console: Console, results: SearchResults, limit: int) -> None
             (row,) = result_table(results.best(patient, 1), {}).to_dict(orient="records")
             cells += [row["donor"], "" if pd.isna(row["age_years"]) else f"{row['age_years']:.0f}"]
             cells.append(_span(row["mismatches_best"], row["mismatches_worst"]))
+            cells.append(_percent(row["p10"]))
             cells += [_positions(row, locus) for locus in results.loci]
             cells.append(row["dpb1_tce"])
+            cells += [given[patient]["allocated"], _why(given[patient])]
         table.add_row(*cells)
     console.print(table)
     _print_legend(console, results)
@@ -223,6 +267,22 @@ def print_patients(console: Console, results: SearchResults, limit: int) -> None
             f"{limit} of {len(results.matches)} patients shown: --limit N for more, "
             "--out FILE for every donor of every patient"
         )
+
+
+def _why(given: Mapping[Hashable, Any]) -> str:
+    if not given["reason"]:
+        return ""
+    taken = f"{given['best']} to {given['best_given_to']}" if given["best_given_to"] else ""
+    return f"{taken or given['reason']}, swap costs {given['swap_cost']}"
+
+
+def _risk(row: Mapping[Hashable, Any]) -> str:
+    low, high = (round(100 * row[f"{RISK}_{end}"]) for end in ("low", "high"))
+    return f"{round(100 * row[RISK])} % ({low}-{high})"
+
+
+def _percent(p: float) -> str:
+    return "?" if np.isnan(p) else f"{100 * p:.1f} %"
 
 
 def _span(best: int, worst: int) -> str:
@@ -240,7 +300,8 @@ def _positions(row: Mapping[Hashable, Any], locus: Locus) -> Text:
 def _print_legend(console: Console, results: SearchResults) -> None:
     console.print(
         "donor positions: A matches, P may match, M mismatch, - untyped; ranges run from the best "
-        f"to the worst case\nrelease {results.release}, index {results.index.version}; decision "
-        "support for clinicians, not a medical device",
+        f"to the worst case\nrelease {results.release}, index {results.index.version}, frequencies "
+        f"{results.frequency_set or 'none'}, risk model {results.model}\n"
+        "decision support for clinicians, not a medical device",
         style="dim",
     )

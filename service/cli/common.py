@@ -1,0 +1,127 @@
+"""What the commands share: errors as one line, options, progress."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from data.donor_files import Person
+from data.frequencies import DEMO_FREQUENCIES, read_frequencies
+from data.frequency_store import FrequencyFolder
+from data.index import StoredIndex
+from data.nomenclature import DEMO_RELEASE, ReferenceFolder
+from data.registry import RecordReader, Registry
+from matching.haplotypes import FrequencySet
+from matching.loci import Locus, parse_loci
+from matching.nomenclature import Nomenclature
+from service.config import Settings
+
+EXIT_REFUSED = 1
+EXIT_WITH_REJECTS = 3
+# Wide enough for a row of results where the output is no terminal.
+_PIPE_WIDTH = 180
+
+ReleaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--release", help="Nomenclature release; by default the newest installed one, or demo."
+    ),
+]
+RegistryOption = Annotated[
+    Path | None,
+    typer.Option("--registry", help="Registry folder; by default GRAFTMATCH_HOME/registry."),
+]
+
+
+def settings() -> Settings:
+    return Settings()
+
+
+def open_nomenclature(release: str | None) -> Nomenclature:
+    folder = ReferenceFolder(settings().reference)
+    return folder.open(release or folder.latest())
+
+
+def open_registry(folder: Path | None) -> Registry:
+    return Registry(folder or settings().registry)
+
+
+def console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+
+
+@contextmanager
+def progress_of(what: str) -> Iterator[Callable[[object], None]]:
+    """A line on a terminal that says how far `what` is; silent in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what)
+        yield lambda done: progress.update(
+            task, description=f"{what}: {done:,}" if isinstance(done, int) else f"{what}: {done}"
+        )
+
+
+def end_with_rejects(path: Path | None) -> None:
+    if path is not None:
+        typer.echo(f"rejected records and reasons: {path}", err=True)
+        raise typer.Exit(EXIT_WITH_REJECTS)
+
+
+def open_index(store: Registry, nomenclature: Nomenclature) -> StoredIndex:
+    """The index of a registry; says on stderr who is not in it."""
+    index = store.index(nomenclature)
+    if index.n_unreadable:
+        typer.echo(
+            f"{index.n_unreadable:,} donors cannot be read under release {nomenclature.release} "
+            f"and are not searched: {index.unreadable}",
+            err=True,
+        )
+    return index
+
+
+def read_people(
+    file: Path, nomenclature: Nomenclature, rejects: Path
+) -> tuple[list[Person], Path | None]:
+    """The people of a file, and `rejects` where that was needed. Raises `InputFileError`."""
+    reader = RecordReader(nomenclature)
+    people = list(reader.people(file))
+    if not reader.rejects:
+        return people, None
+    reader.write_rejects(rejects)
+    return people, rejects
+
+
+def active_frequencies(nomenclature: Nomenclature) -> tuple[str, FrequencySet] | None:
+    """Label and content of the frequency set in use; the embedded one under the demo release."""
+    active = FrequencyFolder(settings().frequencies).active()
+    if active is None and nomenclature.release == DEMO_RELEASE:
+        (frequencies,) = read_frequencies(DEMO_FREQUENCIES)
+        return DEMO_FREQUENCIES, frequencies
+    return active
+
+
+def searched_loci(text: str) -> tuple[Locus, ...]:
+    try:
+        return parse_loci(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--loci") from error
+
+
+def parse_day(text: str | None) -> datetime.date:
+    if text is None:
+        return datetime.date.today()
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no YYYY-MM-DD day", param_hint="--as-of") from error

@@ -1,0 +1,123 @@
+"""graftmatch match: donors for patients."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.donor_files import FACTS, Person
+from data.models import active_model
+from matching.haplotypes import NullImputation
+from matching.typings import split_gl
+from service.allocation import allocate_candidates
+from service.cli.common import (
+    RegistryOption,
+    ReleaseOption,
+    active_frequencies,
+    console,
+    end_with_rejects,
+    open_index,
+    open_nomenclature,
+    open_registry,
+    parse_day,
+    progress_of,
+    read_people,
+    searched_loci,
+    settings,
+)
+from service.results import (
+    FORMATS,
+    print_donors,
+    print_patients,
+    result_table,
+    write_results,
+)
+from service.search import SearchSettings, notes_of, search_people
+
+
+def match(
+    patient: Annotated[
+        str | None, typer.Option(help="The patient's typing as a GL string.")
+    ] = None,
+    patients: Annotated[
+        Path | None, typer.Option(help="Patients in a file, in any format of registry import.")
+    ] = None,
+    loci: Annotated[str, typer.Option(help="Loci to match, separated by commas.")] = (
+        "A,B,C,DRB1,DQB1"
+    ),
+    max_mismatches: Annotated[
+        int, typer.Option(min=0, max=12, help="Most mismatches in the best case.")
+    ] = 1,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="table, json, csv or parquet; by default as --out ends."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the results.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows of the table on screen.")] = 20,
+    as_of: Annotated[
+        str | None, typer.Option(help="Day for donors' ages, YYYY-MM-DD; by default today.")
+    ] = None,
+    null_imputation: Annotated[
+        NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
+    ] = NullImputation.TYPED,
+    release: ReleaseOption = None,
+    folder: RegistryOption = None,
+) -> None:
+    """Find, compare and rank donors for one patient or a file of patients."""
+    if (patient is None) == (patients is None):
+        raise typer.BadParameter("give either --patient 'GL' or --patients FILE")
+    searched = searched_loci(loci)
+    chosen = _format(form, out)
+    day = parse_day(as_of)
+    nomenclature = open_nomenclature(release)
+    store = open_registry(folder)
+    index = open_index(store, nomenclature)
+    if patient is not None:
+        loci_text, carried = split_gl(patient)
+        people, rejects_file = [Person("patient", dict.fromkeys(FACTS), loci_text, carried)], None
+    else:
+        assert patients is not None
+        beside = out or patients
+        rejects = beside.with_name(f"{beside.name}.rejects.csv")
+        people, rejects_file = read_people(patients, nomenclature, rejects)
+    with progress_of("patients searched") as progress:
+        results = search_people(
+            people,
+            nomenclature,
+            store,
+            index,
+            active_frequencies(nomenclature),
+            active_model(settings().models),
+            SearchSettings(searched, max_mismatches, day, null_imputation),
+            progress,
+        )
+    for note in notes_of(results.matches):
+        typer.echo(note, err=True)
+    if chosen == "table" and patient is not None:
+        print_donors(console(), results, limit)
+    elif chosen == "table":
+        allocation = allocate_candidates(result_table(results, {}), list(results.matches))
+        print_patients(console(), results, allocation.table, limit)
+    else:
+        donors = {i for m in results.matches.values() for i in index.ids[m.candidates.rows]}
+        table = result_table(results, store.typings(sorted(donors)))
+        write_results(results, table, chosen, out or sys.stdout)
+        if out is not None:
+            typer.echo(f"{len(table):,} donors for {len(people):,} patients written to {out}")
+    end_with_rejects(rejects_file)
+
+
+def _format(form: str | None, out: Path | None) -> str:
+    chosen = form or (out.suffix.removeprefix(".").lower() if out else "table")
+    if chosen not in FORMATS:
+        raise typer.BadParameter(
+            f"{chosen!r} is none of {', '.join(FORMATS)}; give --format", param_hint="--format"
+        )
+    if chosen == "table" and out is not None:
+        raise typer.BadParameter("a table goes to the screen; leave out --out or give --format csv")
+    if chosen == "parquet" and out is None:
+        raise typer.BadParameter("parquet needs --out FILE", param_hint="--format")
+    return chosen

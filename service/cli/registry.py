@@ -1,0 +1,98 @@
+"""graftmatch registry: donors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from data.frequencies import read_frequencies
+from data.synthetic import simulate
+from service.cli.common import (
+    RegistryOption,
+    ReleaseOption,
+    end_with_rejects,
+    open_nomenclature,
+    open_registry,
+    progress_of,
+)
+
+registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
+_SHOWN_NOTES = 10
+
+
+@registry.command("import")
+def registry_import(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or ID%GL text, gzip or not.")],
+    release: ReleaseOption = None,
+    folder: RegistryOption = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Where rejected records go; by default FILE.rejects.csv."),
+    ] = None,
+) -> None:
+    """Add donors, or update those already stored. All or nothing but for rejected records."""
+    nomenclature = open_nomenclature(release)
+    rejects_path = rejects or file.with_name(file.name + ".rejects.csv")
+    with progress_of("records") as progress:
+        summary = open_registry(folder).import_file(file, nomenclature, rejects_path, progress)
+    typer.echo(
+        f"read {summary.read:,} = new {summary.new:,} + updated {summary.updated:,} + unchanged "
+        f"{summary.unchanged:,} + rejected {summary.rejected:,} (release {nomenclature.release})"
+    )
+    for note in summary.notes[:_SHOWN_NOTES]:
+        typer.echo(f"note: {note}", err=True)
+    if len(summary.notes) > _SHOWN_NOTES:
+        typer.echo(f"note: {len(summary.notes) - _SHOWN_NOTES} more names were followed", err=True)
+    end_with_rejects(summary.rejects_file)
+
+
+@registry.command("show")
+def registry_show(release: ReleaseOption = None, folder: RegistryOption = None) -> None:
+    """Show how many donors are stored and searchable."""
+    store, nomenclature = open_registry(folder), open_nomenclature(release)
+    index = store.index(nomenclature)
+    typer.echo(
+        f"{store.count():,} donors stored in {store.root}, {len(index.donors):,} searchable under "
+        f"release {nomenclature.release} (index {index.version})"
+    )
+    if index.n_unreadable:
+        typer.echo(f"{index.n_unreadable:,} cannot be read under this release: {index.unreadable}")
+
+
+@registry.command("simulate")
+def registry_simulate(
+    donors: Annotated[int, typer.Option(min=1, help="Number of donors.")],
+    frequencies: Annotated[
+        str, typer.Option(help="Frequency files, separated by commas; demo for the embedded set.")
+    ],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same registry.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write; it must not exist or be a former one.")
+    ],
+    patients: Annotated[int, typer.Option(min=0, help="Number of patients.")] = 0,
+    release: ReleaseOption = None,
+) -> None:
+    """Write donors and patients with known truth, in a stated mix of typing resolutions."""
+    nomenclature = open_nomenclature(release)
+    if out.exists() and not (out / "manifest.json").exists():
+        raise typer.BadParameter(f"{out} exists and is no simulated registry", param_hint="--out")
+    sets = [s for source in frequencies.split(",") for s in read_frequencies(source.strip())]
+    with progress_of("people") as progress:
+        manifest = simulate(out, sets, nomenclature, donors, patients, seed, progress)
+    typer.echo(
+        f"{donors:,} donors and {patients:,} patients simulated in {out} (seed {seed}, release "
+        f"{nomenclature.release}); manifest.json states the mix"
+    )
+    for population in _dicts(manifest["populations"]):
+        if population["haplotypes_left_out"]:
+            typer.echo(
+                f"population {population['population']}: {population['haplotypes_left_out']} "
+                f"haplotypes left out, release {nomenclature.release} cannot read them",
+                err=True,
+            )
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return list(value) if isinstance(value, list) else []
