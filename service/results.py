@@ -107,7 +107,8 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
         "mismatches_best": _joined([m.candidates.mismatches_best for m in all_matches], np.int64),
         "mismatches_worst": _joined([m.candidates.mismatches_worst for m in all_matches], np.int64),
     }
-    for name in dict.fromkeys(key for scores in results.scores.values() for key in scores):
+    predicted = (key for scores in results.scores.values() for key in scores)
+    for name in dict.fromkeys(("p10", "p9", *predicted)):
         columns[name] = _joined([results.scores[p][name] for p in results.matches], np.float64)
     for name in ("gvh_best", "gvh_worst", "hvg_best", "hvg_worst"):
         totals = [m.candidates.total(_NUMBERS[name]) for m in all_matches]
@@ -277,6 +278,9 @@ def _why(given: Mapping[Hashable, Any]) -> str:
 
 
 def _risk(row: Mapping[Hashable, Any]) -> str:
+    if RISK not in row:
+        # A model of a centre may hold other outcomes only.
+        return ""
     low, high = (round(100 * row[f"{RISK}_{end}"]) for end in ("low", "high"))
     return f"{round(100 * row[RISK])} % ({low}-{high})"
 

@@ -13,6 +13,7 @@ from service.cli.frequencies import frequencies, predict
 from service.cli.match import match
 from service.cli.reference import reference
 from service.cli.registry import registry
+from service.cli.risk import risk
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(reference, name="reference")
 app.add_typer(registry, name="registry")
 app.add_typer(frequencies, name="frequencies")
+app.add_typer(risk, name="risk")
 app.command("match")(match)
 app.command("batch")(batch)
 app.command("allocate")(allocate)

@@ -6,48 +6,18 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from service import cli
 from tests.data.release_texts import release_texts, write_release
+from tests.service.conftest import Run
 
-Run = Callable[..., tuple[int, str, str]]
 PATIENT = (
     "A*01:01+A*02:01^B*08:01+B*44:02^C*07:01+C*05:01^DRB1*03:01+DRB1*04:01^DQB1*02:01+DQB1*03:01"
 )
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("GRAFTMATCH_HOME", str(tmp_path / "home"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["graftmatch", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture
-def registry(run: Run, tmp_path: Path) -> Path:
-    """A registry of 300 simulated demo donors, and the folder of the simulation."""
-    out = tmp_path / "simulated"
-    code, printed, _ = run(
-        *("registry", "simulate", "--release", "demo", "--donors", 300, "--patients", 4),
-        *("--frequencies", "demo", "--seed", 1, "--out", out),
-    )
-    assert code == 0 and "300 donors and 4 patients simulated" in printed
-    code, printed, _ = run("registry", "import", out / "donors.csv", "--release", "demo")
-    assert code == 0 and "read 300 = new 300 + updated 0 + unchanged 0 + rejected 0" in printed
-    return out
 
 
 def test_every_command_but_the_reference_needs_a_release(run: Run, tmp_path: Path) -> None:
