@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.files import replacing
-from data.frequencies import read_frequencies
+from data.frequencies import DEMO_FREQUENCIES, read_frequencies
+from data.nomenclature import DEMO_RELEASE
 from matching.errors import InputFileError
 from matching.haplotypes import FrequencySet
 from matching.loci import Locus
@@ -89,6 +90,14 @@ class FrequencyFolder:
             return None
         (frequencies,) = read_frequencies(str(self.root / f"{name}.parquet"))
         return f"{name}@{self._card(name).sha256[:8]}", frequencies
+
+    def active_for(self, release: str) -> tuple[str, FrequencySet] | None:
+        """The set in use, or the embedded one where none is and the release is the demo."""
+        active = self.active()
+        if active is None and release == DEMO_RELEASE:
+            (frequencies,) = read_frequencies(DEMO_FREQUENCIES)
+            return DEMO_FREQUENCIES, frequencies
+        return active
 
     def _active_name(self) -> str | None:
         path = self.root / "active.json"

@@ -222,6 +222,11 @@ def model_hash(model: RiskModel) -> str:
     return _hash(model_document(model))
 
 
+def model_label(model: RiskModel) -> str:
+    """Name and start of the hash, as every answer carries it."""
+    return f"{model.name}@{model_hash(model)[:8]}"
+
+
 def _hash(document: Any) -> str:
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

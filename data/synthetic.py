@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from data.donor_files import FACTS, LOCUS_COLUMNS
 from data.files import replacing_folder
 from matching.errors import InputFileError, TypingError
 from matching.haplotypes import FrequencySet
@@ -143,19 +144,7 @@ def _write_people(
             progress(start + size)
 
 
-_PEOPLE_COLUMNS = (
-    "id",
-    "type",
-    "age_years",
-    "sex",
-    "cmv",
-    "abo",
-    "rh",
-    "weight_kg",
-    "ancestry",
-    "registry",
-    *(locus.value.lower() for locus in LOCI),
-)
+_PEOPLE_COLUMNS = ("id", *(name for name in FACTS if name != "birth_date"), *LOCUS_COLUMNS)
 _TRUTH_COLUMNS = ("id", "population", "profile", "haplotype_1", "haplotype_2")
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data.donor_files import FACTS, Person
 from data.index import StoredIndex
-from data.models import model_hash
+from data.models import model_label
 from data.registry import Registry
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.loci import Locus
@@ -35,11 +35,6 @@ class SearchSettings:
     max_mismatches: int
     as_of: datetime.date
     nulls: NullImputation = NullImputation.TYPED
-
-
-def model_label(model: RiskModel) -> str:
-    """Name and digest of a risk model."""
-    return f"{model.name}@{model_hash(model)[:8]}"
 
 
 def search_people(

@@ -31,6 +31,11 @@ def test_the_lock_is_hashed_and_holds_no_addresses() -> None:
         assert "--hash=sha256:" in block, block
 
 
+def test_the_client_in_the_readme_is_the_one_that_is_run() -> None:
+    client = (PROJECT / "examples/client.py").read_text()
+    assert f"```python\n{client}```" in (PROJECT / "README.md").read_text()
+
+
 def test_no_file_of_a_release_or_cohort_is_in_the_repository() -> None:
     listed = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False

@@ -14,6 +14,7 @@ from service.cli.match import match
 from service.cli.reference import reference
 from service.cli.registry import registry
 from service.cli.risk import risk
+from service.cli.serve import serve
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +31,7 @@ app.command("match")(match)
 app.command("batch")(batch)
 app.command("allocate")(allocate)
 app.command("predict")(predict)
+app.command("serve")(serve)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import typer
 
 from data.files import replacing
+from data.frequency_store import FrequencyFolder
 from data.models import active_model
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
@@ -19,7 +20,6 @@ from service.allocation import Allocation, allocate_candidates
 from service.cli.common import (
     RegistryOption,
     ReleaseOption,
-    active_frequencies,
     end_with_rejects,
     open_index,
     open_nomenclature,
@@ -67,7 +67,7 @@ def batch(
             nomenclature,
             store,
             index,
-            active_frequencies(nomenclature),
+            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
             active_model(settings().models),
             wanted,
             progress,

@@ -14,12 +14,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from data.donor_files import Person
-from data.frequencies import DEMO_FREQUENCIES, read_frequencies
-from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
-from data.nomenclature import DEMO_RELEASE, ReferenceFolder
+from data.nomenclature import ReferenceFolder
 from data.registry import RecordReader, Registry
-from matching.haplotypes import FrequencySet
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from service.config import Settings
@@ -100,15 +97,6 @@ def read_people(
         return people, None
     reader.write_rejects(rejects)
     return people, rejects
-
-
-def active_frequencies(nomenclature: Nomenclature) -> tuple[str, FrequencySet] | None:
-    """Label and content of the frequency set in use; the embedded one under the demo release."""
-    active = FrequencyFolder(settings().frequencies).active()
-    if active is None and nomenclature.release == DEMO_RELEASE:
-        (frequencies,) = read_frequencies(DEMO_FREQUENCIES)
-        return DEMO_FREQUENCIES, frequencies
-    return active
 
 
 def searched_loci(text: str) -> tuple[Locus, ...]:

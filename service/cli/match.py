@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from data.donor_files import FACTS, Person
+from data.frequency_store import FrequencyFolder
 from data.models import active_model
 from matching.haplotypes import NullImputation
 from matching.typings import split_gl
@@ -16,7 +17,6 @@ from service.allocation import allocate_candidates
 from service.cli.common import (
     RegistryOption,
     ReleaseOption,
-    active_frequencies,
     console,
     end_with_rejects,
     open_index,
@@ -89,7 +89,7 @@ def match(
             nomenclature,
             store,
             index,
-            active_frequencies(nomenclature),
+            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
             active_model(settings().models),
             SearchSettings(searched, max_mismatches, day, null_imputation),
             progress,

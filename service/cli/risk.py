@@ -12,13 +12,12 @@ import typer
 from rich.table import Table
 
 from data.cohort import read_cohort
-from data.models import active_model, add_model, card, find_model, promote
+from data.models import active_model, add_model, card, find_model, model_label, promote
 from data.synthetic_cohort import write_synthetic_cohort
 from matching.errors import ModelError
 from matching.fit import Evaluation, cross_validate, evaluate, train
 from matching.risk import VARIABLES, Known, Prediction, RiskModel, predict
 from service.cli.common import console, progress_of, settings
-from service.search import model_label
 
 risk = typer.Typer(no_args_is_help=True, help="Models of acute and chronic GVHD.")
 CohortArgument = Annotated[Path, typer.Argument(help="CSV or Parquet, one row a transplant.")]

@@ -1,0 +1,446 @@
+"""Messages <-> values. Formats and limits of requests are checked here, and nowhere else."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matching.allocate import (
+    UNALLOCATED,
+    UTILITY_LIMIT,
+    AllocationProblem,
+    AllocationSolution,
+    Explanation,
+)
+from matching.errors import AllocationError, TypingError
+from matching.genotypes import Genotype, encode
+from matching.kernels import (
+    COUNT_BEST,
+    COUNT_WORST,
+    DONOR_1,
+    DONOR_2,
+    GVH_BEST,
+    GVH_WORST,
+    HVG_BEST,
+    HVG_WORST,
+)
+from matching.loci import LOCI, Locus, parse_loci
+from matching.nomenclature import Nomenclature
+from matching.pipeline import Matches
+from matching.risk import VARIABLES, Known, Prediction, Variable
+from matching.search import POSITION_LETTERS
+from matching.typings import Position, Typing, parse_typing
+from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
+from service.status import RequestError, Violation
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for at most."""
+
+    message_bytes: int = 32 * 1024 * 1024
+    typing_characters: int = 100_000
+    mismatches: int = 12
+    batch_size: int = 1000
+    identifier_characters: int = 200
+    patients: int = 100_000
+    donors: int = 1_000_000
+    edges: int = 1_000_000
+    # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
+    patient_genotypes: int = 20_000
+    genotype_pairs: int = 5_000_000
+
+
+LIMITS = Limits()
+DEFAULT_BATCH_SIZE = 500
+DEFAULT_LOCI = parse_loci("A,B,C,DRB1,DQB1")
+EARLIEST_DAY = datetime.date(1900, 1, 1)
+_VARIABLES = {variable.name: variable for variable in VARIABLES}
+
+
+@contextmanager
+def _checking() -> Iterator[list[Violation]]:
+    """A list for violations; raises `RequestError` at the end where it holds any."""
+    found: list[Violation] = []
+    yield found
+    if found:
+        raise RequestError(found)
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A checked search. `as_of`: None for the present day. `limit`: None for every donor."""
+
+    patient: Typing
+    loci: tuple[Locus, ...]
+    max_mismatches: int
+    batch_size: int
+    limit: int | None
+    as_of: datetime.date | None
+    with_probabilities: bool
+
+
+@dataclass(frozen=True)
+class PairRequest:
+    """A checked pair, and the notes of reading both typings."""
+
+    patient: Typing
+    donor: Typing
+    loci: tuple[Locus, ...]
+    notes: tuple[str, ...]
+
+
+def typing_request(
+    request: graftmatch_pb2.ParseTypingRequest, nomenclature: Nomenclature
+) -> tuple[Typing, Genotype]:
+    """The typing, and what it means under the release. Raises `RequestError`."""
+    with _checking() as found:
+        read = _typing("typing", request.typing, nomenclature, found)
+    assert read is not None
+    return read
+
+
+def search_request(
+    request: graftmatch_pb2.SearchDonorsRequest, nomenclature: Nomenclature
+) -> SearchRequest:
+    """Raises `RequestError` with every violation."""
+    with _checking() as found:
+        read = _typing("patient", request.patient, nomenclature, found)
+        loci = _loci(request.loci, found)
+        if request.max_mismatches > LIMITS.mismatches:
+            found.append(Violation("max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
+        if request.batch_size > LIMITS.batch_size:
+            found.append(Violation("batch_size", f"must be 1 to {LIMITS.batch_size}, or 0"))
+        as_of = _day("as_of", request.as_of, found)
+    assert read is not None
+    return SearchRequest(
+        read[0],
+        loci,
+        request.max_mismatches,
+        request.batch_size or DEFAULT_BATCH_SIZE,
+        request.limit or None,
+        as_of,
+        not request.without_probabilities,
+    )
+
+
+def pair_request(
+    request: graftmatch_pb2.ScorePairRequest, nomenclature: Nomenclature
+) -> PairRequest:
+    """Raises `RequestError` with every violation."""
+    with _checking() as found:
+        patient = _typing("patient", request.patient, nomenclature, found)
+        donor = _typing("donor", request.donor, nomenclature, found)
+        loci = _loci(request.loci, found)
+    assert patient is not None and donor is not None
+    notes = tuple(dict.fromkeys((*patient[1].notes, *donor[1].notes)))
+    return PairRequest(patient[0], donor[0], loci, notes)
+
+
+def _typing(
+    field: str, text: str, nomenclature: Nomenclature, found: list[Violation]
+) -> tuple[Typing, Genotype] | None:
+    if len(text) > LIMITS.typing_characters:
+        reason = f"longer than {LIMITS.typing_characters:,} characters"
+        found.append(Violation(field, reason))
+        return None
+    try:
+        typing = parse_typing(text)
+        return typing, encode(typing, nomenclature)
+    except TypingError as error:
+        found.append(Violation(field, str(error)))
+        return None
+
+
+def _loci(names: Sequence[str], found: list[Violation]) -> tuple[Locus, ...]:
+    if len(names) > len(LOCI):
+        found.append(Violation("loci", f"more than the {len(LOCI)} loci that are matched"))
+        return ()
+    loci: list[Locus] = []
+    for i, name in enumerate(names):
+        try:
+            # A comma would be read as two names.
+            (locus,) = parse_loci(name.replace(",", ";"))
+        except ValueError as error:
+            found.append(Violation(f"loci[{i}]", str(error)))
+            continue
+        if locus in loci:
+            found.append(Violation(f"loci[{i}]", f"locus {locus.value} is given twice"))
+        loci.append(locus)
+    return tuple(sorted(loci, key=lambda locus: locus.position)) or DEFAULT_LOCI
+
+
+def _day(field: str, text: str, found: list[Violation]) -> datetime.date | None:
+    if not text:
+        return None
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError:
+        found.append(Violation(field, "not a day; write YYYY-MM-DD"))
+        return None
+    if day < EARLIEST_DAY:
+        found.append(Violation(field, f"before {EARLIEST_DAY}"))
+    return day
+
+
+def factor_columns(
+    request: graftmatch_pb2.PredictRiskRequest,
+) -> dict[str, npt.NDArray[Any]]:
+    """One array of one value a factor, as `matching.risk.predict` takes. Raises `RequestError`."""
+    columns: dict[str, npt.NDArray[Any]] = {}
+    with _checking() as found:
+        for name in sorted(request.factors):
+            field = f"factors[{name[:60]!r}]"
+            variable = _VARIABLES.get(name)
+            if variable is None:
+                near = ", ".join(difflib.get_close_matches(name[:60], _VARIABLES, n=3))
+                hint = f"; near names: {near}" if near else "; docs/risk.md lists them"
+                found.append(Violation(field, f"not the name of a factor{hint}"))
+                continue
+            value = request.factors[name]
+            reason = _factor_problem(variable, value)
+            if reason:
+                found.append(Violation(field, reason))
+            else:
+                columns[name] = np.array([value.level if variable.levels else value.number])
+    return columns
+
+
+def _factor_problem(variable: Variable, value: graftmatch_pb2.FactorValue) -> str:
+    kind = value.WhichOneof("value")
+    if variable.levels:
+        if kind != "level" or value.level not in variable.levels:
+            return f"must be a level, one of: {', '.join(variable.levels)}"
+    elif kind != "number" or not variable.low <= value.number <= variable.high:
+        return f"must be a number from {variable.low:g} to {variable.high:g}"
+    return ""
+
+
+def allocation_problem(request: graftmatch_pb2.AllocateDonorsRequest) -> AllocationProblem:
+    """Raises `RequestError`; of edges, the first wrong one of each kind is named."""
+    edges = request.edges
+    with _checking() as found:
+        for name, given, most in (
+            ("patients", request.patients, LIMITS.patients),
+            ("donors", request.donors, LIMITS.donors),
+            ("edges", edges, LIMITS.edges),
+        ):
+            if len(given) > most:
+                found.append(Violation(name, f"more than {most:,}"))
+    with _checking() as found:
+        _check_identifiers("patients", request.patients, found)
+        _check_identifiers("donors", request.donors, found)
+        patient = np.fromiter((edge.patient for edge in edges), np.int64, len(edges))
+        donor = np.fromiter((edge.donor for edge in edges), np.int64, len(edges))
+        utility = np.fromiter((edge.utility for edge in edges), np.int64, len(edges))
+        for name, values, low, high in (
+            ("patient", patient, 0, len(request.patients) - 1),
+            ("donor", donor, 0, len(request.donors) - 1),
+            ("utility", utility, 1, UTILITY_LIMIT - 1),
+        ):
+            wrong = (values < low) | (values > high)
+            if wrong.any():
+                at = int(wrong.argmax())
+                reason = f"{values[at]} is not in {low} to {high}"
+                found.append(Violation(f"edges[{at}].{name}", reason))
+    try:
+        return AllocationProblem(
+            tuple(request.patients), tuple(request.donors), patient, donor, utility
+        )
+    except AllocationError as error:
+        raise RequestError([Violation("edges", str(error))]) from error
+
+
+def _check_identifiers(field: str, names: Iterable[str], found: list[Violation]) -> None:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if not name or len(name) > LIMITS.identifier_characters:
+            reason = f"must have 1 to {LIMITS.identifier_characters} characters"
+        elif name in seen:
+            reason = "the identifier is given twice"
+        else:
+            seen.add(name)
+            continue
+        found.append(Violation(f"{field}[{i}]", reason))
+        return
+
+
+def typing_response(
+    typing: Typing,
+    genotype: Genotype,
+    nomenclature: Nomenclature,
+    provenance: common_pb2.Provenance,
+) -> graftmatch_pb2.ParseTypingResponse:
+    """A typing as read."""
+
+    def position(written: Position, groups: Iterable[int], tce: int) -> Any:
+        return graftmatch_pb2.TypedPosition(
+            text=written.text,
+            form=written.form.value,
+            p_groups=[nomenclature.p_group_names[code] for code in groups],
+            tce_group=tce,
+        )
+
+    loci = []
+    for locus, (written, meant) in typing.loci.zip(genotype.loci).items():
+        if written is not None and meant is not None:
+            first = position(written.first, meant.first, meant.tce[0])
+            second = position(written.second, meant.second, meant.tce[1])
+            loci.append(graftmatch_pb2.LocusTyping(locus=locus.value, first=first, second=second))
+    return graftmatch_pb2.ParseTypingResponse(
+        provenance=provenance,
+        canonical=typing.text,
+        loci=loci,
+        carried=typing.carried,
+        notes=genotype.notes,
+    )
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """Of some candidates: `p_mismatches` (n, 3) of 0, 1 and 2 mismatches, NaN where unknown, and
+    a value of ProbabilityStatus for each."""
+
+    p_mismatches: npt.NDArray[np.float64]
+    status: Sequence[common_pb2.ProbabilityStatus]
+
+    @classmethod
+    def missing(cls, n: int, why: common_pb2.ProbabilityStatus) -> Probabilities:
+        """None of n, all for one reason."""
+        return cls(np.full((n, 3), np.nan), [why] * n)
+
+
+def comparisons(matches: Matches, probabilities: Probabilities) -> list[common_pb2.Comparison]:
+    """One message a candidate, in their order."""
+    candidates = matches.candidates
+    best, worst = candidates.mismatches_best.tolist(), candidates.mismatches_worst.tolist()
+    gvh = zip(candidates.total(GVH_BEST), candidates.total(GVH_WORST), strict=True)
+    hvg = zip(candidates.total(HVG_BEST), candidates.total(HVG_WORST), strict=True)
+    rows = zip(
+        zip(best, worst, strict=True),
+        gvh,
+        hvg,
+        candidates.compared.tolist(),
+        matches.tce,
+        probabilities.p_mismatches.tolist(),
+        probabilities.status,
+        strict=True,
+    )
+    return [
+        common_pb2.Comparison(
+            mismatches=_range(*mismatches),
+            gvh=_range(*to_host),
+            hvg=_range(*to_graft),
+            loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
+            dpb1_tce=common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}"),
+            probability_status=status,
+            **_known_probabilities(p),
+        )
+        for mismatches, to_host, to_graft, compared, tce, p, status in rows
+    ]
+
+
+def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
+    return {} if np.isnan(p[0]) else dict(zip(("p10", "p9", "p8"), p, strict=True))
+
+
+def _range(best: int, worst: int) -> common_pb2.Range:
+    return common_pb2.Range(best=int(best), worst=int(worst))
+
+
+def _locus(locus: Locus, row: Sequence[int]) -> common_pb2.LocusComparison:
+    return common_pb2.LocusComparison(
+        locus=locus.value,
+        matches=_range(row[COUNT_BEST], row[COUNT_WORST]),
+        gvh=_range(row[GVH_BEST], row[GVH_WORST]),
+        hvg=_range(row[HVG_BEST], row[HVG_WORST]),
+        positions=POSITION_LETTERS[row[DONOR_1]] + POSITION_LETTERS[row[DONOR_2]],
+    )
+
+
+def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.DonorFacts:
+    """The facts of a donor; None and NaN are unknown."""
+    message = graftmatch_pb2.DonorFacts()
+    for name in ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry"):
+        setattr(message, name, facts[name] or "")
+    # A day before the birth date has no age.
+    if age_years >= 0:
+        message.age_years = int(age_years)
+    if facts["weight_kg"] is not None:
+        message.weight_kg = facts["weight_kg"]
+    return message
+
+
+def outcome_risk(prediction: Prediction) -> graftmatch_pb2.OutcomeRisk:
+    """The prediction of one case."""
+    rows = zip(
+        prediction.factors,
+        prediction.contributions[0].tolist(),
+        prediction.known[0].tolist(),
+        strict=True,
+    )
+    return graftmatch_pb2.OutcomeRisk(
+        outcome=prediction.outcome,
+        horizon_days=prediction.horizon_days,
+        probability=prediction.probability[0],
+        low=prediction.low[0],
+        high=prediction.high[0],
+        intercept=prediction.intercept,
+        contributions=[
+            graftmatch_pb2.Contribution(
+                factor=factor,
+                log_odds=log_odds,
+                known=graftmatch_pb2.Known.Value(f"KNOWN_{Known(known).name}"),
+            )
+            for factor, log_odds, known in rows
+        ],
+    )
+
+
+def allocation_response(
+    problem: AllocationProblem,
+    solution: AllocationSolution,
+    reasons: Iterable[Explanation],
+    provenance: common_pb2.Provenance,
+) -> graftmatch_pb2.AllocateDonorsResponse:
+    """An allocation by identifiers."""
+    utility = np.zeros(len(problem.patients), dtype=np.int64)
+    chosen = solution.donor_of[problem.patient] == problem.donor
+    utility[problem.patient[chosen]] = problem.utility[chosen]
+
+    def name(names: tuple[str, ...], position: int) -> str | None:
+        return None if position == UNALLOCATED else names[position]
+
+    rows = zip(problem.patients, solution.donor_of.tolist(), utility.tolist(), strict=True)
+    return graftmatch_pb2.AllocateDonorsResponse(
+        provenance=provenance,
+        assignments=[
+            graftmatch_pb2.Assignment(
+                patient=patient, donor=name(problem.donors, donor), utility=worth
+            )
+            for patient, donor, worth in rows
+        ],
+        status=graftmatch_pb2.AllocationStatus.Value(f"ALLOCATION_STATUS_{solution.status.name}"),
+        objective=solution.objective,
+        bound=solution.bound,
+        explanations=[
+            graftmatch_pb2.Explanation(
+                patient=problem.patients[row.patient],
+                reason=graftmatch_pb2.AllocationReason.Value(
+                    f"ALLOCATION_REASON_{row.reason.name}"
+                ),
+                allocated=name(problem.donors, row.allocated),
+                best=name(problem.donors, row.best),
+                recipient=name(problem.patients, row.recipient),
+                swap_cost=row.swap_cost,
+            )
+            for row in reasons
+        ],
+    )

@@ -1,0 +1,285 @@
+from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Known(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KNOWN_UNSPECIFIED: _ClassVar[Known]
+    KNOWN_YES: _ClassVar[Known]
+    KNOWN_NO: _ClassVar[Known]
+    KNOWN_CLIPPED: _ClassVar[Known]
+
+class AllocationStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ALLOCATION_STATUS_UNSPECIFIED: _ClassVar[AllocationStatus]
+    ALLOCATION_STATUS_OPTIMAL: _ClassVar[AllocationStatus]
+
+class AllocationReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ALLOCATION_REASON_UNSPECIFIED: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_NO_CANDIDATE: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_GIVEN_TO_ANOTHER: _ClassVar[AllocationReason]
+KNOWN_UNSPECIFIED: Known
+KNOWN_YES: Known
+KNOWN_NO: Known
+KNOWN_CLIPPED: Known
+ALLOCATION_STATUS_UNSPECIFIED: AllocationStatus
+ALLOCATION_STATUS_OPTIMAL: AllocationStatus
+ALLOCATION_REASON_UNSPECIFIED: AllocationReason
+ALLOCATION_REASON_NO_CANDIDATE: AllocationReason
+ALLOCATION_REASON_GIVEN_TO_ANOTHER: AllocationReason
+
+class ParseTypingRequest(_message.Message):
+    __slots__ = ("typing",)
+    TYPING_FIELD_NUMBER: _ClassVar[int]
+    typing: str
+    def __init__(self, typing: _Optional[str] = ...) -> None: ...
+
+class ParseTypingResponse(_message.Message):
+    __slots__ = ("provenance", "canonical", "loci", "carried", "notes")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    CANONICAL_FIELD_NUMBER: _ClassVar[int]
+    LOCI_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    canonical: str
+    loci: _containers.RepeatedCompositeFieldContainer[LocusTyping]
+    carried: _containers.RepeatedScalarFieldContainer[str]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., canonical: _Optional[str] = ..., loci: _Optional[_Iterable[_Union[LocusTyping, _Mapping]]] = ..., carried: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class LocusTyping(_message.Message):
+    __slots__ = ("locus", "first", "second")
+    LOCUS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    locus: str
+    first: TypedPosition
+    second: TypedPosition
+    def __init__(self, locus: _Optional[str] = ..., first: _Optional[_Union[TypedPosition, _Mapping]] = ..., second: _Optional[_Union[TypedPosition, _Mapping]] = ...) -> None: ...
+
+class TypedPosition(_message.Message):
+    __slots__ = ("text", "form", "p_groups", "tce_group")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    P_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    TCE_GROUP_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    form: str
+    p_groups: _containers.RepeatedScalarFieldContainer[str]
+    tce_group: int
+    def __init__(self, text: _Optional[str] = ..., form: _Optional[str] = ..., p_groups: _Optional[_Iterable[str]] = ..., tce_group: _Optional[int] = ...) -> None: ...
+
+class SearchDonorsRequest(_message.Message):
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities")
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    LOCI_FIELD_NUMBER: _ClassVar[int]
+    MAX_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    patient: str
+    loci: _containers.RepeatedScalarFieldContainer[str]
+    max_mismatches: int
+    batch_size: int
+    limit: int
+    as_of: str
+    without_probabilities: bool
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ...) -> None: ...
+
+class SearchDonorsResponse(_message.Message):
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    found: int
+    candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ...) -> None: ...
+
+class Candidate(_message.Message):
+    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for")
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    RANKED_BELOW_PREVIOUS_FOR_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    donor: str
+    comparison: _common_pb2.Comparison
+    facts: DonorFacts
+    ranked_below_previous_for: str
+    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ...) -> None: ...
+
+class DonorFacts(_message.Message):
+    __slots__ = ("type", "age_years", "sex", "cmv", "abo", "rh", "weight_kg", "ancestry", "registry")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
+    SEX_FIELD_NUMBER: _ClassVar[int]
+    CMV_FIELD_NUMBER: _ClassVar[int]
+    ABO_FIELD_NUMBER: _ClassVar[int]
+    RH_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_KG_FIELD_NUMBER: _ClassVar[int]
+    ANCESTRY_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    age_years: int
+    sex: str
+    cmv: str
+    abo: str
+    rh: str
+    weight_kg: float
+    ancestry: str
+    registry: str
+    def __init__(self, type: _Optional[str] = ..., age_years: _Optional[int] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., rh: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
+
+class ScorePairRequest(_message.Message):
+    __slots__ = ("patient", "donor", "loci")
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    LOCI_FIELD_NUMBER: _ClassVar[int]
+    patient: str
+    donor: str
+    loci: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ScorePairResponse(_message.Message):
+    __slots__ = ("provenance", "comparison", "notes")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    comparison: _common_pb2.Comparison
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PredictRiskRequest(_message.Message):
+    __slots__ = ("factors",)
+    class FactorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: FactorValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FactorValue, _Mapping]] = ...) -> None: ...
+    FACTORS_FIELD_NUMBER: _ClassVar[int]
+    factors: _containers.MessageMap[str, FactorValue]
+    def __init__(self, factors: _Optional[_Mapping[str, FactorValue]] = ...) -> None: ...
+
+class FactorValue(_message.Message):
+    __slots__ = ("level", "number")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    number: float
+    def __init__(self, level: _Optional[str] = ..., number: _Optional[float] = ...) -> None: ...
+
+class PredictRiskResponse(_message.Message):
+    __slots__ = ("provenance", "outcomes")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    outcomes: _containers.RepeatedCompositeFieldContainer[OutcomeRisk]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
+
+class OutcomeRisk(_message.Message):
+    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_DAYS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    INTERCEPT_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    horizon_days: float
+    probability: float
+    low: float
+    high: float
+    intercept: float
+    contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
+    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ...) -> None: ...
+
+class Contribution(_message.Message):
+    __slots__ = ("factor", "log_odds", "known")
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    LOG_ODDS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    factor: str
+    log_odds: float
+    known: Known
+    def __init__(self, factor: _Optional[str] = ..., log_odds: _Optional[float] = ..., known: _Optional[_Union[Known, str]] = ...) -> None: ...
+
+class AllocateDonorsRequest(_message.Message):
+    __slots__ = ("patients", "donors", "edges")
+    PATIENTS_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
+    EDGES_FIELD_NUMBER: _ClassVar[int]
+    patients: _containers.RepeatedScalarFieldContainer[str]
+    donors: _containers.RepeatedScalarFieldContainer[str]
+    edges: _containers.RepeatedCompositeFieldContainer[Edge]
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ...) -> None: ...
+
+class Edge(_message.Message):
+    __slots__ = ("patient", "donor", "utility")
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    UTILITY_FIELD_NUMBER: _ClassVar[int]
+    patient: int
+    donor: int
+    utility: int
+    def __init__(self, patient: _Optional[int] = ..., donor: _Optional[int] = ..., utility: _Optional[int] = ...) -> None: ...
+
+class AllocateDonorsResponse(_message.Message):
+    __slots__ = ("provenance", "assignments", "status", "objective", "bound", "explanations")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    assignments: _containers.RepeatedCompositeFieldContainer[Assignment]
+    status: AllocationStatus
+    objective: int
+    bound: int
+    explanations: _containers.RepeatedCompositeFieldContainer[Explanation]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., status: _Optional[_Union[AllocationStatus, str]] = ..., objective: _Optional[int] = ..., bound: _Optional[int] = ..., explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ...) -> None: ...
+
+class Assignment(_message.Message):
+    __slots__ = ("patient", "donor", "utility")
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    UTILITY_FIELD_NUMBER: _ClassVar[int]
+    patient: str
+    donor: str
+    utility: int
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("patient", "reason", "allocated", "best", "recipient", "swap_cost")
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ALLOCATED_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    SWAP_COST_FIELD_NUMBER: _ClassVar[int]
+    patient: str
+    reason: AllocationReason
+    allocated: str
+    best: str
+    recipient: str
+    swap_cost: int
+    def __init__(self, patient: _Optional[str] = ..., reason: _Optional[_Union[AllocationReason, str]] = ..., allocated: _Optional[str] = ..., best: _Optional[str] = ..., recipient: _Optional[str] = ..., swap_cost: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,106 @@
+"""What a running server reads: loaded once, never changed."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from data.frequency_store import FrequencyFolder
+from data.index import StoredIndex
+from data.models import active_model, model_label
+from data.nomenclature import ReferenceFolder
+from data.registry import Registry
+from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.nomenclature import Nomenclature
+from matching.risk import RiskModel
+from service.config import Settings
+from service.prediction import imputer_of
+
+_DAYS_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Release, donors, frequencies and model of a server.
+
+    `index`: None where nothing was imported. `registry`: the store behind it, which only the
+    reported typings of candidates are read from; it may be newer than the index.
+    `frequencies`: None where no set is in use. `frequency_set` and `model_label` name the versions.
+    """
+
+    nomenclature: Nomenclature
+    registry: Registry
+    index: StoredIndex | None
+    frequency_set: str
+    frequencies: FrequencySet | None
+    model: RiskModel
+    model_label: str
+    _ages: dict[datetime.date, npt.NDArray[np.float64]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    @property
+    def index_version(self) -> str:
+        """State of the registry, "" where nothing was imported."""
+        return "" if self.index is None else self.index.version
+
+    def imputer(self) -> Imputer | None:
+        """A new imputer, for one call and one thread; None without frequencies.
+
+        It is not shared, since it remembers every typing that it has read.
+        """
+        if self.frequencies is None:
+            return None
+        return imputer_of(
+            self.frequencies, self.nomenclature, NullImputation.TYPED, Resolution.P_GROUP
+        )
+
+    def ages(self, day: datetime.date) -> npt.NDArray[np.float64]:
+        """Age in years of every donor of the index on a day, NaN where unknown.
+
+        The last days are kept: a search with another one computes them anew.
+        """
+        assert self.index is not None
+        known = self._ages.get(day)
+        if known is None:
+            known = self.index.ages(day)
+            if len(self._ages) >= _DAYS_KEPT:
+                self._ages.clear()
+            self._ages[day] = known
+        return known
+
+
+def load_snapshot(
+    settings: Settings, release: str | None = None, registry: Path | None = None
+) -> Snapshot:
+    """Everything that is in use in a home folder; the newest release if none is named.
+
+    Raises `NomenclatureError`, `StoreError`, `InputFileError` (frequencies that are damaged or lack
+    a locus of P(10/10)) and `ModelError`.
+    """
+    folder = ReferenceFolder(settings.reference)
+    nomenclature = folder.open(release or folder.latest())
+    store = Registry(registry or settings.registry)
+    active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
+    label, frequencies = active or ("", None)
+    model = active_model(settings.models)
+    snapshot = Snapshot(
+        nomenclature,
+        store,
+        store.index(nomenclature) if _holds_donors(store) else None,
+        label,
+        frequencies,
+        model,
+        model_label(model),
+    )
+    # So that a set that cannot be used is known now and not at the first search.
+    snapshot.imputer()
+    return snapshot
+
+
+def _holds_donors(store: Registry) -> bool:
+    return (store.root / "donors.sqlite").exists() and store.count() > 0

@@ -1,0 +1,111 @@
+"""Errors as gRPC status: one table, and `google.rpc.BadRequest` for what a caller can correct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from matching.errors import (
+    AllocationError,
+    CohortError,
+    GraftmatchError,
+    InputFileError,
+    ModelError,
+    NomenclatureError,
+    OutputError,
+    RecordError,
+    StoreError,
+    TooAmbiguousError,
+    TypingError,
+)
+
+# Status details travel in HTTP/2 headers, which clients limit to 8 KB.
+MAX_VIOLATIONS = 20
+MAX_REASON_CHARACTERS = 200
+_NOT_TOLD = "the server could not answer; its log says why"
+
+
+class ServerError(GraftmatchError):
+    """The server cannot listen where it was told to."""
+
+
+class EmptyRegistryError(StoreError):
+    """A search without donors: none was imported when the server started."""
+
+
+class Violation(NamedTuple):
+    """A field of a request, such as `edges[3].utility`, and what is wrong with it."""
+
+    field: str
+    reason: str
+
+
+class RequestError(GraftmatchError):
+    """A malformed request. `violations`: every problem that was found."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(
+            Violation(_cut(field), _cut(reason)) for field, reason in violations[:MAX_VIOLATIONS]
+        )
+        more = len(violations) - 1
+        field, reason = self.violations[0]
+        super().__init__(f"{field}: {reason}" + (f" (and {more} more)" if more else ""))
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_REASON_CHARACTERS:
+        return text
+    return text[: MAX_REASON_CHARACTERS - 3] + "..."
+
+
+# An error has the status of its nearest class. The text of INVALID_ARGUMENT and
+# FAILED_PRECONDITION goes to the caller; that of the others may name the server's files.
+STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
+    RequestError: grpc.StatusCode.INVALID_ARGUMENT,
+    TypingError: grpc.StatusCode.INVALID_ARGUMENT,
+    TooAmbiguousError: grpc.StatusCode.INVALID_ARGUMENT,
+    RecordError: grpc.StatusCode.INVALID_ARGUMENT,
+    CohortError: grpc.StatusCode.INVALID_ARGUMENT,
+    EmptyRegistryError: grpc.StatusCode.FAILED_PRECONDITION,
+    StoreError: grpc.StatusCode.UNAVAILABLE,
+    ServerError: grpc.StatusCode.UNAVAILABLE,
+    NomenclatureError: grpc.StatusCode.UNAVAILABLE,
+    ModelError: grpc.StatusCode.UNAVAILABLE,
+    # A malformed problem is a RequestError; what is left is a solver without an optimum.
+    AllocationError: grpc.StatusCode.INTERNAL,
+    InputFileError: grpc.StatusCode.INTERNAL,
+    OutputError: grpc.StatusCode.INTERNAL,
+}
+_TOLD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """The status of an error; INTERNAL for one that is not in the table."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return grpc.StatusCode.INTERNAL
+
+
+def is_told(error: BaseException) -> bool:
+    """True if the caller is told what is wrong."""
+    return code_of(error) in _TOLD
+
+
+def status_of(error: BaseException) -> Any:
+    """An error as `google.rpc.Status`, violations in its details."""
+    message = _cut(str(error)) if is_told(error) else _NOT_TOLD
+    status = status_pb2.Status(code=code_pb2.Code.Value(code_of(error).name), message=message)
+    if isinstance(error, RequestError):
+        status.details.add().Pack(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(field=field, description=reason)
+                    for field, reason in error.violations
+                ]
+            )
+        )
+    return status

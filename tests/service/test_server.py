@@ -1,0 +1,533 @@
+"""The service over a real channel: every call, every kind of bad input."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
+from data.frequencies import read_frequencies
+from data.models import literature_model
+from data.nomenclature import DEMO_RELEASE
+from data.registry import Registry
+from data.synthetic import simulate
+from matching.haplotypes import Imputer, NullImputation, Resolution
+from matching.loci import parse_loci
+from matching.nomenclature import Nomenclature
+from matching.probability import predict
+from matching.risk import predict as predict_risk
+from matching.typings import parse_typing
+from service import servicers
+from service.config import Settings
+from service.convert import LIMITS
+from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
+from service.server import SERVICE, run
+from service.snapshot import Snapshot, load_snapshot
+from service.status import ServerError
+from tests.conftest import PROJECT
+
+PATIENT = (
+    "A*01:01+A*02:01^B*08:01+B*44:02^C*07:01+C*05:01^DRB1*03:01+DRB1*04:01^DQB1*02:01+DQB1*03:01"
+)
+N_DONORS = 300
+pb = graftmatch_pb2
+
+
+@contextmanager
+def running(snapshot: Snapshot) -> Iterator[str]:
+    """The address of a server of this process."""
+    started: list[Any] = []
+    ready = threading.Event()
+
+    async def main() -> None:
+        stopping = asyncio.Event()
+
+        def note(port: int) -> None:
+            started.extend((port, asyncio.get_running_loop(), stopping))
+            ready.set()
+
+        await run(snapshot, "127.0.0.1", 0, note, stopping)
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    assert ready.wait(20)
+    port, loop, stopping = started
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, demo: Nomenclature) -> Path:
+    """A home folder with a small simulated registry."""
+    folder = tmp_path_factory.mktemp("home")
+    simulated = folder / "simulated"
+    simulate(simulated, read_frequencies("demo"), demo, N_DONORS, 2, seed=1)
+    Registry(folder / "registry").import_file(simulated / "donors.csv", demo, folder / "rejects")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def snapshot(home: Path) -> Snapshot:
+    return load_snapshot(Settings(home=home), DEMO_RELEASE)
+
+
+@pytest.fixture(scope="module")
+def address(snapshot: Snapshot) -> Iterator[str]:
+    with running(snapshot) as name:
+        yield name
+
+
+@pytest.fixture
+def channel(address: str) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stub(channel: grpc.Channel) -> Any:
+    return _stub(channel)
+
+
+def _stub(channel: grpc.Channel) -> Any:
+    make: Any = graftmatch_pb2_grpc.GraftMatchServiceStub
+    return make(channel)
+
+
+def _health(channel: grpc.Channel, service: str = "") -> int:
+    stub = health_pb2_grpc.HealthStub(channel)
+    return int(stub.Check(health_pb2.HealthCheckRequest(service=service)).status)
+
+
+def _violations(call: Callable[[], object]) -> dict[str, str]:
+    with pytest.raises(grpc.RpcError) as refused:
+        call()
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    (detail,) = rpc_status.from_call(refused.value).details
+    bad = error_details_pb2.BadRequest()
+    assert detail.Unpack(bad)
+    return {violation.field: violation.description for violation in bad.field_violations}
+
+
+def _check_provenance(answer: Any, snapshot: Snapshot) -> None:
+    assert answer.provenance.release == "demo"
+    assert answer.provenance.frequency_set == "demo"
+    assert answer.provenance.model == snapshot.model_label
+    assert answer.provenance.model.startswith("literature")
+    assert snapshot.index is not None
+    assert answer.provenance.index == snapshot.index.version
+
+
+def test_a_typing_is_read(stub: Any, snapshot: Snapshot) -> None:
+    text = "HLA-B*08:01+B*44:02^A*01:01+02:01^DPB1*04:01+DPB1*03:01^DRB3*01:01+DRB3*02:02"
+    answer = stub.ParseTyping(pb.ParseTypingRequest(typing=text))
+    _check_provenance(answer, snapshot)
+    assert answer.canonical.startswith("A*01:01+A*02:01^B*08:01+B*44:02^DPB1*04:01+DPB1*03:01")
+    assert [locus.locus for locus in answer.loci] == ["A", "B", "DPB1"]
+    assert list(answer.loci[0].first.p_groups) == ["A*01:01P"]
+    assert answer.loci[0].first.form == "allele"
+    assert answer.loci[2].first.tce_group == 3
+    assert len(answer.carried) == 1
+    again = stub.ParseTyping(pb.ParseTypingRequest(typing=answer.canonical))
+    assert again == answer
+
+
+def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
+    request = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=2, batch_size=7)
+    batches = list(stub.SearchDonors(request))
+    for batch in batches:
+        _check_provenance(batch, snapshot)
+    candidates = [c for batch in batches for c in batch.candidates]
+    assert len(batches) > 2 and {len(b.candidates) for b in batches[:-1]} == {7}
+    assert [c.rank for c in candidates] == list(range(1, len(candidates) + 1))
+    assert {b.found for b in batches} == {len(candidates)}
+    best = [c.comparison.mismatches.best for c in candidates]
+    assert best == sorted(best) and max(best) == 2
+    assert candidates[0].ranked_below_previous_for == ""
+    assert all(c.ranked_below_previous_for for c in candidates[1:])
+    for candidate in candidates:
+        compared = candidate.comparison
+        assert [locus.locus for locus in compared.loci] == ["A", "C", "B", "DRB1", "DQB1", "DPB1"]
+        five = compared.loci[:5]
+        assert compared.mismatches.worst == 10 - sum(locus.matches.worst for locus in five)
+        assert compared.gvh.best == sum(locus.gvh.best for locus in five)
+        assert compared.dpb1_tce == common_pb2.DPB1_TCE_UNTYPED
+        assert candidate.facts.type in ("adult", "cord")
+    # The same in one batch, and a limit cuts it off.
+    (whole,) = stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=2))
+    assert list(whole.candidates) == candidates
+    limited = list(stub.SearchDonors(pb.SearchDonorsRequest(**_fields(request), limit=9)))
+    assert [c.donor for b in limited for c in b.candidates] == [c.donor for c in candidates[:9]]
+    assert limited[0].found == len(candidates)
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    return {field.name: value for field, value in message.ListFields()}
+
+
+def test_probabilities_are_those_of_the_pair(
+    stub: Any, snapshot: Snapshot, demo: Nomenclature
+) -> None:
+    (batch,) = stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=2))
+    computed = [
+        c
+        for c in batch.candidates
+        if c.comparison.probability_status == common_pb2.PROBABILITY_STATUS_COMPUTED
+    ]
+    assert len(computed) > 10
+    typings = snapshot.registry.typings(c.donor for c in computed)
+    frequencies = read_frequencies("demo")[0].over(parse_loci("A,B,C,DRB1,DQB1"))
+    imputer = Imputer(frequencies, demo, NullImputation.TYPED, Resolution.P_GROUP)
+    donors = imputer.impute(parse_typing(typings[c.donor]) for c in computed)
+    patient = imputer.impute_one(parse_typing(PATIENT))
+    expected = predict(imputer, patient[:2], donors).p_mismatches
+    found = [(c.comparison.p10, c.comparison.p9, c.comparison.p8) for c in computed]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    for candidate in computed[:10]:
+        pair = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=typings[candidate.donor]))
+        assert pair.comparison.p10 == pytest.approx(candidate.comparison.p10)
+        pair.comparison.ClearField("p10")
+        for name in ("p9", "p8"):
+            pair.comparison.ClearField(name)
+        for name in ("p10", "p9", "p8"):
+            candidate.comparison.ClearField(name)
+        assert pair.comparison == candidate.comparison
+    without = pb.SearchDonorsRequest(patient=PATIENT, without_probabilities=True)
+    for batch in stub.SearchDonors(without):
+        for candidate in batch.candidates:
+            compared = candidate.comparison
+            assert compared.probability_status == common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
+            assert not compared.HasField("p10")
+
+
+def test_a_search_that_finds_nobody_answers_once(stub: Any, snapshot: Snapshot) -> None:
+    patient = "A*01:01+A*01:01^B*44:03+B*44:03^DRB1*15:01+DRB1*15:01"
+    request = pb.SearchDonorsRequest(patient=patient, loci=["A", "B", "DRB1"])
+    (answer,) = stub.SearchDonors(request)
+    assert answer.found == 0 and not answer.candidates
+    _check_provenance(answer, snapshot)
+
+
+def test_a_pair_is_scored(stub: Any, snapshot: Snapshot) -> None:
+    donor = PATIENT.replace("A*02:01", "A*03:01") + "^DPB1*04:01+DPB1*03:01"
+    answer = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=donor))
+    _check_provenance(answer, snapshot)
+    compared = answer.comparison
+    assert (compared.mismatches.best, compared.mismatches.worst) == (1, 1)
+    assert (compared.gvh.best, compared.hvg.worst) == (1, 1)
+    assert [locus.positions for locus in compared.loci] == ["AM", "AA", "AA", "AA", "AA", "--"]
+    only_b = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=donor, loci=["b"]))
+    assert only_b.comparison.mismatches.worst == 0
+    # Haplotypes that the frequencies do not hold: unknown is no mismatch.
+    odd = "A*01:01+A*01:01^B*44:03+B*44:03^C*05:01+C*05:01^DRB1*15:01+DRB1*15:01"
+    unknown = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=odd)).comparison
+    assert unknown.probability_status == common_pb2.PROBABILITY_STATUS_DONOR_UNREPRESENTED
+    assert not unknown.HasField("p10")
+
+
+def test_risk_is_predicted(stub: Any, snapshot: Snapshot) -> None:
+    factors = {
+        "donor_age_years": pb.FactorValue(number=45),
+        "graft_source": pb.FactorValue(level="PB"),
+    }
+    answer = stub.PredictRisk(pb.PredictRiskRequest(factors=factors))
+    _check_provenance(answer, snapshot)
+    columns = {"donor_age_years": np.array([45.0]), "graft_source": np.array(["PB"])}
+    for risk, model in zip(answer.outcomes, literature_model().outcomes, strict=True):
+        expected = predict_risk(model, columns, 1)
+        assert (risk.outcome, risk.probability) == (model.name, expected.probability[0])
+        assert risk.low < risk.probability < risk.high
+        total = risk.intercept + sum(part.log_odds for part in risk.contributions)
+        assert total == pytest.approx(np.log(risk.probability / (1 - risk.probability)))
+        known = {part.factor: part.known for part in risk.contributions}
+        assert known.pop("graft_source", pb.KNOWN_YES) == pb.KNOWN_YES
+        assert known.pop("donor_age_years", pb.KNOWN_YES) == pb.KNOWN_YES
+        assert set(known.values()) <= {pb.KNOWN_NO}
+
+
+def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:
+    edges = [(0, 0, 10), (1, 0, 9), (0, 1, 8)]
+    request = pb.AllocateDonorsRequest(
+        patients=["p", "q", "r"],
+        donors=["x", "y"],
+        edges=[pb.Edge(patient=p, donor=d, utility=u) for p, d, u in edges],
+    )
+    answer = stub.AllocateDonors(request)
+    _check_provenance(answer, snapshot)
+    assert [(a.patient, a.donor, a.utility) for a in answer.assignments] == [
+        ("p", "y", 8),
+        ("q", "x", 9),
+        ("r", "", 0),
+    ]
+    assert not answer.assignments[2].HasField("donor")
+    assert answer.status == pb.ALLOCATION_STATUS_OPTIMAL
+    assert answer.objective == answer.bound == 17
+    first, last = answer.explanations
+    assert (first.patient, first.allocated, first.best, first.recipient) == ("p", "y", "x", "q")
+    assert first.swap_cost == 7 and last.reason == pb.ALLOCATION_REASON_NO_CANDIDATE
+    assert not last.HasField("best")
+
+
+LONG = "A*01:01+" + "A*01:01/" * LIMITS.typing_characters
+
+
+@pytest.mark.parametrize(
+    ("typing", "reason"),
+    [
+        ("", "no locus"),
+        ("nonsense", "no locus of a GL string"),
+        ("A*01:01", "only one of two positions"),
+        ("A*01:01+A*99:99", "A*99:99"),
+        ("A*01:01+A*02:01^A*01:01+A*02:01", "given twice"),
+        ("X" * 50_000 + "*01:01+01:01", "XXX"),
+        (LONG, "longer than"),
+    ],
+)
+def test_a_malformed_typing_is_a_violation_of_its_field(
+    stub: Any, typing: str, reason: str
+) -> None:
+    for field, call in (
+        ("typing", lambda: stub.ParseTyping(pb.ParseTypingRequest(typing=typing))),
+        ("patient", lambda: list(stub.SearchDonors(pb.SearchDonorsRequest(patient=typing)))),
+        ("donor", lambda: stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=typing))),
+    ):
+        found = _violations(call)
+        assert list(found) == [field] and reason in found[field]
+
+
+def test_every_violation_of_a_search_is_told(stub: Any) -> None:
+    request = pb.SearchDonorsRequest(
+        patient="A*01:01",
+        loci=["A", "DRB9", "A", "A,B"],
+        max_mismatches=13,
+        batch_size=1001,
+        as_of="yesterday",
+    )
+    found = _violations(lambda: list(stub.SearchDonors(request)))
+    assert list(found) == [
+        *("patient", "loci[1]", "loci[2]", "loci[3]"),
+        *("max_mismatches", "batch_size", "as_of"),
+    ]
+    assert "DRB9" in found["loci[1]"] and "0 to 12" in found["max_mismatches"]
+    many = pb.SearchDonorsRequest(patient=PATIENT, loci=["A"] * 7)
+    assert list(_violations(lambda: list(stub.SearchDonors(many)))) == ["loci"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("donor_age", pb.FactorValue(number=1), "donor_age_years"),
+        ("graft_source", pb.FactorValue(level="pb"), "one of: PB, BM, CB"),
+        ("graft_source", pb.FactorValue(number=1), "one of: PB, BM, CB"),
+        ("graft_source", pb.FactorValue(), "one of: PB, BM, CB"),
+        ("age_years", pb.FactorValue(level="old"), "a number from 0 to 110"),
+        ("age_years", pb.FactorValue(number=111), "a number from 0 to 110"),
+        ("age_years", pb.FactorValue(number=float("nan")), "a number from 0 to 110"),
+    ],
+)
+def test_a_wrong_factor_is_a_violation(
+    stub: Any, name: str, value: graftmatch_pb2.FactorValue, reason: str
+) -> None:
+    request = pb.PredictRiskRequest(factors={name: value})
+    found = _violations(lambda: stub.PredictRisk(request))
+    assert list(found) == [f"factors['{name}']"] and reason in found[f"factors['{name}']"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"patients": ["p", "p"]}, "patients[1]"),
+        ({"donors": [""]}, "donors[0]"),
+        ({"donors": ["x" * 201]}, "donors[0]"),
+        ({"edges": [pb.Edge(patient=1, utility=1)]}, "edges[0].patient"),
+        ({"edges": [pb.Edge(utility=1), pb.Edge(donor=4000000000, utility=1)]}, "edges[1].donor"),
+        ({"edges": [pb.Edge()]}, "edges[0].utility"),
+        ({"edges": [pb.Edge(utility=2**40)]}, "edges[0].utility"),
+        ({"edges": [pb.Edge(utility=1), pb.Edge(utility=2)]}, "edges"),
+        ({"edges": [pb.Edge(utility=1)] * (LIMITS.edges + 1)}, "edges"),
+    ],
+)
+def test_a_malformed_allocation_is_a_violation(
+    stub: Any, change: dict[str, Any], field: str
+) -> None:
+    request = pb.AllocateDonorsRequest(**({"patients": ["p"], "donors": ["x"]} | change))
+    assert list(_violations(lambda: stub.AllocateDonors(request))) == [field]
+
+
+def test_an_oversized_message_is_refused(stub: Any) -> None:
+    request = pb.ParseTypingRequest(typing="A" * (LIMITS.message_bytes + 1))
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ParseTyping(request)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_cancelled_stream_stops_computing(
+    stub: Any, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    cancelled = threading.Event()
+    batch = servicers.Search.batch
+
+    def counted(self: servicers.Search, start: int) -> Any:
+        computed.append(start)
+        if len(computed) == 2:
+            assert cancelled.wait(20)
+        return batch(self, start)
+
+    monkeypatch.setattr(servicers.Search, "batch", counted)
+    request = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=12, batch_size=1)
+    stream = stub.SearchDonors(request)
+    next(stream)
+    stream.cancel()
+    with pytest.raises(grpc.RpcError):
+        next(stream)
+    # A later call has been answered, so the server has seen the cancellation.
+    _health(channel)
+    cancelled.set()
+    time.sleep(0.5)
+    assert len(computed) <= 2
+
+
+def test_trouble_of_the_server_is_logged_without_what_it_quotes(
+    stub: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("secret typing")
+
+    monkeypatch.setattr(servicers, "predict_risk", fails)
+    with (
+        caplog.at_level(logging.ERROR, "graftmatch.service"),
+        pytest.raises(grpc.RpcError) as failed,
+    ):
+        stub.PredictRisk(pb.PredictRiskRequest())
+    assert failed.value.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in failed.value.details()
+    assert "ZeroDivisionError" in caplog.text and "secret" not in caplog.text
+
+
+def test_malformed_requests_are_not_logged(stub: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "graftmatch"):
+        _violations(lambda: stub.ParseTyping(pb.ParseTypingRequest(typing="A*01:01+A*99:99")))
+    assert not [r for r in caplog.records if r.name.startswith("graftmatch")]
+
+
+def test_a_donor_changed_since_the_start_has_no_probabilities(
+    tmp_path: Path, demo: Nomenclature
+) -> None:
+    file = tmp_path / "donors.csv"
+    file.write_text(f"id,gl\nD1,{PATIENT}\nD2,{PATIENT}\n")
+    store = Registry(tmp_path / "registry")
+    store.import_file(file, demo, tmp_path / "rejects")
+    loaded = load_snapshot(Settings(home=tmp_path), DEMO_RELEASE)
+    file.write_text(f"id,gl\nD2,{PATIENT.replace('A*02:01', 'A*03:01')}\n")
+    store.import_file(file, demo, tmp_path / "rejects")
+    with running(loaded) as address, grpc.insecure_channel(address) as channel:
+        (answer,) = _stub(channel).SearchDonors(pb.SearchDonorsRequest(patient=PATIENT))
+    first, second = (c.comparison for c in answer.candidates)
+    assert first.probability_status == common_pb2.PROBABILITY_STATUS_COMPUTED
+    assert first.HasField("p10")
+    assert second.probability_status == common_pb2.PROBABILITY_STATUS_DONOR_CHANGED
+    assert second.mismatches.best == 0 and not second.HasField("p10")
+
+
+def test_an_empty_registry_is_serving(tmp_path: Path) -> None:
+    empty = load_snapshot(Settings(home=tmp_path), DEMO_RELEASE)
+    with running(empty) as address, grpc.insecure_channel(address) as channel:
+        assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
+        assert _health(channel, SERVICE) == health_pb2.HealthCheckResponse.SERVING
+        stub = _stub(channel)
+        answer = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=PATIENT))
+        assert answer.provenance.index == "" and answer.comparison.mismatches.worst == 0
+        with pytest.raises(grpc.RpcError) as refused:
+            list(stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT)))
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "holds no donors" in refused.value.details()
+
+
+def test_reflection_lists_the_service(channel: grpc.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = stub.ServerReflectionInfo(iter([request]))
+    names = {service.name for service in answer.list_services_response.service}
+    assert {"graftmatch.v1.GraftMatchService", "grpc.health.v1.Health"} <= names
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_in_use_is_one_clear_line(snapshot: Snapshot, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerError, match="already in use; give another --port") as refused:
+            asyncio.run(run(snapshot, host, port, lambda _: None, asyncio.Event()))
+        assert str(port) in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 0), ("no host", 0), ("::1", 70000)])
+def test_a_host_or_port_that_is_none_is_refused(snapshot: Snapshot, host: str, port: int) -> None:
+    with pytest.raises(ServerError):
+        asyncio.run(run(snapshot, host, port, lambda _: None, asyncio.Event()))
+
+
+_SERVE = """
+import sys
+from pathlib import Path
+from service.config import Settings
+from service.server import serve
+from service.snapshot import load_snapshot
+snapshot = load_snapshot(Settings(home=Path(sys.argv[1])), "demo")
+serve(snapshot, "127.0.0.1", 0, lambda port: print(port, flush=True))
+print("ended")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_ends_at_a_signal_and_the_example_runs(home: Path, number: int) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(home)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        address = f"127.0.0.1:{int(server.stdout.readline())}"
+        example = subprocess.run(
+            [sys.executable, str(PROJECT / "examples" / "client.py"), address],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        )
+        assert example.returncode == 0, example.stderr
+        assert "donors, release demo" in example.stdout and "P(10/10) " in example.stdout
+        assert "agvhd_2_4: 0." in example.stdout
+        server.send_signal(number)
+        out, err = server.communicate(timeout=20)
+        assert (server.returncode, out, err) == (0, "ended\n", "")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            server.kill()
+        server.wait()
