@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,21 @@ class FrequencyFolder:
 
     root: Path
 
-    def import_file(self, source: Path, population: str | None, name: str | None) -> FrequencyCard:
+    def import_file(
+        self, source: Path, population: str | None, name: str | None, needed: Sequence[Locus] = ()
+    ) -> FrequencyCard:
         """Read a file, store one population of it and put it in use.
 
-        Raises `InputFileError`, also where the file holds several populations and none is named.
+        Raises `InputFileError`, also where the file holds several populations and none is named,
+        or lacks a locus of `needed`, without which no search could use it.
         """
         frequencies = choose_population(source, read_frequencies(str(source)), population)
+        missing = [locus.value for locus in needed if locus not in frequencies.loci]
+        if missing:
+            raise InputFileError(
+                f"{source} does not carry {', '.join(missing)}, which P(10/10) needs; "
+                "give a set that does"
+            )
         chosen = name or frequencies.population
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", chosen):
             raise InputFileError(

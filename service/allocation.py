@@ -90,6 +90,13 @@ def allocate_candidates(candidates: pd.DataFrame, patients: list[str]) -> Alloca
     return Allocation(pd.DataFrame(rows, columns=[*columns, "backups"]), solution)
 
 
+def with_allocation(candidates: pd.DataFrame, allocation: Allocation) -> pd.DataFrame:
+    """The candidates with `allocated_to`, the patient whom each row's donor goes to, or ""."""
+    given = allocation.table[allocation.table["allocated"] != ""]
+    recipient = dict(zip(given["allocated"], given["patient"], strict=True))
+    return candidates.assign(allocated_to=[recipient.get(d, "") for d in candidates["donor"]])
+
+
 def edge_utility(candidates: pd.DataFrame) -> npt.NDArray[np.int64]:
     """The documented integer utility of each candidate row."""
     difference = np.zeros(len(candidates))

@@ -16,7 +16,7 @@ from data.frequency_store import FrequencyFolder
 from data.models import active_model
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
-from service.allocation import Allocation, allocate_candidates
+from service.allocation import Allocation, allocate_candidates, with_allocation
 from service.cli.common import (
     RegistryOption,
     ReleaseOption,
@@ -76,9 +76,8 @@ def batch(
         typer.echo(note, err=True)
     table = result_table(results, {})
     allocation = allocate_candidates(table, list(results.matches))
-    given = dict(zip(allocation.table["patient"], allocation.table["allocated"], strict=True))
-    table["allocated"] = table["donor"] == table["patient"].map(given)
-    write_results(results, table.drop(columns="typing"), "parquet", out / "candidates.parquet")
+    shown = with_allocation(table.drop(columns="typing"), allocation)
+    write_results(results, shown, "parquet", out / "candidates.parquet")
     _write_allocation(allocation, out / "allocation.parquet")
     summary = {
         **results.provenance,

@@ -21,7 +21,7 @@ from service.cli.common import (
     read_people,
     settings,
 )
-from service.prediction import impute_people, imputer_of, predictions, write_predictions
+from service.prediction import FIVE, impute_people, imputer_of, predictions, write_predictions
 
 frequencies = typer.Typer(no_args_is_help=True, help="Haplotype frequency sets.")
 PopulationOption = Annotated[
@@ -36,7 +36,8 @@ def frequencies_import(
     name: Annotated[str | None, typer.Option(help="Name; by default the population.")] = None,
 ) -> None:
     """Store a frequency set and put it in use."""
-    _print_card(FrequencyFolder(settings().frequencies).import_file(file, population, name))
+    folder = FrequencyFolder(settings().frequencies)
+    _print_card(folder.import_file(file, population, name, FIVE))
 
 
 @frequencies.command("show")

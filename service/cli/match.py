@@ -13,7 +13,7 @@ from data.frequency_store import FrequencyFolder
 from data.models import active_model
 from matching.haplotypes import NullImputation
 from matching.typings import split_gl
-from service.allocation import allocate_candidates
+from service.allocation import allocate_candidates, with_allocation
 from service.cli.common import (
     RegistryOption,
     ReleaseOption,
@@ -104,6 +104,9 @@ def match(
     else:
         donors = {i for m in results.matches.values() for i in index.ids[m.candidates.rows]}
         table = result_table(results, store.typings(sorted(donors)))
+        if patients is not None:
+            allocation = allocate_candidates(table, list(results.matches))
+            table = with_allocation(table, allocation)
         write_results(results, table, chosen, out or sys.stdout)
         if out is not None:
             typer.echo(f"{len(table):,} donors for {len(people):,} patients written to {out}")

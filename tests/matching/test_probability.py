@@ -137,6 +137,27 @@ def test_p_groups_match_where_names_do_not() -> None:
         assert predict(imputer, patient, donors).p_mismatches[0, 0] == expected
 
 
+def test_a_typed_null_stays_null_in_a_group_that_also_holds_expressed_alleles(
+    nomenclature: Nomenclature,
+) -> None:
+    """R16: C*04:09N lies in C*04:01:01G, and takes its partner's group all the same."""
+    frequencies = FrequencySet(
+        "test", (Locus.C,), (("C*04:01:01G", "C*08:02:01G"),), np.array([[0], [1]], np.int32),
+        np.array([0.5, 0.5]),
+    )  # fmt: skip
+    imputer = Imputer(frequencies, nomenclature, NullImputation.TYPED, Resolution.P_GROUP)
+    donors = imputer.impute(
+        map(parse_typing, ("C*08:02+C*08:02", "C*04:01+C*08:02", "C*04:01+C*04:01"))
+    )
+    for text, expected in (
+        ("C*04:09N+C*08:02", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("C*08:02+C*04:09N", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("C*04:01+C*08:02", [[0, 1, 0], [1, 0, 0], [0, 1, 0]]),
+    ):
+        patient = imputer.impute_one(parse_typing(text))[:2]
+        assert predict(imputer, patient, donors).p_mismatches.tolist() == expected
+
+
 def test_names_the_release_cannot_read_are_listed() -> None:
     frequencies = FrequencySet(
         "test", (Locus.A,), (("A*01:01", "A*99:99"),), np.array([[0], [1]], np.int32),

@@ -38,6 +38,13 @@ def test_frequency_sets(run: Run, tmp_path: Path) -> None:
     assert [line[:7] for line in shown] == ["  X: po", "* other"]
     code, _, error = run("frequencies", "import", file, "--population", "X", "--name", "../x")
     assert code == 1 and "is no name for a frequency set" in error
+    file.write_text("haplotype,population,frequency\nA*01:01~B*08:01,X,1\n")
+    code, _, error = run("frequencies", "import", file)
+    assert code == 1 and "does not carry C, DRB1, DQB1" in error
+    assert [line[:7] for line in run("frequencies", "show")[1].splitlines()] == [
+        "  X: po",
+        "* other",
+    ]
     file.write_text("haplotype,population,frequency\nA*01:01,X,-1\n")
     code, _, error = run("frequencies", "import", file)
     assert code == 1 and "frequency '-1'" in error and error.count("\n") == 1
@@ -101,6 +108,8 @@ def test_match_shows_probabilities_risk_and_the_allocated_donor(
     assert (found["risk_agvhd_3_4_low"] < found["risk_agvhd_3_4_high"]).all()
     assert found["model"].str.startswith("literature-1@").all()
     assert found["frequency_set"].eq("demo").all()
+    mine = found[found["allocated_to"] == found["patient"]]
+    assert len(mine) > 0 and mine["donor"].is_unique and mine["patient"].is_unique
     code, printed, _ = run(*search)
     assert code == 0 and "allocated" in printed and "risk model literature" in printed
     code, printed, _ = run("match", "--release", "demo", "--patient", PATIENT, "--limit", 2)
@@ -120,7 +129,8 @@ def test_batch_and_allocate(run: Run, registry: Path, tmp_path: Path) -> None:
     given = allocation.loc[allocation["allocated"] != "", "allocated"]
     assert given.is_unique and summary["allocated"] == len(given) > 0
     assert summary["objective"] == summary["bound"] == allocation["utility"].sum()
-    assert sorted(candidates.loc[candidates["allocated"], "donor"]) == sorted(given)
+    mine = candidates["allocated_to"] == candidates["patient"]
+    assert sorted(candidates.loc[mine, "donor"]) == sorted(given)
     assert (summary["release"], summary["frequency_set"]) == ("demo", "demo")
     code, printed, _ = run(
         "allocate", tmp_path / "one/candidates.parquet", "--out", tmp_path / "again.parquet"
@@ -263,7 +273,8 @@ def test_the_exercise_as_a_batch(
     assert code == 0 and printed.startswith("1,000 patients") and "optimal" in printed
     candidates = pd.read_parquet(tmp_path / "out/candidates.parquet")
     assert candidates["p10"].notna().all()
-    assert candidates.loc[candidates["allocated"], "donor"].is_unique
+    mine = candidates["allocated_to"] == candidates["patient"]
+    assert mine.any() and candidates.loc[mine, "donor"].is_unique
     with gzip.open(shared / "mvt3/don.gl.txt.gz", "rt") as lines:
         few = tmp_path / "donors.txt"
         few.write_text("".join(line for line, _ in zip(lines, range(200), strict=False)))
