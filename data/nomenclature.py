@@ -23,11 +23,12 @@ from matching.errors import (
     ReleaseNotInstalledError,
     ReleaseSourceError,
 )
-from matching.nomenclature import Allele, Antigen, Nomenclature
+from matching.nomenclature import Allele, Nomenclature
+from matching.serology import Antigen
 
 DEMO_RELEASE = "demo"
 # Raised whenever what is compiled changes, so that an older compilation is compiled anew.
-FORMAT = 1
+FORMAT = 2
 _REFERENCE_DATA = Path(__file__).parent / "reference"
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from matching.errors import ReleaseSourceError
 from matching.loci import LOCI
-from matching.nomenclature import Allele, Antigen, Nomenclature, split_name
+from matching.nomenclature import Allele, Nomenclature, split_name
+from matching.serology import Antigen
 
 REQUIRED_FILES = (
     "wmda/hla_nom.txt",
@@ -83,9 +84,14 @@ def parse_release(texts: Mapping[str, str]) -> Release:
     deleted = {
         row[0] + row[1]: row[0] + row[4] if row[4] else "" for row in nomenclature_rows if row[3]
     }
-    antigens = tuple(
-        Antigen(row[0], row[1], _list(row[2]), _list(row[3]))
+    relations = {
+        (row[0], row[1]): (_list(row[2]), _list(row[3]))
         for row in _rows(texts, "wmda/rel_ser_ser.txt", ";", 4)
+    }
+    antigens = tuple(
+        Antigen(row[0], row[1], *relations.get((row[0], row[1]), ((), ())))
+        for row in nomenclature_rows
+        if "*" not in row[0] and not row[3]
     )
     return Release(
         Nomenclature(release, True, alleles, deleted, antigens, tuple(notes)), _proteins(texts)

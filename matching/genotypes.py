@@ -56,7 +56,7 @@ class _ReadPosition:
 
 
 def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature) -> _ReadPosition:
-    if position.form in (Form.CODE, Form.SEROLOGY):
+    if position.form is Form.CODE:
         reason = (
             f"{position.form.value} is not complete in the demo reference"
             if not nomenclature.complete

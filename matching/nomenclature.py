@@ -20,6 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.errors import IncompleteReferenceError, UnknownNameError
+from matching.serology import (
+    GENE_OF_PREFIX,
+    PREFIX_OF_GENE,
+    Antigen,
+    Serology,
+    reported_antigens,
+    split_antigen,
+)
 
 EXPRESSION_SUFFIXES = "NLSQCA"
 NO_P_GROUP = -1
@@ -44,15 +52,6 @@ class Allele(NamedTuple):
     serology: str
     tce_v1: str
     tce_v2: str
-
-
-class Antigen(NamedTuple):
-    """One line of rel_ser_ser: `gene` is A, B, Cw, DR, DQ or Dw."""
-
-    gene: str
-    antigen: str
-    splits: tuple[str, ...]
-    associated: tuple[str, ...]
 
 
 class Reading(NamedTuple):
@@ -106,6 +105,22 @@ class Nomenclature:
     fingerprint: str = ""
 
     @cached_property
+    def serology(self) -> Serology:
+        """The antigens of the release."""
+        return Serology(self.antigens)
+
+    @cached_property
+    def _carriers(self) -> Mapping[str, tuple[int, ...]]:
+        """Alleles by each antigen that rel_dna_ser reports of them."""
+        carriers: defaultdict[str, list[int]] = defaultdict(list)
+        for i, allele in enumerate(self.alleles):
+            prefix = PREFIX_OF_GENE.get(allele.name.partition("*")[0])
+            if prefix is not None:
+                for number in reported_antigens(allele.serology):
+                    carriers[prefix + number].append(i)
+        return {name: tuple(indices) for name, indices in carriers.items()}
+
+    @cached_property
     def by_name(self) -> Mapping[str, int]:
         """Position of every allele by its full name."""
         return MappingProxyType({allele.name: i for i, allele in enumerate(self.alleles)})
@@ -148,25 +163,44 @@ class Nomenclature:
     def read(self, name: str) -> Reading:
         """The alleles that `name` (gene, `*`, fields, suffix, group letter) stands for.
 
-        Rules R5 to R7. Raises `UnknownNameError` if the release does not lead anywhere, and
+        An antigen such as `B39` stands for every allele of which one that matches it is reported
+        (R8). Rules R5 to R8. Raises `UnknownNameError` if the release does not lead anywhere, and
         `IncompleteReferenceError` if only a complete release could tell.
         """
         exact = self.by_name.get(name)
         if exact is not None:
             return Reading((exact,))
+        antigen = split_antigen(name)
+        gene = GENE_OF_PREFIX[antigen[0]] if antigen else name.partition("*")[0]
         if not self.complete:
             raise IncompleteReferenceError(
-                name.partition("*")[0],
+                gene,
                 name,
                 "not complete in the demo reference, which answers only the names it lists; "
                 "install a release: graftmatch reference install 3.58.0",
             )
-        found = self._current(name) or self._followed(name, frozenset())
+        if antigen:
+            found = self._antigen(name)
+        else:
+            found = self._current(name) or self._followed(name, frozenset())
         if found is None:
             raise UnknownNameError(
-                name.partition("*")[0], name, f"unknown in release {self.release}", self.near(name)
+                gene, name, f"unknown in release {self.release}", self.near(name)
             )
         return found
+
+    def _antigen(self, name: str) -> Reading | None:
+        """The alleles of an antigen, a deleted one followed to the identical."""
+        if name not in self.serology:
+            target = self.deleted.get(name)
+            if not target or target not in self.serology:
+                return None
+            note = f"{name} is deleted in {self.release}, identical to {target}"
+            found = self._antigen(target)
+            return None if found is None else Reading(found.alleles, note)
+        matching = self.serology.matching(name)
+        alleles = {i for antigen in matching for i in self._carriers.get(antigen, ())}
+        return Reading(tuple(sorted(alleles))) if alleles else None
 
     def _current(self, name: str) -> Reading | None:
         """`name` as a current allele, group or shorter name."""

@@ -12,6 +12,7 @@ from enum import Enum
 
 from matching.errors import HalfTypedError, TypingSyntaxError
 from matching.loci import CARRIED_GENES, LOCI, Locus, PerLocus
+from matching.serology import GENE_OF_PREFIX, PREFIX_OF_GENE, split_antigen
 
 
 class Form(Enum):
@@ -28,7 +29,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One written position: its form and full names, such as `A*01:01` or `A*01:01:01G`.
+    """One written position: its form and full names, such as `A*01:01`, `A*01:01:01G` or `B39`.
 
     Names of a string keep the order in which they were written; every other form has one name.
     """
@@ -80,8 +81,8 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
     (Form.P_GROUP, re.compile(r"[0-9]{2,5}:[0-9]{2,5}P")),
     (Form.XX, re.compile(r"[0-9]{2,5}:XX")),
     (Form.CODE, re.compile(r"[0-9]{2,5}:(?!XX$)[A-Z]{2,8}")),
-    (Form.SEROLOGY, re.compile(r"[1-9][0-9]{0,4}")),
 )
+_ANTIGEN = re.compile(r"[1-9][0-9]{0,4}")
 _SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
 _TWO_FIELDS = re.compile(r"[0-9]{2,5}:[0-9]{2,5}[NLSQCA]?")
 _UNTYPED_WORDS = frozenset({"", "-", "?"})
@@ -96,6 +97,9 @@ def parse_position(gene: str, text: str) -> Position:
     Raises `TypingSyntaxError`.
     """
     rest = _without_gene(gene, text)
+    prefix = PREFIX_OF_GENE.get(gene)
+    if prefix is not None and _ANTIGEN.fullmatch(number := rest.removeprefix(prefix)):
+        return Position(Form.SEROLOGY, (prefix + number,))
     if "/" not in rest:
         for form, pattern in _FORMS:
             if pattern.fullmatch(rest):
@@ -151,9 +155,13 @@ def parse_locus(locus: Locus, text: str) -> LocusTyping | None:
 
 
 def gene_of(text: str) -> str:
-    """The gene that a GL string part starts with, upper case, or "" where it names none."""
-    name, star, _ = text.strip().removeprefix("HLA-").partition("*")
-    return name.strip() if star else ""
+    """The gene that a GL string part starts with, or that of its antigen; "" if it has neither."""
+    first = text.partition("+")[0].strip().removeprefix("HLA-")
+    name, star, _ = first.partition("*")
+    if star:
+        return name
+    antigen = split_antigen(name)
+    return GENE_OF_PREFIX[antigen[0]] if antigen else ""
 
 
 def split_gl(text: str) -> tuple[dict[Locus, str], tuple[str, ...]]:

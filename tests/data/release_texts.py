@@ -12,7 +12,11 @@ def release_texts(release: str = "9.1.0") -> dict[str, str]:
     """Each gene has 01:01:01:01, 01:01:01:02N and 01:02; all in one P and one G group but 01:02."""
     names = [f"{g}*{rest}" for g in GENES for rest in ("01:01:01:01", "01:01:01:02N", "01:02")]
     nom = [f"{n.split('*')[0]}*;{n.split('*')[1]};20200101;;;" for n in names]
-    nom += ["A*;01:03;20200101;20210101;01:02;Sequence identical", "A;1;19680101;;;"]
+    nom += [
+        "A*;01:03;20200101;20210101;01:02;Sequence identical",
+        "A;1;19680101;;;",
+        "B;21;19680101;;;",
+    ]
     bodies = {
         "wmda/hla_nom.txt": nom,
         "wmda/hla_nom_g.txt": [
@@ -24,7 +28,7 @@ def release_texts(release: str = "9.1.0") -> dict[str, str]:
             line for g in GENES for line in (f"{g}*;01:01:01:01;01:01P", f"{g}*;01:02;")
         ],
         "wmda/rel_dna_ser.txt": [f"{n.replace('*', '*;')};1;;;" for n in names],
-        "wmda/rel_ser_ser.txt": ["A;9;23/24;", "B;21;49/50;4005"],
+        "wmda/rel_ser_ser.txt": ["B;21;49/50;4005"],
         "tce/dpb_tce.csv": [
             "Allele,Protein,V1_Assignment,V2_Assignment,Comments",
             "DPB1*01:01:01:01,DPB1*01:01,3,2a$,",

@@ -18,7 +18,10 @@ def test_a_release_is_read() -> None:
     assert (null.p_group, null.g_group) == (None, "A*01:01:01G")
     assert (own.p_group, own.g_group) == ("A*01:02", "A*01:02")
     assert release.deleted == {"A*01:03": "A*01:02"}
-    assert release.antigens[1] == ("B", "21", ("49", "50"), ("4005",))
+    assert release.antigens == (
+        ("A", "1", (), ()),
+        ("B", "21", ("49", "50"), ("4005",)),
+    )
     dpb1 = release.alleles[release.by_name["DPB1*01:01:01:01"]]
     assert (dpb1.tce_v1, dpb1.tce_v2) == ("3", "2a$")
     assert release.tce_groups.tolist()[-3:] == [2, 0, 3]
