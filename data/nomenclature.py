@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from data.files import remove_folder, replacing_folder
+from data.mac import installed_codes
 from data.release_files import Release, parse_release
 from data.release_source import read_source
 from matching.errors import (
@@ -92,6 +93,10 @@ class ReferenceFolder:
             Antigen(gene, antigen, _split(splits), _split(associated))
             for gene, antigen, splits, associated in zip(*_columns(tables["antigens"]), strict=True)
         )
+        codes, codes_digest = installed_codes(self.root)
+        fingerprint = manifest["compiled"]["alleles.arrow"]
+        if codes_digest:
+            fingerprint = hashlib.sha256((fingerprint + codes_digest).encode()).hexdigest()
         return Nomenclature(
             release,
             True,
@@ -99,7 +104,8 @@ class ReferenceFolder:
             dict(zip(*_columns(tables["deleted"]), strict=True)),
             tuple(antigens),
             tuple(manifest["notes"]),
-            manifest["compiled"]["alleles.arrow"],
+            fingerprint,
+            codes,
         )
 
     def proteins(self, release: str) -> Mapping[str, str]:

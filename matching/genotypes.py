@@ -16,7 +16,7 @@ import numpy.typing as npt
 from matching.errors import TypingError
 from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 from matching.nomenclature import NO_P_GROUP, Nomenclature
-from matching.typings import Form, LocusTyping, Position, Typing, parse_locus
+from matching.typings import LocusTyping, Position, Typing, parse_locus
 
 UNTYPED = 0
 
@@ -56,13 +56,6 @@ class _ReadPosition:
 
 
 def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature) -> _ReadPosition:
-    if position.form is Form.CODE:
-        reason = (
-            f"{position.form.value} is not complete in the demo reference"
-            if not nomenclature.complete
-            else f"{position.form.value} cannot be read by this version; give alleles or groups"
-        )
-        raise TypingError(locus.value, position.text, reason)
     readings = [nomenclature.read(name) for name in position.names]
     alleles = nomenclature.expressing(i for reading in readings for i in reading.alleles)
     found = list(alleles)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
@@ -31,6 +31,7 @@ from matching.serology import (
 
 EXPRESSION_SUFFIXES = "NLSQCA"
 NO_P_GROUP = -1
+_CODE = re.compile(r"([A-Z0-9]+)\*([0-9]{2,5}):([A-Z]{2,8})")
 
 
 class Allele(NamedTuple):
@@ -93,6 +94,7 @@ class Nomenclature:
     which therefore answers exact names only.
     `deleted` maps a deleted name to the name that its record calls identical, or to "".
     `notes` lists what the reader of the files had to decide (see `data.release_files`).
+    `codes` holds the members of multiple allele codes: second fields, or names without gene.
     `fingerprint` identifies the content, so that what was encoded with it can be recognised.
     """
 
@@ -103,6 +105,7 @@ class Nomenclature:
     antigens: tuple[Antigen, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def serology(self) -> Serology:
@@ -155,8 +158,8 @@ class Nomenclature:
             gene, fields, _ = split_name(allele.name)
             stem = f"{gene}*{fields[0]}"
             members[f"{stem}:XX"].append(i)
-            for field in fields[1:-1]:
-                stem = f"{stem}:{field}"
+            for part in fields[1:-1]:
+                stem = f"{stem}:{part}"
                 members[stem].append(i)
         return {name: tuple(indices) for name, indices in members.items()}
 
@@ -179,8 +182,11 @@ class Nomenclature:
                 "not complete in the demo reference, which answers only the names it lists; "
                 "install a release: graftmatch reference install 3.58.0",
             )
+        code = _CODE.fullmatch(name)
         if antigen:
             found = self._antigen(name)
+        elif code is not None and code.group(3) != "XX":
+            return self._code(name, *code.groups())
         else:
             found = self._current(name) or self._followed(name, frozenset())
         if found is None:
@@ -188,6 +194,40 @@ class Nomenclature:
                 gene, name, f"unknown in release {self.release}", self.near(name)
             )
         return found
+
+    def _code(self, name: str, gene: str, first_field: str, code: str) -> Reading:
+        """The alleles of a multiple allele code (rule R4); members the release lacks are noted."""
+        members = self.codes.get(code)
+        if members is None:
+            reason = (
+                f"code {code} is not in the installed table"
+                if self.codes
+                else "multiple allele codes are not installed; run: "
+                "graftmatch reference install-mac FILE"
+            )
+            raise UnknownNameError(gene, name, reason)
+        if ":" in members[0]:
+            counts = Counter(member.partition(":")[0] for member in members)
+            fitting = min(counts, key=lambda first: (-counts[first], first))
+            if fitting != first_field:
+                raise UnknownNameError(
+                    gene, name, f"the first field does not fit the code, which belongs to {fitting}"
+                )
+            names = [f"{gene}*{member}" for member in members]
+        else:
+            names = [f"{gene}*{first_field}:{member}" for member in members]
+        alleles: list[int] = []
+        notes: list[str] = []
+        for member in names:
+            found = self._current(member) or self._followed(member, frozenset())
+            if found is None:
+                notes.append(f"{name}: release {self.release} has no {member}")
+                continue
+            alleles.extend(found.alleles)
+            notes += [found.note] if found.note else []
+        if not alleles:
+            raise UnknownNameError(gene, name, f"release {self.release} has none of its members")
+        return Reading(tuple(dict.fromkeys(alleles)), "; ".join(notes))
 
     def _antigen(self, name: str) -> Reading | None:
         """The alleles of an antigen, a deleted one followed to the identical."""

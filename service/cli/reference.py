@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from data.mac import install_codes
 from data.nomenclature import InstalledRelease, ReferenceFolder
 from data.release_source import public_source
 from service.cli.common import progress_of, settings
@@ -33,6 +35,15 @@ def reference_install(
             release, source or public_source(release), skip_checksums, progress
         )
     _print_release(installed)
+
+
+@reference.command("install-mac")
+def reference_install_mac(
+    file: Annotated[Path, typer.Argument(help="CSV code,alleles or the text alpha.v3.")],
+) -> None:
+    """Install the table of multiple allele codes, for every release."""
+    count = install_codes(file, settings().reference)
+    typer.echo(f"{count:,} multiple allele codes installed")
 
 
 @reference.command("list")

@@ -108,7 +108,7 @@ def test_rejects_have_a_reason_and_the_rest_goes_on(
             "demo",
             "missing",
             "no locus is typed",
-            "code",
+            "demo",
         ),
         strict=True,
     ):

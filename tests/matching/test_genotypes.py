@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,15 +55,33 @@ def test_codes_and_serology_are_refused_by_name(demo: Nomenclature) -> None:
             genotype(demo, text)
 
 
-def test_a_complete_release_refuses_what_this_version_cannot_read(
-    nomenclature: Nomenclature,
-) -> None:
-    with pytest.raises(TypingError, match="cannot be read by this version"):
-        genotype(nomenclature, "A*01:AB+A*02:01")
-    with pytest.raises(UnknownNameError, match="unknown in release"):
-        genotype(nomenclature, "A*101+A*2")
-    with pytest.raises(UnknownNameError, match="near names"):
-        genotype(nomenclature, "A*01:01/A*01:9999+A*01:01")
+def test_a_complete_release_refuses_what_it_does_not_hold(nomenclature: Nomenclature) -> None:
+    for text, match in (
+        ("A*01:AB+A*02:01", "reference install-mac FILE"),
+        ("A*101+A*2", "unknown in release"),
+        ("A*01:01/A*01:9999+A*01:01", "near names"),
+    ):
+        with pytest.raises(UnknownNameError, match=match):
+            genotype(nomenclature, text)
+
+
+def test_multiple_allele_codes(nomenclature: Nomenclature) -> None:
+    """R4: nulls in a code are dropped, members the release lacks are noted, first fields fit."""
+    codes = {"AB": ("01", "02"), "GNF": ("01", "09", "43N"), "MIX": ("15:01", "15:02", "07:01")}
+    release = replace(nomenclature, codes=codes)
+    assert groups(release, "A*01:AB+A*03:01") == [["A*01:01P", "A*01:02P"], ["A*03:01P"]]
+    assert compared(release, "A*02:GNF+A*03:01", "A*02:43N+A*03:01")[COUNT_BEST] == 1
+    assert groups(release, "C*04:AB+C*04:01") == [["C*04:01P"], ["C*04:01P"]]
+    notes = encode(parse_typing("C*04:AB+C*04:01"), release).notes
+    assert notes == ("C*04:AB: release 3.58.0 has no C*04:02",)
+    assert groups(release, "DRB1*15:MIX+DRB1*07:01")[1] == ["DRB1*07:01P"]
+    for text, match in (
+        ("DRB1*07:MIX+DRB1*07:01", "first field does not fit the code, which belongs to 15"),
+        ("A*01:ZZZZ+A*01:01", "code ZZZZ is not in the installed table"),
+        ("A*99:AB+A*01:01", "has none of its members"),
+    ):
+        with pytest.raises(UnknownNameError, match=match):
+            genotype(release, text)
 
 
 def test_tce_groups(demo: Nomenclature) -> None:
