@@ -27,7 +27,7 @@ from service.prediction import impute_people, imputer_of, predictions
 
 def typings(release: Nomenclature, path: Path) -> dict[str, Typing]:
     """The typings of a file."""
-    return {person.id: typing_of(person.loci) for person in RecordReader(release).people(path)}
+    return {person.id: typing_of(person.written) for person in RecordReader(release).people(path)}
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def main() -> None:
         stored = registry.index(release)
         open_seconds = time.perf_counter() - start
         patients = [
-            encode(typing_of(person.loci), release)
+            encode(typing_of(person.written), release)
             for person in RecordReader(release).people(people / "patients.csv")
         ]
         index = stored.donors

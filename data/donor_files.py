@@ -16,6 +16,8 @@ ancestry      free text
 registry      free text
 gl            the whole typing as a GL string; or instead one column a locus:
 a ... dpb1    both positions, ``A*01:01+A*02:01`` or ``01:01+02:01``
+drb3 drb4     instead of drb345: one column a gene, each with one copy or two
+drb5
 ============  =====================================================================
 
 Formats: CSV with a header, Parquet with the same columns, and text lines ``ID%GL string``; CSV
@@ -40,7 +42,7 @@ import pyarrow.parquet as pq
 
 from matching.errors import InputFileError, RecordError
 from matching.loci import LOCI, Locus
-from matching.typings import split_gl
+from matching.typings import Written, merge_drb345, split_gl
 
 FACTS = (
     "type",
@@ -55,7 +57,8 @@ FACTS = (
     "registry",
 )
 LOCUS_COLUMNS = {locus.value.lower(): locus for locus in LOCI}
-COLUMNS = ("id", *FACTS, "gl", *LOCUS_COLUMNS)
+GENE_COLUMNS = {gene.lower(): gene for gene in Locus.DRB345.genes}
+COLUMNS = ("id", *FACTS, "gl", *LOCUS_COLUMNS, *GENE_COLUMNS)
 MAX_FIELD_CHARACTERS = 1_000_000
 MAX_ID_CHARACTERS = 200
 
@@ -74,12 +77,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A checked record: known facts by name, None where unknown, and one text a typed locus."""
+    """A checked record: known facts by name, None where unknown, and the typing as written."""
 
     id: str
     facts: Mapping[str, str | float | None]
-    loci: Mapping[Locus, str]
-    carried: tuple[str, ...]
+    written: Written
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -174,11 +176,15 @@ def _check_columns(path: Path, names: Iterable[str]) -> list[str]:
             raise InputFileError(f"{path}: column {column!r} comes twice; remove one")
     if "id" not in columns:
         raise InputFileError(f"{path}: column 'id' is missing; every record needs an identifier")
-    typed = [column for column in columns if column in LOCUS_COLUMNS]
+    typed = [column for column in columns if column in LOCUS_COLUMNS or column in GENE_COLUMNS]
     if ("gl" in columns) == bool(typed):
         raise InputFileError(
             f"{path}: the typing must stand either in column 'gl' or in one column a locus "
             f"({', '.join(LOCUS_COLUMNS)}), and not in both"
+        )
+    if "drb345" in columns and (genes := GENE_COLUMNS.keys() & set(columns)):
+        raise InputFileError(
+            f"{path}: give column 'drb345' or {', '.join(sorted(genes))}, and not both"
         )
     return columns
 
@@ -237,13 +243,21 @@ def parse_person(record: Record) -> Person:
         raise RecordError(
             "age_years", values["age_years"], "give birth_date or age_years, not both"
         )
-    loci: dict[Locus, str]
-    carried: tuple[str, ...] = ()
     if values.get("gl"):
-        loci, carried = split_gl(values["gl"])
-    else:
-        loci = {locus: values[name] for name, locus in LOCUS_COLUMNS.items() if values.get(name)}
-    return Person(identifier, facts, loci, carried)
+        return Person(identifier, facts, split_gl(values["gl"]))
+    loci = {locus: values[name] for name, locus in LOCUS_COLUMNS.items() if values.get(name)}
+    copies = [
+        _with_gene(gene, text) for name, gene in GENE_COLUMNS.items() if (text := values.get(name))
+    ]
+    if copies:
+        loci[Locus.DRB345] = merge_drb345(copies)
+    return Person(identifier, facts, Written(loci))
+
+
+def _with_gene(gene: str, text: str) -> str:
+    """The text of a column of one gene, every copy with its gene."""
+    copies = (copy.strip() for copy in text.split("+"))
+    return "+".join(copy if "*" in copy or not copy else f"{gene}*{copy}" for copy in copies)
 
 
 def _fact(name: str, value: str) -> str | float | None:

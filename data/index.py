@@ -32,8 +32,8 @@ from matching.loci import LOCI, N_LOCI, PerLocus
 from matching.nomenclature import Nomenclature
 
 # Raised whenever the encoding changes, so that an older index is built anew.
-FORMAT = 1
-_BOOK_ARRAYS = ("offsets", "groups", "linked", "tce")
+FORMAT = 2
+_BOOK_ARRAYS = ("starts", "offsets", "groups", "linked", "tce")
 _FACT_TYPES = {name: pa.string() for name in FACTS} | {
     "age_years": pa.float32(),
     "weight_kg": pa.float32(),
@@ -163,8 +163,10 @@ def _is_consistent(codes: npt.NDArray[np.uint32], books: tuple[Book, ...]) -> bo
     highest = codes.max(axis=0, initial=0)
     return all(
         highest[i] < len(book)
-        and len(book.offsets) == 2 * len(book) + 1
-        and len(book.tce) == len(book)
+        and book.starts[0] == 0
+        and book.starts[-1] == len(book.linked) == len(book.tce)
+        and bool((np.diff(book.starts) > 0).all())
+        and len(book.offsets) == 2 * len(book.linked) + 1
         and book.offsets[0] == 0
         and book.offsets[-1] == len(book.groups)
         and bool((np.diff(book.offsets) >= 0).all())

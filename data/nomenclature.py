@@ -29,7 +29,7 @@ from matching.serology import Antigen
 
 DEMO_RELEASE = "demo"
 # Raised whenever what is compiled changes, so that an older compilation is compiled anew.
-FORMAT = 2
+FORMAT = 3
 _REFERENCE_DATA = Path(__file__).parent / "reference"
 
 

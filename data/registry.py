@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from data.files import remove_folder, replacing
 from data.index import StoredIndex, open_index, write_index
 from matching.errors import RecordError, StoreError, TypingError
 from matching.genotypes import BookBuilder, book_builders
+from matching.linkage import drb345_disagreement
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
+from matching.typings import Written, homozygous_where_blank, typing_of
 
-SCHEMA = "1"
+SCHEMA = "2"
 CHUNK = 10_000
 BUSY_SECONDS = 5
 
@@ -44,6 +47,10 @@ _donors = sa.Table(
     ),
     *(sa.Column(name, sa.Text) for name in _LOCUS_NAMES),
     sa.Column("carried", sa.Text, nullable=False),
+    # Loci in phase with each other, such as "A,B;DRB345,DRB1".
+    sa.Column("phase", sa.Text, nullable=False),
+    # The release that the typing names, or "".
+    sa.Column("typing_release", sa.Text, nullable=False),
     # Rows lie in the order of the identifiers, which is the order of every index.
     sqlite_with_rowid=False,
 )
@@ -54,13 +61,36 @@ _meta = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 _COLUMNS = tuple(column.name for column in _donors.columns)
+_TYPING_COLUMNS = (*_LOCUS_NAMES, "carried", "phase", "typing_release")
+
+
+class BlankSecond(Enum):
+    """What a blank second position of a locus means; DRB3/4/5 are read by their own rule."""
+
+    REFUSE = "refuse"
+    HOMOZYGOUS = "homozygous"
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How incoming records are read.
+
+    `strict`: names that are not current in the release are refused and not followed.
+    """
+
+    strict: bool = False
+    blank_second: BlankSecond = BlankSecond.REFUSE
+
+
+AS_WRITTEN = ReadingOptions()
 
 
 @dataclass
 class ImportSummary:
     """What an import did: read = new + updated + unchanged + rejected.
 
-    `notes`: how names were followed through renamed or deleted ones, sorted.
+    `notes`: how names were followed through renamed or deleted ones, sorted. `disagreeing`: people
+    whose DRB3/4/5 do not go with their DRB1 (see `matching.linkage`), used all the same.
     """
 
     read: int = 0
@@ -70,19 +100,27 @@ class ImportSummary:
     rejected: int = 0
     rejects_file: Path | None = None
     notes: tuple[str, ...] = ()
+    disagreeing: int = 0
 
 
 @dataclass
 class RecordReader:
-    """Checked people of a file, and the rejects with their reasons, in the file's order."""
+    """Checked people of a file, and the rejects with their reasons, in the file's order.
+
+    `disagreeing`: people whose DRB3/4/5 do not go with their DRB1.
+    """
 
     nomenclature: Nomenclature
+    options: ReadingOptions = AS_WRITTEN
     rejects: list[tuple[int, str, str]] = field(default_factory=list)
     read: int = 0
+    disagreeing: int = 0
+    _agreeing: dict[tuple[str, str], bool] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
     _builders: Mapping[Locus, BookBuilder] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.nomenclature = replace(self.nomenclature, strict=self.options.strict)
         self._builders = book_builders(self.nomenclature)
 
     @property
@@ -105,17 +143,35 @@ class RecordReader:
 
     def _person(self, record: Record) -> Person:
         person = parse_person(record)
+        if self.options.blank_second is BlankSecond.HOMOZYGOUS:
+            person = replace(person, written=homozygous_where_blank(person.written))
         first = self._seen.get(person.id)
         if first is not None:
             raise RecordError(
                 "id", person.id, f"duplicate of record {first} of this file, which was used"
             )
-        texts = {locus: self._builders[locus].canonical(t)[0] for locus, t in person.loci.items()}
+        texts = {
+            locus: self._builders[locus].canonical(text)[0]
+            for locus, text in person.written.loci.items()
+        }
         loci = {locus: text for locus, text in texts.items() if text is not None}
         if not loci:
             raise RecordError("typing", "", "no locus is typed")
         self._seen[person.id] = record.number
-        return Person(person.id, person.facts, loci, person.carried)
+        phase = tuple(block for block in person.written.phase if loci.keys() >= set(block))
+        self.disagreeing += not self._agrees(loci)
+        return replace(person, written=person.written._replace(loci=loci, phase=phase))
+
+    def _agrees(self, loci: Mapping[Locus, str]) -> bool:
+        """True unless DRB3/4/5 do not go with DRB1."""
+        key = loci.get(Locus.DRB1), loci.get(Locus.DRB345)
+        if key[0] is None or key[1] is None:
+            return True
+        pair = key[0], key[1]
+        if pair not in self._agreeing:
+            typing = typing_of(Written({Locus.DRB1: pair[0], Locus.DRB345: pair[1]}))
+            self._agreeing[pair] = not drb345_disagreement(typing, self.nomenclature)
+        return self._agreeing[pair]
 
     def write_rejects(self, path: Path) -> None:
         """The rejects as CSV: record number, identifier, reason. Raises `OutputError`."""
@@ -144,6 +200,7 @@ class Registry:
         nomenclature: Nomenclature,
         rejects_path: Path,
         progress: Callable[[int], None] = lambda _: None,
+        options: ReadingOptions = AS_WRITTEN,
     ) -> ImportSummary:
         """Add the donors of a file, or update those already stored; all or nothing.
 
@@ -152,7 +209,7 @@ class Registry:
         Raises `InputFileError`, `StoreError` and `OutputError`.
         """
         summary = ImportSummary()
-        reader = RecordReader(nomenclature)
+        reader = RecordReader(nomenclature, options)
         self._create()
         with self._connection(writes=True) as connection:
             empty = connection.execute(sa.select(_donors.c.id).limit(1)).first() is None
@@ -162,7 +219,7 @@ class Registry:
                 _upsert(connection, chunk, empty, summary, digest)
                 progress(reader.read)
             summary.read, summary.rejected = reader.read, len(reader.rejects)
-            summary.notes = reader.notes
+            summary.notes, summary.disagreeing = reader.notes, reader.disagreeing
             if reader.rejects:
                 summary.rejects_file = rejects_path
                 reader.write_rejects(rejects_path)
@@ -206,16 +263,14 @@ class Registry:
 
     def typings(self, ids: Iterable[str]) -> dict[str, str]:
         """GL string of each of the given donors that are stored, as reported."""
-        loci = [_donors.c[name] for name in _LOCUS_NAMES]
+        columns = [_donors.c[name] for name in ("id", *_TYPING_COLUMNS)]
         found: dict[str, str] = {}
         wanted = iter(ids)
         with self._connection() as connection:
             while chunk := list(islice(wanted, 500)):
-                query = sa.select(_donors.c.id, _donors.c.carried, *loci)
-                for identifier, carried, *texts in connection.execute(
-                    query.where(_donors.c.id.in_(chunk))
-                ):
-                    found[identifier] = "^".join([*filter(None, texts), *filter(None, [carried])])
+                query = sa.select(*columns).where(_donors.c.id.in_(chunk))
+                for identifier, *texts, carried, phase, _ in connection.execute(query):
+                    found[identifier] = _gl_string(texts, carried, phase)
         return found
 
     def _nothing_imported(self) -> StoreError:
@@ -302,9 +357,21 @@ def _row(person: Person) -> tuple[Any, ...]:
     return (
         person.id,
         *(person.facts[name] for name in FACTS),
-        *(person.loci.get(locus) for locus in LOCI),
-        "^".join(person.carried),
+        *(person.written.loci.get(locus) for locus in LOCI),
+        "^".join(person.written.carried),
+        ";".join(",".join(locus.value for locus in block) for block in person.written.phase),
+        person.written.release,
     )
+
+
+def _gl_string(texts: Sequence[str | None], carried: str, phase: str) -> str:
+    """A stored typing as one GL string."""
+    parts = tuple(filter(None, [carried]))
+    if not phase:
+        return "^".join([*filter(None, texts), *parts])
+    loci = {locus: text for locus, text in zip(LOCI, texts, strict=True) if text is not None}
+    blocks = tuple(tuple(map(Locus, block.split(","))) for block in phase.split(";"))
+    return typing_of(Written(loci, parts, blocks)).text
 
 
 def _upsert(
@@ -338,7 +405,7 @@ def _upsert(
 
 def _all_donors(connection: sa.Connection) -> Iterator[tuple[Any, ...]]:
     """(id, *FACTS, one text or None a locus), sorted by identifier."""
-    columns = [_donors.c[name] for name in _COLUMNS if name != "carried"]
+    columns = [_donors.c[name] for name in _COLUMNS if name not in _TYPING_COLUMNS[-3:]]
     result = connection.execution_options(yield_per=CHUNK).execute(
         sa.select(*columns).order_by(_donors.c.id)
     )

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from matching.errors import ReleaseSourceError
-from matching.loci import LOCI
 from matching.nomenclature import Allele, Nomenclature, split_name
 from matching.serology import Antigen
 
@@ -35,6 +34,8 @@ OPTIONAL_FILES = (
 )
 # More disagreement between files than this means a file was cut off, not a slip of the release.
 _TOLERATED_SHARE = 0.005
+# A file of groups that lacks one of these genes is cut off.
+_GROUPED_GENES = {"A", "B", "C", "DPB1", "DQB1", "DRB1"}
 
 
 class Release(NamedTuple):
@@ -82,7 +83,9 @@ def parse_release(texts: Mapping[str, str]) -> Release:
         for name in names
     )
     deleted = {
-        row[0] + row[1]: row[0] + row[4] if row[4] else "" for row in nomenclature_rows if row[3]
+        _gene(row[0]) + row[1]: _gene(row[0]) + row[4] if row[4] else ""
+        for row in nomenclature_rows
+        if row[3]
     }
     relations = {
         (row[0], row[1]): (_list(row[2]), _list(row[3]))
@@ -141,6 +144,11 @@ def _rows(texts: Mapping[str, str], name: str, separator: str, fields: int) -> I
         raise ReleaseSourceError(f"{name} holds no records; fetch it again")
 
 
+def _gene(column: str) -> str:
+    # Names that were deleted before 2010 stand under the gene's old name.
+    return "C*" if column == "Cw*" else column
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(text.split("/")) if text else ()
 
@@ -165,7 +173,7 @@ def _groups(
             groups[gene + member] = gene + (name or member)
     _agree(file, groups.keys() - known, len(known), notes)
     genes = {name.partition("*")[0] for name in groups}
-    missing = {locus.value for locus in LOCI} - genes
+    missing = _GROUPED_GENES - genes
     if missing:
         raise ReleaseSourceError(f"{file} holds no {', '.join(sorted(missing))}; it is cut off")
     return groups

@@ -21,11 +21,12 @@ from matching.errors import InputFileError, TypingError
 from matching.haplotypes import FrequencySet
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature, split_name
+from matching.typings import ABSENT_GENE
 
 CHUNK = 100_000
 MAX_STRING = 6
 _ALL = frozenset(LOCI)
-_FIVE = _ALL - {Locus.DPB1}
+_WITHOUT_DPB1 = _ALL - {Locus.DPB1}
 _THREE = frozenset({Locus.A, Locus.B, Locus.DRB1})
 
 FORMS = ("two-field", "full", "G", "P", "string", "XX")
@@ -43,7 +44,7 @@ class Profile:
 
 MIX = (
     Profile("high", 0.55, _ALL, (0.55, 0.20, 0.15, 0.10, 0, 0)),
-    Profile("intermediate", 0.30, _FIVE, (0.30, 0, 0.20, 0, 0.50, 0)),
+    Profile("intermediate", 0.30, _WITHOUT_DPB1, (0.30, 0, 0.20, 0, 0.50, 0)),
     Profile("low", 0.15, _THREE, (0, 0, 0, 0, 0.50, 0.50)),
 )
 # Patients are typed for a search: every locus, two fields or better.
@@ -242,6 +243,8 @@ def _population(frequencies: FrequencySet, nomenclature: Nomenclature) -> _Popul
 
 
 def _is_readable(name: str, nomenclature: Nomenclature) -> bool:
+    if name == ABSENT_GENE:
+        return True
     try:
         nomenclature.read(name)
     except TypingError:

@@ -1,40 +1,53 @@
 """Typing + Nomenclature -> P group codes, and the code books of a donor index.
 
-What a person presents at a locus is two sets of P groups (rule R1). Nulls inside a string,
-group or shorter name are dropped unless nothing else is left (R4); a position with no P group
-takes its partner's (R3).
+What a person presents at a locus is two sets of P groups (rule R1), or a list of such pairs where
+a genotype list was written. Nulls inside a string, group or shorter name are dropped unless
+nothing else is left (R4); a position with no P group takes its partner's (R3), and so does the
+absent one of DRB3/4/5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from matching.errors import TypingError
+from matching.errors import HalfTypedError, IncompleteReferenceError, TypingError
+from matching.kernels import ABSENT_GENE
 from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 from matching.nomenclature import NO_P_GROUP, Nomenclature
-from matching.typings import LocusTyping, Position, Typing, parse_locus
+from matching.typings import Form, LocusTyping, Pair, Position, Typing, parse_locus
 
 UNTYPED = 0
+# Code of a new allele, which is in no P group and matches nobody.
+NEW_ALLELE = -3
 
 
 @dataclass(frozen=True, slots=True)
 class LocusGenotype:
     """What one typed locus presents.
 
-    `first` and `second`: sorted P group codes of the release's `p_group_names`.
+    `first` and `second`: sorted P group codes of the release's `p_group_names`, or `NEW_ALLELE`,
+    or `ABSENT_GENE` where no copy of DRB3/4/5 is there.
     `linked`: a position is null, so both sets are the same and stand for one draw; both are
     empty where both positions are null.
     `tce`: TCE v2 group of each position (DPB1 only), 0 for none; a null has its partner's.
+    `others`: the further genotypes of a list, of which one is the true one.
     """
 
     first: tuple[int, ...]
     second: tuple[int, ...]
     linked: bool
     tce: tuple[int, int] = (0, 0)
+    others: tuple[LocusGenotype, ...] = ()
+
+    @property
+    def alternatives(self) -> tuple[LocusGenotype, ...]:
+        """Every genotype of the list, each without `others`."""
+        return (replace(self, others=()), *self.others) if self.others else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +69,14 @@ class _ReadPosition:
 
 
 def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature) -> _ReadPosition:
+    if position.form is Form.NEW:
+        return _ReadPosition((NEW_ALLELE,), 0, ())
+    if position.form is Form.ABSENT:
+        return _ReadPosition((), 0, ())
+    if position.form is Form.UNTYPED:
+        return _any_allele(locus, position, nomenclature)
     readings = [nomenclature.read(name) for name in position.names]
-    alleles = nomenclature.expressing(i for reading in readings for i in reading.alleles)
+    alleles = nomenclature.expressing([i for reading in readings for i in reading.alleles])
     found = list(alleles)
     codes = set(nomenclature.p_group_codes[found].tolist()) - {NO_P_GROUP}
     # R14: the one distinct group that the alleles have, else none.
@@ -69,22 +88,53 @@ def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature)
     )
 
 
+def _any_allele(locus: Locus, position: Position, nomenclature: Nomenclature) -> _ReadPosition:
+    """A position that is said to be untyped: every P group of the locus, or no gene at all."""
+    if nomenclature.strict:
+        raise HalfTypedError(
+            locus.value,
+            position.text,
+            "only one of two positions is typed; the lenient reading takes it for any allele",
+        )
+    if not nomenclature.complete:
+        raise IncompleteReferenceError(
+            locus.value,
+            position.text,
+            "any allele cannot be expanded in the demo reference; "
+            "install a release: graftmatch reference install 3.58.0",
+        )
+    prefixes = tuple(f"{gene}*" for gene in locus.genes)
+    codes = [i for i, name in enumerate(nomenclature.p_group_names) if name.startswith(prefixes)]
+    absent = [ABSENT_GENE] if locus is Locus.DRB345 else []
+    note = f"locus {locus.value}: one position is untyped and read as any allele"
+    return _ReadPosition((*absent, *codes), 0, (note,))
+
+
 def encode_locus(
     locus: Locus, typing: LocusTyping, nomenclature: Nomenclature
 ) -> tuple[LocusGenotype, tuple[str, ...]]:
     """What one written locus presents, and the notes of reading it. Raises `TypingError`."""
-    first = _read_position(locus, typing.first, nomenclature)
-    second = _read_position(locus, typing.second, nomenclature)
-    return _combine(first, second), (*first.notes, *second.notes)
+    read = {
+        position: _read_position(locus, position, nomenclature)
+        for position in chain.from_iterable(typing.alternatives)
+    }
+    return _genotype(typing, read), tuple(note for found in read.values() for note in found.notes)
 
 
-def _combine(first: _ReadPosition, second: _ReadPosition) -> LocusGenotype:
-    """Both positions of a locus; a null takes its partner's groups (R3)."""
+def _genotype(typing: LocusTyping, read: Mapping[Position, _ReadPosition]) -> LocusGenotype:
+    first, *others = dict.fromkeys(_combine(pair, read) for pair in typing.alternatives)
+    return replace(first, others=tuple(others)) if others else first
+
+
+def _combine(pair: Pair, read: Mapping[Position, _ReadPosition]) -> LocusGenotype:
+    """Both positions of a genotype; a null takes its partner's groups (R3)."""
+    first, second = read[pair[0]], read[pair[1]]
     linked = not first.groups or not second.groups
     if linked:
         expressed = first if first.groups else second
-        tce = (expressed.tce, expressed.tce)
-        return LocusGenotype(expressed.groups, expressed.groups, True, tce)
+        both_absent = pair[0].form is pair[1].form is Form.ABSENT
+        groups = (ABSENT_GENE,) if both_absent else expressed.groups
+        return LocusGenotype(groups, groups, True, (expressed.tce, expressed.tce))
     return LocusGenotype(first.groups, second.groups, False, (first.tce, second.tce))
 
 
@@ -103,26 +153,51 @@ def encode(typing: Typing, nomenclature: Nomenclature) -> Genotype:
 class Book:
     """The distinct genotypes of one locus as arrays (see `matching.kernels` for the encoding).
 
-    `offsets` (2 n_entries + 1,) int64, `groups` int32, `linked` (n_entries,) uint8 and
-    `tce` (n_entries, 2) uint8. Entry `UNTYPED` holds nothing.
+    Entry e is the alternatives `starts[e]:starts[e + 1]` of its genotype list, one for most.
+    `starts` (n_entries + 1,) int64, `offsets` (2 n_alternatives + 1,) int64, `groups` int32,
+    `linked` (n_alternatives,) uint8 and `tce` (n_alternatives, 2) uint8. Entry `UNTYPED` is one
+    alternative that holds nothing.
     """
 
+    starts: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int32]
     linked: npt.NDArray[np.uint8]
     tce: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
-        return len(self.linked)
+        return len(self.starts) - 1
+
+    @classmethod
+    def of(cls, entries: Sequence[LocusGenotype]) -> Book:
+        """A book with the given genotypes at codes 1, 2, ..."""
+        lists = [(LocusGenotype((), (), False),), *(entry.alternatives for entry in entries)]
+        alternatives = list(chain.from_iterable(lists))
+        flat = [groups for one in alternatives for groups in (one.first, one.second)]
+        starts = np.zeros(len(lists) + 1, dtype=np.int64)
+        np.cumsum([len(entry) for entry in lists], out=starts[1:])
+        offsets = np.zeros(len(flat) + 1, dtype=np.int64)
+        np.cumsum([len(groups) for groups in flat], out=offsets[1:])
+        return cls(
+            starts,
+            offsets,
+            np.array([code for groups in flat for code in groups], dtype=np.int32),
+            np.array([one.linked for one in alternatives], dtype=np.uint8),
+            np.array([one.tce for one in alternatives], dtype=np.uint8).reshape(-1, 2),
+        )
 
     def entry(self, code: int) -> LocusGenotype:
         """The genotype of a code other than `UNTYPED`."""
-        start, middle, end = self.offsets[2 * code : 2 * code + 3]
+        first, *others = map(self._alternative, range(*self.starts[code : code + 2]))
+        return replace(first, others=tuple(others)) if others else first
+
+    def _alternative(self, i: int) -> LocusGenotype:
+        start, middle, end = self.offsets[2 * i : 2 * i + 3]
         return LocusGenotype(
             tuple(self.groups[start:middle].tolist()),
             tuple(self.groups[middle:end].tolist()),
-            bool(self.linked[code]),
-            (int(self.tce[code, 0]), int(self.tce[code, 1])),
+            bool(self.linked[i]),
+            (int(self.tce[i, 0]), int(self.tce[i, 1])),
         )
 
 
@@ -161,7 +236,11 @@ class BookBuilder:
         typing = parse_locus(self.locus, text)
         if typing is None:
             return None, UNTYPED
-        genotype = _combine(self._position(typing.first), self._position(typing.second))
+        for position in chain.from_iterable(typing.alternatives):
+            if position not in self._positions:
+                read = _read_position(self.locus, position, self.nomenclature)
+                self._positions[position] = read
+        genotype = _genotype(typing, self._positions)
         code = self._codes.get(genotype)
         if code is None:
             self.entries.append(genotype)
@@ -173,25 +252,9 @@ class BookBuilder:
         """How names of the texts so far were followed through renamed or deleted ones."""
         return frozenset(note for read in self._positions.values() for note in read.notes)
 
-    def _position(self, position: Position) -> _ReadPosition:
-        known = self._positions.get(position)
-        if known is None:
-            known = _read_position(self.locus, position, self.nomenclature)
-            self._positions[position] = known
-        return known
-
     def book(self) -> Book:
         """The entries so far as arrays."""
-        sets = [((), ()), *((entry.first, entry.second) for entry in self.entries)]
-        flat = [groups for pair in sets for groups in pair]
-        offsets = np.zeros(len(flat) + 1, dtype=np.int64)
-        np.cumsum([len(groups) for groups in flat], out=offsets[1:])
-        return Book(
-            offsets,
-            np.array([code for groups in flat for code in groups], dtype=np.int32),
-            np.array([0, *(entry.linked for entry in self.entries)], dtype=np.uint8),
-            np.array([(0, 0), *(entry.tce for entry in self.entries)], dtype=np.uint8),
-        )
+        return Book.of(self.entries)
 
 
 def book_builders(nomenclature: Nomenclature) -> Mapping[Locus, BookBuilder]:

@@ -6,9 +6,11 @@ doubled where the two differ; pairs that look the same unphased are added up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain, product
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,10 @@ from matching import kernels
 from matching.errors import TooAmbiguousError, TypingError
 from matching.loci import Locus
 from matching.nomenclature import NO_P_GROUP, Nomenclature, split_name
-from matching.typings import Form, LocusTyping, Position, Typing
+from matching.typings import ABSENT_GENE, Form, Position, Typing
 
 MAX_PAIRS = 20_000_000
+MAX_CHOICES = 10_000
 NOTHING = 0
 
 
@@ -103,6 +106,9 @@ class _Explained:
     is_null: bool
 
 
+_ExplainedPair = tuple[_Explained, _Explained]
+
+
 @dataclass
 class Imputer:
     """Imputes under one set, release and choice of options; remembers what it has read.
@@ -139,6 +145,8 @@ class Imputer:
         self.unmapped = tuple(unmapped)
 
     def _read(self, name: str, unmapped: list[str]) -> frozenset[int]:
+        if name == ABSENT_GENE:
+            return frozenset()
         try:
             return frozenset(map(self._identity, self.nomenclature.read(name).alleles))
         except TypingError:
@@ -158,7 +166,7 @@ class Imputer:
 
     def _token(self, name: str, unmapped: bool) -> str:
         """What the match count compares of a name of the set."""
-        if self.resolution is Resolution.TWO_FIELD or unmapped:
+        if self.resolution is Resolution.TWO_FIELD or unmapped or name == ABSENT_GENE:
             return name
         alleles = self.nomenclature.read(name).alleles
         groups = {self.nomenclature.alleles[i].p_group for i in alleles} - {None}
@@ -204,45 +212,84 @@ class Imputer:
         self, typing: Typing
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]:
         haplotypes, frequencies = self.frequencies.haplotypes, self.frequencies.frequencies
-        n_loci = len(self.frequencies.loci)
         admitted = np.ones(len(haplotypes), dtype=bool)
-        positions: list[tuple[_Explained, _Explained] | None] = []
-        for column, locus in enumerate(self.frequencies.loci):
-            written = typing.loci[locus]
-            explained = None if written is None else self._locus(column, written)
-            positions.append(explained)
-            if explained is not None:
-                names = explained[0].names | explained[1].names
-                admitted &= names[haplotypes[:, column]]
+        units = self._units(typing)
+        for column, explained in chain.from_iterable(units):
+            names = np.logical_or.reduce([side.names for pair in explained for side in pair])
+            admitted &= names[haplotypes[:, column]]
         rows = np.flatnonzero(admitted & (frequencies > 0))
-        bits = np.zeros((2, len(rows)), dtype=np.int64)
-        for column, explained in enumerate(positions):
-            for side in range(2):
-                held = (
-                    True if explained is None else explained[side].names[haplotypes[rows, column]]
-                )
-                bits[side] |= np.where(held, 1 << column, 0)
-        left, right = _pairs(bits, (1 << n_loci) - 1)
-        weights = frequencies[rows[left]] * frequencies[rows[right]]
-        weights *= np.where(left == right, 1.0, 2.0)
+        lists = [range(len(unit[0][1])) for unit in units]
+        if (choices := math.prod(map(len, lists))) > MAX_CHOICES:
+            raise TooAmbiguousError(
+                f"the genotype lists of the typing allow {choices:,} choices, more than "
+                f"{MAX_CHOICES:,}; type more exactly"
+            )
+        seen = np.empty(0, dtype=np.int64)
+        parts: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
+        for choice in product(*lists):
+            chosen = [
+                [(column, explained[k]) for column, explained in unit]
+                for unit, k in zip(units, choice, strict=True)
+            ]
+            left, right = _explained_pairs(haplotypes[rows], chosen)
+            pairs = left * len(rows) + right
+            new = ~np.isin(pairs, seen)
+            seen = np.concatenate([seen, pairs[new]])
+            left, right = rows[left[new]], rows[right[new]]
+            weights = frequencies[left] * frequencies[right] * np.where(left == right, 1.0, 2.0)
+            typed = dict(chain.from_iterable(chosen))
+            parts.append((self._coded(left, right, typed), weights))
+        codes = np.concatenate([codes for codes, _ in parts])
+        weights = np.concatenate([weights for _, weights in parts])
         mass = float(weights.sum())
         if not mass:
-            return np.empty((0, n_loci), dtype=np.int32), np.empty(0), 0.0
-        codes = np.empty((len(left), n_loci), dtype=np.int32)
-        for column, explained in enumerate(positions):
-            i, j = haplotypes[rows[left], column], haplotypes[rows[right], column]
-            a, b = self._expressed(column, explained, i, j)
-            codes[:, column] = self._codes(column, np.minimum(a, b), np.maximum(a, b))
+            return codes[:0], weights[:0], 0.0
         group = np.zeros(len(codes), dtype=np.int64)
-        for column in range(n_loci):
+        for column in range(codes.shape[1]):
             # Renumbered after each locus, so that the product cannot overflow.
             span = int(codes[:, column].max()) + 1
             _, group = np.unique(group * span + codes[:, column], return_inverse=True)
         _, first = np.unique(group, return_index=True)
         return codes[first], np.bincount(group, weights) / mass, mass
 
-    def _locus(self, column: int, written: LocusTyping) -> tuple[_Explained, _Explained]:
-        return self._position(column, written.first), self._position(column, written.second)
+    def _units(self, typing: Typing) -> list[list[tuple[int, list[_ExplainedPair]]]]:
+        """The typed columns of the set, those in phase together; each with what explains it.
+
+        One pair of positions for each genotype of a list.
+        """
+        column_of = {locus: column for column, locus in enumerate(self.frequencies.loci)}
+        phased = set(chain.from_iterable(typing.phase))
+        blocks = [*typing.phase, *((locus,) for locus in column_of if locus not in phased)]
+        units = []
+        for block in blocks:
+            unit = []
+            for locus in block:
+                written = typing.loci[locus]
+                if locus in column_of and written is not None:
+                    column = column_of[locus]
+                    explained = [
+                        (self._position(column, first), self._position(column, second))
+                        for first, second in written.alternatives
+                    ]
+                    unit.append((column, explained))
+            if unit:
+                units.append(unit)
+        return units
+
+    def _coded(
+        self,
+        left: npt.NDArray[np.int64],
+        right: npt.NDArray[np.int64],
+        typed: Mapping[int, _ExplainedPair],
+    ) -> npt.NDArray[np.int32]:
+        """Codes of the genotypes of haplotype pairs, (n, n_loci)."""
+        haplotypes = self.frequencies.haplotypes
+        codes = np.empty((len(left), haplotypes.shape[1]), dtype=np.int32)
+        for column in range(codes.shape[1]):
+            i, j = haplotypes[left, column], haplotypes[right, column]
+            a, b = self._expressed(column, typed.get(column), i, j)
+            codes[:, column] = self._codes(column, np.minimum(a, b), np.maximum(a, b))
+        return codes
 
     def _position(self, column: int, position: Position) -> _Explained:
         known = self._positions[column].get(position)
@@ -252,6 +299,11 @@ class Imputer:
 
     def _explain(self, column: int, position: Position) -> _Explained:
         names = self.frequencies.names[column]
+        if position.form in (Form.NEW, Form.UNTYPED):
+            # No set holds a new allele; any name explains an untyped position.
+            return _Explained(np.full(len(names), position.form is Form.UNTYPED), False)
+        if position.form is Form.ABSENT:
+            return _Explained(np.array([name == ABSENT_GENE for name in names]), True)
         alleles = tuple(i for name in position.names for i in self.nomenclature.read(name).alleles)
         if self.resolution is Resolution.P_GROUP:
             typed = self.nulls is NullImputation.TYPED
@@ -273,7 +325,7 @@ class Imputer:
     def _expressed(
         self,
         column: int,
-        explained: tuple[_Explained, _Explained] | None,
+        explained: _ExplainedPair | None,
         i: npt.NDArray[np.int32],
         j: npt.NDArray[np.int32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -304,6 +356,20 @@ class Imputer:
 def _two_fields(name: str) -> str:
     gene, fields, suffix = split_name(name)
     return f"{gene}*{':'.join(fields[:2])}{suffix if suffix == 'N' else ''}"
+
+
+def _explained_pairs(
+    haplotypes: npt.NDArray[np.int32], units: Sequence[Sequence[tuple[int, _ExplainedPair]]]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs of rows that explain every unit, columns in phase all in one orientation."""
+    bits = np.zeros((2, len(haplotypes)), dtype=np.int64)
+    for bit, unit in enumerate(units):
+        for side in range(2):
+            held = np.logical_and.reduce(
+                [pair[side].names[haplotypes[:, column]] for column, pair in unit]
+            )
+            bits[side] |= np.where(held, 1 << bit, 0)
+    return _pairs(bits, (1 << len(units)) - 1)
 
 
 def _pairs(

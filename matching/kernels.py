@@ -1,11 +1,13 @@
 """Hot loops over arrays of integer codes; nothing else.
 
-Shared terms. A *book* holds the distinct genotypes of one locus: entry g presents the sorted
+Shared terms. A *book* holds the distinct genotypes of one locus: genotype g presents the sorted
 P group codes `groups[offsets[2g]:offsets[2g+1]]` at its first position and
-`groups[offsets[2g+1]:offsets[2g+2]]` at its second (offsets int64, groups int32). Entry 0 is
-"untyped". `linked[g]` (uint8) is 1 where a position is null: both sets are then the same set
+`groups[offsets[2g+1]:offsets[2g+2]]` at its second (offsets int64, groups int32). Genotype
+0 is "untyped". `linked[g]` (uint8) is 1 where a position is null: both sets are then the same set
 and stand for one draw, since a null takes its partner's group (rule R3). Both sets are empty
 where both positions are null.
+`ABSENT_GENE` among the codes says that a copy of DRB3/4/5 is not there: it matches another absent
+one, and there is nothing that the other person could lack.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
+ABSENT_GENE = -2
 MISMATCH, POTENTIAL, MATCH = 0, 1, 2
-# Columns of the output of `compare_entries`.
+# Columns of the output of `compare_genotypes`.
 N_COMPARED = 8
 COUNT_BEST, COUNT_WORST, GVH_BEST, GVH_WORST, HVG_BEST, HVG_WORST, DONOR_1, DONOR_2 = range(8)
 
@@ -92,9 +95,13 @@ def _fewest_lacking(
     """Smallest number of distinct groups of one person that the other lacks (R20, best case)."""
     if len(p1) == 0:
         return 0
-    any_meet = _meet(p1, d1) or _meet(p1, d2) or _meet(p2, d1) or _meet(p2, d2)
+    absent_1, absent_2 = _holds(p1, ABSENT_GENE), _holds(p2, ABSENT_GENE)
+    covered_1 = absent_1 or _meet(p1, d1) or _meet(p1, d2)
+    covered_2 = absent_2 or _meet(p2, d1) or _meet(p2, d2)
     if p_linked:
-        return 0 if any_meet else 1
+        return 0 if covered_1 else 1
+    if (absent_1 and covered_2) or (absent_2 and covered_1):
+        return 0
     homozygous = False
     for value in p1:
         if _holds(p2, value):
@@ -103,7 +110,7 @@ def _fewest_lacking(
                 return 0
     if not d_linked and ((_meet(p1, d1) and _meet(p2, d2)) or (_meet(p1, d2) and _meet(p2, d1))):
         return 0
-    return 1 if any_meet or homozygous else 2
+    return 1 if covered_1 or covered_2 or homozygous else 2
 
 
 @_kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
@@ -113,17 +120,19 @@ def _most_lacking(
     """Largest number of distinct groups of one person that the other lacks (R20, worst case)."""
     most = 0
     for a in p1:
-        if _draw_avoids(d1, d2, d_linked, a, a):
+        if a != ABSENT_GENE and _draw_avoids(d1, d2, d_linked, a, a):
             most = 1
             break
     if p_linked:
         return most
     for a in p1:
+        if a == ABSENT_GENE:
+            continue
         for b in p2:
-            if a != b and _draw_avoids(d1, d2, d_linked, a, b):
+            if b != ABSENT_GENE and a != b and _draw_avoids(d1, d2, d_linked, a, b):
                 return 2
     for b in p2:
-        if most == 0 and _draw_avoids(d1, d2, d_linked, b, b):
+        if b != ABSENT_GENE and most == 0 and _draw_avoids(d1, d2, d_linked, b, b):
             most = 1
     return most
 
@@ -169,9 +178,9 @@ def _certainty(x: Int32s, y: Int32s) -> int:
 
 @_kernel(numba.void(_I32, _I32, _I64, _I32, _OUT8))
 def best_counts(p1: Int32s, p2: Int32s, offsets: Int64s, groups: Int32s, out: Bytes) -> None:
-    """R2 match count of one person against every entry of a book.
+    """R2 match count of one person against every genotype of a book.
 
-    p1, p2: sorted sets of the person. out: (n_entries,) uint8, 0 to 2; entry 0 is untyped: 2.
+    p1, p2: sorted sets of the person. out: (n_genotypes,) uint8, 0 to 2; the first is untyped: 2.
     """
     out[0] = 2
     for g in range(1, len(out)):
@@ -180,24 +189,24 @@ def best_counts(p1: Int32s, p2: Int32s, offsets: Int64s, groups: Int32s, out: By
 
 
 @_kernel(numba.void(_I32, _I32, numba.boolean, _I64, _I64, _I32, _U8, _OUT8_2D))
-def compare_entries(
+def compare_genotypes(
     p1: Int32s,
     p2: Int32s,
     p_linked: bool,
-    entries: Int64s,
+    genotypes: Int64s,
     offsets: Int64s,
     groups: Int32s,
     linked: Bytes,
     out: Bytes,
 ) -> None:
-    """Everything that is reported of one typed patient against the typed entries of a book.
+    """Everything that is reported of one typed patient against typed genotypes of a book.
 
-    out: (n_entries, N_COMPARED) uint8. Counts are R2; GVH and HVG are R20; DONOR_1 and DONOR_2
+    out: (n_genotypes, N_COMPARED) uint8. Counts are R2; GVH and HVG are R20; DONOR_1 and DONOR_2
     are MISMATCH, POTENTIAL or MATCH at the donor's positions, in the better orientation: more
     positions that can match, then more that surely do, then direct (R12 without grades).
     """
-    for row in range(len(entries)):
-        g = entries[row]
+    for row in range(len(genotypes)):
+        g = genotypes[row]
         start, middle, end = offsets[2 * g], offsets[2 * g + 1], offsets[2 * g + 2]
         d1, d2 = groups[start:middle], groups[middle:end]
         d_linked = linked[g] == 1

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 
 class Locus(Enum):
-    """A matched locus; the value is the gene name of IPD-IMGT/HLA."""
+    """A matched locus; the value is the gene name of IPD-IMGT/HLA.
+
+    DRB3, DRB4 and DRB5 are one locus: a chromosome carries one of them or none.
+    """
 
     A = "A"
     C = "C"
     B = "B"
+    DRB345 = "DRB345"
     DRB1 = "DRB1"
+    DQA1 = "DQA1"
     DQB1 = "DQB1"
+    DPA1 = "DPA1"
     DPB1 = "DPB1"
 
     @property
@@ -23,13 +30,23 @@ class Locus(Enum):
         """Column of this locus in every array that has one column a locus."""
         return _POSITIONS[self]
 
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the genes whose alleles stand at this locus."""
+        return ("DRB3", "DRB4", "DRB5") if self is Locus.DRB345 else (self.value,)
+
 
 LOCI: tuple[Locus, ...] = tuple(Locus)
 _POSITIONS = {locus: i for i, locus in enumerate(LOCI)}
 N_LOCI = len(LOCI)
 
+# DRBX is how registries write the absent gene, DRBX*NNNN.
+LOCUS_OF_GENE: Mapping[str, Locus] = MappingProxyType(
+    {gene: locus for locus in LOCI for gene in (locus.value, *locus.genes)}
+    | {"DRBX": Locus.DRB345, "Cw": Locus.C}
+)
 # Genes that registries report and that are kept as reported, but not matched on.
-CARRIED_GENES = frozenset({"DRB3", "DRB4", "DRB5", "DRBX", "DRB345", "DQA1", "DPA1"})
+CARRIED_GENES = frozenset({"E", "F", "G", "MICA", "MICB"})
 
 
 T = TypeVar("T")

@@ -1,15 +1,15 @@
 """One release of the IPD-IMGT/HLA nomenclature as an immutable value.
 
-A written name is read by rule R5: an allele, a shorter name for all alleles with those leading
-fields, a G or P group, `XX` for a whole first field, and otherwise whatever the release's own
-records of renamed and deleted names lead to.
+A written name is read by rules R4 to R8: an allele, a shorter name for all alleles with those
+leading fields, a G, P or g group, `XX` for a whole first field, a multiple allele code, an antigen,
+and otherwise whatever the release's own records of renamed and deleted names lead to.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,8 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.errors import IncompleteReferenceError, UnknownNameError
+from matching.names import code_members, modern_name
 from matching.serology import (
     GENE_OF_PREFIX,
+    PREFIX_OF_CARRIER,
     PREFIX_OF_GENE,
     Antigen,
     Serology,
@@ -31,7 +33,11 @@ from matching.serology import (
 
 EXPRESSION_SUFFIXES = "NLSQCA"
 NO_P_GROUP = -1
-_CODE = re.compile(r"([A-Z0-9]+)\*([0-9]{2,5}):([A-Z]{2,8})")
+_CODE = re.compile(r"([A-Z0-9]+)\*([0-9]{2,5}):(?!XX$)([A-Z]{2,8})")
+_BROAD = re.compile(r"([A-Z0-9]+)\*([0-9]{2}):XX")
+_GROUP = re.compile(
+    r"([A-Z0-9]+\*\d+:\d+:\d+)(G)|([A-Z0-9]+\*\d+:\d+)(P)|([A-Z0-9]+\*\d+:\d+[NLSQCA]?)(g)"
+)
 
 
 class Allele(NamedTuple):
@@ -76,6 +82,20 @@ def split_name(name: str) -> tuple[str, list[str], str]:
     return gene, (rest[:-1] if suffix else rest).split(":"), suffix
 
 
+def two_fields(name: str) -> str:
+    """The name of the protein, without suffix.
+
+    >>> two_fields("A*01:04:01:01N")
+    'A*01:04'
+    """
+    gene, fields, _ = split_name(name)
+    return f"{gene}*{':'.join(fields[:2])}"
+
+
+def _protein(name: str) -> str:
+    return two_fields(name) + split_name(name)[2]
+
+
 def tce_group(raw: str) -> int:
     """TCE group 1 to 3 of a raw assignment, 0 for none (rule R14: `2a$` is 2, `0` is a null).
 
@@ -96,6 +116,8 @@ class Nomenclature:
     `notes` lists what the reader of the files had to decide (see `data.release_files`).
     `codes` holds the members of multiple allele codes: second fields, or names without gene.
     `fingerprint` identifies the content, so that what was encoded with it can be recognised.
+    `strict`: every name must be current in the release; renamed and deleted names, names of before
+    2010 and g groups are refused.
     """
 
     release: str
@@ -106,6 +128,7 @@ class Nomenclature:
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    strict: bool = False
 
     @cached_property
     def serology(self) -> Serology:
@@ -117,7 +140,7 @@ class Nomenclature:
         """Alleles by each antigen that rel_dna_ser reports of them."""
         carriers: defaultdict[str, list[int]] = defaultdict(list)
         for i, allele in enumerate(self.alleles):
-            prefix = PREFIX_OF_GENE.get(allele.name.partition("*")[0])
+            prefix = PREFIX_OF_CARRIER.get(allele.name.partition("*")[0])
             if prefix is not None:
                 for number in reported_antigens(allele.serology):
                     carriers[prefix + number].append(i)
@@ -163,40 +186,98 @@ class Nomenclature:
                 members[stem].append(i)
         return {name: tuple(indices) for name, indices in members.items()}
 
+    @cached_property
+    def lgx_names(self) -> tuple[str, ...]:
+        """Two-field name of the antigen recognition domain of every allele (rule R7).
+
+        That is the P group's name without its letter; of a null, that of the P group in which its
+        G group lies, or the G group of another null of the same two fields. A null without one
+        keeps its two fields and its N, and an allele of a gene without groups its name.
+        """
+        of_g_group: dict[str, str] = {}
+        for allele in self.alleles:
+            if allele.p_group is not None and allele.g_group is not None:
+                of_g_group.setdefault(allele.g_group, _protein(allele.p_group.removesuffix("P")))
+        of_null: dict[str, str] = {}
+        for allele in self.alleles:
+            if allele.p_group is None and allele.g_group in of_g_group:
+                of_null.setdefault(two_fields(allele.name), of_g_group[allele.g_group])
+        names = []
+        for allele in self.alleles:
+            if allele.p_group is not None:
+                names.append(_protein(allele.p_group.removesuffix("P")))
+            elif allele.g_group is None:
+                names.append(allele.name)
+            else:
+                grouped = of_g_group.get(allele.g_group) or of_null.get(two_fields(allele.name))
+                names.append(grouped or _protein(allele.name))
+        return tuple(names)
+
+    @cached_property
+    def by_lgx_name(self) -> Mapping[str, tuple[int, ...]]:
+        """The alleles of every `lgx_names`."""
+        members: defaultdict[str, list[int]] = defaultdict(list)
+        for i, name in enumerate(self.lgx_names):
+            members[name].append(i)
+        return {name: tuple(indices) for name, indices in members.items()}
+
     def read(self, name: str) -> Reading:
         """The alleles that `name` (gene, `*`, fields, suffix, group letter) stands for.
 
         An antigen such as `B39` stands for every allele of which one that matches it is reported
-        (R8). Rules R5 to R8. Raises `UnknownNameError` if the release does not lead anywhere, and
+        (R8). Rules R4 to R8. Raises `UnknownNameError` if the release does not lead anywhere, and
         `IncompleteReferenceError` if only a complete release could tell.
         """
         exact = self.by_name.get(name)
         if exact is not None:
             return Reading((exact,))
-        antigen = split_antigen(name)
-        gene = GENE_OF_PREFIX[antigen[0]] if antigen else name.partition("*")[0]
         if not self.complete:
             raise IncompleteReferenceError(
-                gene,
+                self._gene(name),
                 name,
                 "not complete in the demo reference, which answers only the names it lists; "
                 "install a release: graftmatch reference install 3.58.0",
             )
-        code = _CODE.fullmatch(name)
-        if antigen:
-            found = self._antigen(name)
-        elif code is not None and code.group(3) != "XX":
-            return self._code(name, *code.groups())
-        else:
-            found = self._current(name) or self._followed(name, frozenset())
+        current = self._current(name) or self._code(name)
+        if current is not None:
+            return current
+        found = self._followed(name, frozenset()) or self._formerly_written(name)
         if found is None:
+            deleted = name in self.deleted or modern_name(name) in self.deleted
             raise UnknownNameError(
-                gene, name, f"unknown in release {self.release}", self.near(name)
+                self._gene(name),
+                name,
+                f"deleted without a replacement in release {self.release}"
+                if deleted
+                else f"unknown in release {self.release}",
+                self.near(name),
+            )
+        if self.strict:
+            raise UnknownNameError(
+                self._gene(name),
+                name,
+                f"no current name of release {self.release}, but "
+                f"{found.note or 'a g group'}; the lenient reading takes it",
             )
         return found
 
-    def _code(self, name: str, gene: str, first_field: str, code: str) -> Reading:
-        """The alleles of a multiple allele code (rule R4); members the release lacks are noted."""
+    def holds(self, name: str) -> bool:
+        """Whether `name` is current in the release, codes aside."""
+        return self._current(name) is not None
+
+    @staticmethod
+    def _gene(name: str) -> str:
+        antigen = split_antigen(name)
+        return GENE_OF_PREFIX[antigen[0]] if antigen else name.partition("*")[0]
+
+    def decode(self, name: str) -> tuple[dict[str, Reading], tuple[str, ...]]:
+        """The members of a multiple allele code that the release holds, and those that it lacks.
+
+        Rule R4. Raises `UnknownNameError` where the code is not installed, belongs to another
+        first field or has no member that exists.
+        """
+        found = _CODE.fullmatch(name)
+        gene, first_field, code = found.groups() if found else ("", "", name)
         members = self.codes.get(code)
         if members is None:
             reason = (
@@ -206,44 +287,53 @@ class Nomenclature:
                 "graftmatch reference install-mac FILE"
             )
             raise UnknownNameError(gene, name, reason)
-        if ":" in members[0]:
-            counts = Counter(member.partition(":")[0] for member in members)
-            fitting = min(counts, key=lambda first: (-counts[first], first))
-            if fitting != first_field:
-                raise UnknownNameError(
-                    gene, name, f"the first field does not fit the code, which belongs to {fitting}"
-                )
-            names = [f"{gene}*{member}" for member in members]
-        else:
-            names = [f"{gene}*{first_field}:{member}" for member in members]
-        alleles: list[int] = []
-        notes: list[str] = []
+        fitting, names = code_members(gene, first_field, members)
+        if fitting != first_field:
+            raise UnknownNameError(
+                gene, name, f"the first field does not fit the code, which belongs to {fitting}"
+            )
+        readings = {}
         for member in names:
-            found = self._current(member) or self._followed(member, frozenset())
-            if found is None:
-                notes.append(f"{name}: release {self.release} has no {member}")
-                continue
-            alleles.extend(found.alleles)
-            notes += [found.note] if found.note else []
-        if not alleles:
+            reading = self._current(member)
+            if reading is None and not self.strict:
+                reading = self._followed(member, frozenset())
+            if reading is not None:
+                readings[member] = reading
+        if not readings:
             raise UnknownNameError(gene, name, f"release {self.release} has none of its members")
-        return Reading(tuple(dict.fromkeys(alleles)), "; ".join(notes))
+        return readings, tuple(member for member in names if member not in readings)
+
+    def _code(self, name: str) -> Reading | None:
+        """The alleles of a multiple allele code; members the release lacks are noted."""
+        if not _CODE.fullmatch(name):
+            return None
+        readings, lacking = self.decode(name)
+        notes = [f"{name}: release {self.release} has no {member}" for member in lacking]
+        notes += [reading.note for reading in readings.values() if reading.note]
+        alleles = dict.fromkeys(i for reading in readings.values() for i in reading.alleles)
+        return Reading(tuple(alleles), "; ".join(notes))
 
     def _antigen(self, name: str) -> Reading | None:
-        """The alleles of an antigen, a deleted one followed to the identical."""
+        """The alleles of a current antigen."""
         if name not in self.serology:
-            target = self.deleted.get(name)
-            if not target or target not in self.serology:
-                return None
-            note = f"{name} is deleted in {self.release}, identical to {target}"
-            found = self._antigen(target)
-            return None if found is None else Reading(found.alleles, note)
+            return None
         matching = self.serology.matching(name)
         alleles = {i for antigen in matching for i in self._carriers.get(antigen, ())}
         return Reading(tuple(sorted(alleles))) if alleles else None
 
+    def _broad(self, name: str) -> Reading | None:
+        """`A*10:XX`, where 10 is no family but a broad antigen: all of its splits' (rule R6)."""
+        found = _BROAD.fullmatch(name)
+        prefix = PREFIX_OF_GENE.get(found.group(1)) if found else None
+        if found is None or prefix is None:
+            return None
+        splits = self.serology.splits(f"{prefix}{int(found.group(2))}")
+        families = [f"{found.group(1)}*{split.removeprefix(prefix):0>2}:XX" for split in splits]
+        alleles = [i for family in families for i in self._members.get(family, ())]
+        return Reading(tuple(alleles)) if alleles else None
+
     def _current(self, name: str) -> Reading | None:
-        """`name` as a current allele, group or shorter name."""
+        """`name` as a current allele, group, shorter name, `XX` or antigen."""
         exact = self.by_name.get(name)
         if exact is not None:
             return Reading((exact,))
@@ -255,7 +345,45 @@ class Nomenclature:
             alleles = tuple(i for i in shorter if self.alleles[i].name.endswith(suffix))
             if alleles:
                 return Reading(alleles)
-        return None
+        return self._broad(name) or self._antigen(name)
+
+    def _formerly_written(self, name: str) -> Reading | None:
+        """`name` as a g group, a group that has gone, or in the spelling of before 2010."""
+        if group := _GROUP.fullmatch(name):
+            return self._group(name, *filter(None, group.groups()))
+        # DRB3*03:22P has outlived the allele that it is named after.
+        if (members := self._members.get(f"{name}P")) is not None:
+            return Reading(members, f"{name} read as {name}P")
+        modern = modern_name(name)
+        if modern is None:
+            return None
+        found = self._current(modern) or self._code(modern) or self._followed(modern, frozenset())
+        if found is None:
+            return None
+        note = f"{name} read as {modern}"
+        return Reading(found.alleles, f"{note}; {found.note}" if found.note else note)
+
+    def _group(self, name: str, stem: str, letter: str) -> Reading | None:
+        """The groups that now hold the allele of a group's name, or its g group (rule R7)."""
+        if letter == "g" and (members := self.by_lgx_name.get(stem)):
+            return Reading(members)
+        named = self._current(stem) or self._followed(stem, frozenset())
+        if named is None:
+            return None
+        groups = dict.fromkeys(self._group_of(i, letter) for i in named.alleles)
+        held = [group for group in groups if group is not None]
+        if letter == "g":
+            alleles = [i for group in held for i in self.by_lgx_name[group]]
+        else:
+            alleles = [i for group in held if (r := self._current(group)) for i in r.alleles]
+        if not alleles:
+            return None
+        return Reading(tuple(alleles), f"{name} read as {'/'.join(held)}{letter * (letter == 'g')}")
+
+    def _group_of(self, i: int, letter: str) -> str | None:
+        if letter == "g":
+            return self.lgx_names[i]
+        return self.alleles[i].g_group if letter == "G" else self.alleles[i].p_group
 
     def _followed(self, name: str, seen: frozenset[str]) -> Reading | None:
         """`name` through the records of deleted names, then with another suffix (R5).
@@ -263,7 +391,7 @@ class Nomenclature:
         A written N is only given up where a record says so: it would turn a null into an
         expressed allele.
         """
-        suffix = name[-1] if name[-1] in EXPRESSION_SUFFIXES else ""
+        suffix = split_name(name)[2]
         stem = name.removesuffix(suffix)
         suffixed = [stem + s for s in ("", *EXPRESSION_SUFFIXES) if s != suffix != "N"]
         if (reading := self._identical(name, seen)) is not None:

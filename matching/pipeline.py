@@ -89,6 +89,12 @@ def _tce_categories(
                 certain = compared[COUNT_WORST] == 2
                 known[code] = TceCategory.MATCH if certain else TceCategory.POTENTIAL_MATCH
             else:
-                known[code] = dpb1_tce(patient, book.entry(code))
+                known[code] = _tce_of_lists(patient, book.entry(code))
         categories.append(known[code])
     return categories
+
+
+def _tce_of_lists(patient: LocusGenotype, donor: LocusGenotype) -> TceCategory:
+    """The category that all genotypes of both lists agree on, else unknown."""
+    found = {dpb1_tce(p, d) for p in patient.alternatives for d in donor.alternatives}
+    return found.pop() if len(found) == 1 else TceCategory.UNKNOWN

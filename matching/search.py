@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from matching import kernels
-from matching.genotypes import UNTYPED, Book, DonorIndex, Genotype, LocusGenotype
-from matching.kernels import COUNT_BEST, COUNT_WORST, GVH_WORST, HVG_WORST, N_COMPARED
+from matching.genotypes import NEW_ALLELE, UNTYPED, Book, DonorIndex, Genotype, LocusGenotype
+from matching.kernels import ABSENT_GENE, COUNT_BEST, COUNT_WORST, GVH_WORST, HVG_WORST, N_COMPARED
 from matching.loci import LOCI, N_LOCI, Locus
 
 UNKNOWN_POSITION = 3
+_IS_HIGHEST = np.isin(np.arange(N_COMPARED), (COUNT_BEST, GVH_WORST, HVG_WORST))
 # Letters of a donor position by its code in `Candidates.compared` (A, P and M as in rule R15).
 POSITION_LETTERS = ("M", "P", "A", "-")
 
@@ -23,7 +24,7 @@ class Candidates:
     """The donors that a search found, in the order of the index.
 
     `rows`: (n,) int64, rows of the index.
-    `compared`: (n, `N_LOCI`, `N_COMPARED`) uint8: the columns of `kernels.compare_entries` at
+    `compared`: (n, `N_LOCI`, `N_COMPARED`) uint8: the columns of `kernels.compare_genotypes` at
     every locus, searched or not. Where a side is untyped: count 2 at best and 0 at worst,
     GvH and HvG from 0 to what the typed side allows, positions `UNKNOWN_POSITION`.
     `loci`: the searched loci, over which the totals below run.
@@ -84,45 +85,54 @@ def find_donors(
     return Candidates(rows, compared, tuple(dict.fromkeys(loci)))
 
 
+# A patient's new allele: none of a donor has the same code, so it matches nobody (R11).
+_NEW_OF_PATIENT = NEW_ALLELE - 1
+
+
 def _sets(genotype: LocusGenotype) -> tuple[kernels.Int32s, kernels.Int32s]:
-    return np.array(genotype.first, dtype=np.int32), np.array(genotype.second, dtype=np.int32)
+    """Both sets of a patient."""
+    first, second = (
+        np.array(sorted(_NEW_OF_PATIENT if g == NEW_ALLELE else g for g in groups), dtype=np.int32)
+        for groups in (genotype.first, genotype.second)
+    )
+    return first, second
 
 
 def _counts(patient: LocusGenotype | None, book: Book) -> npt.NDArray[np.uint8]:
-    out = np.full(len(book), 2, dtype=np.uint8)
-    if patient is not None:
-        kernels.best_counts(*_sets(patient), book.offsets, book.groups, out)
-    return out
+    """Best match count of every entry, (n_entries,)."""
+    if patient is None:
+        return np.full(len(book), 2, dtype=np.uint8)
+    best = np.zeros(len(book.linked), dtype=np.uint8)
+    for genotype in patient.alternatives:
+        out = np.empty(len(best), dtype=np.uint8)
+        kernels.best_counts(*_sets(genotype), book.offsets, book.groups, out)
+        np.maximum(best, out, out=best)
+    return np.maximum.reduceat(best, book.starts[:-1])
 
 
 def _most_distinct(genotype: LocusGenotype) -> int:
     """Most distinct groups that a person can present at a locus."""
-    if genotype.linked:
-        return min(len(genotype.first), 1)
-    return 1 if genotype.first == genotype.second and len(genotype.first) == 1 else 2
+    return max(map(_most_distinct_of_one, genotype.alternatives))
+
+
+def _most_distinct_of_one(genotype: LocusGenotype) -> int:
+    first, second = (set(groups) - {ABSENT_GENE} for groups in (genotype.first, genotype.second))
+    if genotype.linked or not first or not second:
+        return min(len(first | second), 1)
+    return 1 if first == second and len(first) == 1 else 2
 
 
 def compare_locus(
     patient: LocusGenotype | None, book: Book, entries: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint8]:
-    """The columns of `compare_entries` for sorted `entries` of a book, untyped sides included.
+    """The columns of `compare_genotypes` for sorted `entries` of a book, untyped sides included.
 
     Returns (n_entries, `N_COMPARED`) uint8.
     """
     out = np.zeros((len(entries), N_COMPARED), dtype=np.uint8)
     typed = entries != UNTYPED
-    if patient is not None:
-        compared = np.empty((int(typed.sum()), N_COMPARED), dtype=np.uint8)
-        kernels.compare_entries(
-            *_sets(patient),
-            patient.linked,
-            entries[typed],
-            book.offsets,
-            book.groups,
-            book.linked,
-            compared,
-        )
-        out[typed] = compared
+    if patient is not None and typed.any():
+        out[typed] = _compare_typed(patient, book, entries[typed])
     unknown = ~typed if patient is not None else np.ones(len(entries), dtype=bool)
     out[unknown, COUNT_BEST] = 2
     out[unknown, kernels.DONOR_1] = UNKNOWN_POSITION
@@ -131,4 +141,27 @@ def compare_locus(
     for i in np.flatnonzero(unknown):
         entry = int(entries[i])
         out[i, HVG_WORST] = 2 if entry == UNTYPED else _most_distinct(book.entry(entry))
+    return out
+
+
+def _compare_typed(
+    patient: LocusGenotype, book: Book, entries: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint8]:
+    """The columns for typed entries: over genotype lists the best and the worst of all pairs."""
+    sizes = book.starts[entries + 1] - book.starts[entries]
+    starts = np.cumsum(sizes) - sizes
+    genotypes = np.repeat(book.starts[entries] - starts, sizes) + np.arange(sizes.sum())
+    tables = []
+    for one in patient.alternatives:
+        table = np.empty((len(genotypes), N_COMPARED), dtype=np.uint8)
+        kernels.compare_genotypes(
+            *_sets(one), one.linked, genotypes, book.offsets, book.groups, book.linked, table
+        )
+        tables.append(table)
+    highest = np.maximum.reduceat(np.maximum.reduce(tables), starts)
+    lowest = np.minimum.reduceat(np.minimum.reduce(tables), starts)
+    out = np.where(_IS_HIGHEST, highest, lowest)
+    # A position that matches in one pair and not in another may match.
+    differ = highest[:, kernels.DONOR_1 :] != lowest[:, kernels.DONOR_1 :]
+    out[:, kernels.DONOR_1 :][differ] = kernels.POTENTIAL
     return out

@@ -13,6 +13,8 @@ from typing import NamedTuple
 # Prefix of antigens in rel_ser_ser -> gene of the alleles that carry them.
 GENE_OF_PREFIX = MappingProxyType({"A": "A", "B": "B", "Cw": "C", "DR": "DRB1", "DQ": "DQB1"})
 PREFIX_OF_GENE = MappingProxyType({gene: prefix for prefix, gene in GENE_OF_PREFIX.items()})
+# DR51, DR52 and DR53 are carried by alleles of these genes.
+PREFIX_OF_CARRIER = MappingProxyType({**PREFIX_OF_GENE, "DRB3": "DR", "DRB4": "DR", "DRB5": "DR"})
 _NAME = re.compile(r"(A|B|Cw|DR|DQ)([1-9][0-9]{0,4})")
 # Values of rel_dna_ser that say nothing: not expressed, not known.
 _SILENT = frozenset({"", "0", "?"})
@@ -54,7 +56,19 @@ def reported_antigens(serology: str) -> frozenset[str]:
     >>> sorted(reported_antigens("4005;;;40")), sorted(reported_antigens(";;0/7;"))
     (['40', '4005'], ['7'])
     """
-    columns = serology.split(";")[:4]
+    return _numbers(serology.split(";")[:4])
+
+
+def assigned_antigens(serology: str) -> frozenset[str]:
+    """The same without the exceptions that experts assigned, which serve searches only.
+
+    >>> sorted(assigned_antigens(";;13;15/49"))
+    ['13']
+    """
+    return _numbers(serology.split(";")[:3])
+
+
+def _numbers(columns: list[str]) -> frozenset[str]:
     return frozenset(number for column in columns for number in column.split("/")) - _SILENT
 
 
@@ -87,6 +101,28 @@ class Serology:
             return Subtype.ASSOCIATED
         row = self._by_name.get(name)
         return Subtype.BROAD if row is not None and row.splits else Subtype.NOT_SPLIT
+
+    def splits(self, name: str) -> tuple[str, ...]:
+        """The splits of a broad antigen, none of another.
+
+        >>> Serology((Antigen("B", "5", ("51", "52"), ()),)).splits("B5")
+        ('B51', 'B52')
+        """
+        row = self._by_name.get(name)
+        return () if row is None else tuple(self._related(name, row.splits))
+
+    def broad(self, name: str) -> str | None:
+        """The broad antigen of a split."""
+        return self._parents[0].get(name)
+
+    def siblings(self, name: str) -> tuple[str, ...]:
+        """The other splits of the same broad antigen."""
+        broad = self.broad(name)
+        return () if broad is None else tuple(s for s in self.splits(broad) if s != name)
+
+    def parent(self, name: str) -> str | None:
+        """The antigen with which an associated antigen is associated."""
+        return self._parents[1].get(name)
 
     def matching(self, name: str) -> dict[str, Subtype]:
         """The antigens that match one: itself, first, and those that match indirectly.

@@ -47,7 +47,7 @@ class Limits:
 
     message_bytes: int = 32 * 1024 * 1024
     typing_characters: int = 100_000
-    mismatches: int = 12
+    mismatches: int = 18
     batch_size: int = 1000
     identifier_characters: int = 200
     patients: int = 100_000
@@ -284,7 +284,7 @@ def typing_response(
         return graftmatch_pb2.TypedPosition(
             text=written.text,
             form=written.form.value,
-            p_groups=[nomenclature.p_group_names[code] for code in groups],
+            p_groups=[nomenclature.p_group_names[code] for code in groups if code >= 0],
             tce_group=tce,
         )
 

@@ -53,7 +53,7 @@ def search_people(
     does not represent.
     """
     ages = index.ages(settings.as_of)
-    typings = {person.id: typing_of(person.loci, person.carried) for person in people}
+    typings = {person.id: typing_of(person.written) for person in people}
     matches = {
         name: match(
             typing, nomenclature, index.donors, ages, settings.loci, settings.max_mismatches

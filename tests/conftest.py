@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from data.mac import parse_codes
 from data.nomenclature import DEMO_RELEASE, ReferenceFolder
 from matching.nomenclature import Nomenclature
 
@@ -84,6 +85,32 @@ def reference(release_3580: Path, tmp_path_factory: pytest.TempPathFactory) -> R
 def nomenclature(reference: ReferenceFolder) -> Nomenclature:
     """Release 3.58.0."""
     return reference.open("3.58.0")
+
+
+@pytest.fixture(scope="session")
+def nomenclatures(
+    shared: Path, nomenclature: Nomenclature, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Nomenclature]:
+    """Releases 3.33.0, 3.44.0 and 3.58.0, as far as their files are there."""
+    folder = ReferenceFolder(tmp_path_factory.mktemp("releases"))
+    found = {"3.58.0": nomenclature}
+    for release in ("3.33.0", "3.44.0"):
+        digits = release.replace(".", "")
+        source = Path(os.environ.get(f"GRAFTMATCH_RELEASE_{digits}", shared / "imgt" / digits))
+        if source.is_dir():
+            folder.install(release, str(source))
+            found[release] = folder.open(release)
+    return found
+
+
+@pytest.fixture(scope="session")
+def codes(shared: Path) -> dict[str, tuple[str, ...]]:
+    """The multiple allele codes of `GRAFTMATCH_MAC`, by default the shared subset."""
+    path = Path(os.environ.get("GRAFTMATCH_MAC", shared / "mac/mac_subset.csv"))
+    if not path.is_file():
+        pytest.skip(f"no table of multiple allele codes: {path.name}")
+    found = parse_codes(path.read_text(encoding="utf-8"), path.name)
+    return {code: tuple(members.split("/")) for code, members in found.items()}
 
 
 @pytest.fixture(scope="session")

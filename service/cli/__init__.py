@@ -15,6 +15,7 @@ from service.cli.reference import reference
 from service.cli.registry import registry
 from service.cli.risk import risk
 from service.cli.serve import serve
+from service.cli.typing import typing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,7 @@ app = typer.Typer(
     "3 done, but records were rejected.",
 )
 app.add_typer(reference, name="reference")
+app.add_typer(typing, name="typing")
 app.add_typer(registry, name="registry")
 app.add_typer(frequencies, name="frequencies")
 app.add_typer(risk, name="risk")

@@ -14,12 +14,15 @@ import typer
 from data.files import replacing
 from data.frequency_store import FrequencyFolder
 from data.models import active_model
+from data.registry import BlankSecond, ReadingOptions
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
 from service.allocation import Allocation, allocate_candidates, with_allocation
 from service.cli.common import (
+    BlankSecondOption,
     RegistryOption,
     ReleaseOption,
+    StrictOption,
     end_with_rejects,
     open_index,
     open_nomenclature,
@@ -41,7 +44,7 @@ def batch(
         "A,B,C,DRB1,DQB1"
     ),
     max_mismatches: Annotated[
-        int, typer.Option(min=0, max=12, help="Most mismatches in the best case.")
+        int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
     ] = 1,
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
@@ -51,6 +54,8 @@ def batch(
     ] = None,
     release: ReleaseOption = None,
     folder: RegistryOption = None,
+    strict: StrictOption = False,
+    blank_second: BlankSecondOption = BlankSecond.REFUSE,
 ) -> None:
     """Search, probabilities, risks and ranks for every patient, then one allocation over all.
 
@@ -60,7 +65,9 @@ def batch(
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
     index = open_index(store, nomenclature)
-    people, rejects_file = read_people(patients, nomenclature, out / "rejects.csv")
+    people, rejects_file = read_people(
+        patients, nomenclature, out / "rejects.csv", ReadingOptions(strict, blank_second)
+    )
     with progress_of(f"of {len(people):,} patients") as progress:
         results = search_people(
             people,

@@ -6,6 +6,7 @@ import datetime
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from data.donor_files import Person
 from data.index import StoredIndex
 from data.nomenclature import ReferenceFolder
-from data.registry import RecordReader, Registry
+from data.registry import AS_WRITTEN, BlankSecond, ReadingOptions, RecordReader, Registry
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from service.config import Settings
@@ -38,13 +39,24 @@ RegistryOption = Annotated[
 ]
 
 
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Refuse names that are not current in the release; do not follow them."
+    ),
+]
+BlankSecondOption = Annotated[
+    BlankSecond, typer.Option("--blank-second", help="What a blank second position means.")
+]
+
+
 def settings() -> Settings:
     return Settings()
 
 
-def open_nomenclature(release: str | None) -> Nomenclature:
+def open_nomenclature(release: str | None, strict: bool = False) -> Nomenclature:
     folder = ReferenceFolder(settings().reference)
-    return folder.open(release or folder.latest())
+    return replace(folder.open(release or folder.latest()), strict=strict)
 
 
 def open_registry(folder: Path | None) -> Registry:
@@ -88,10 +100,13 @@ def open_index(store: Registry, nomenclature: Nomenclature) -> StoredIndex:
 
 
 def read_people(
-    file: Path, nomenclature: Nomenclature, rejects: Path
+    file: Path,
+    nomenclature: Nomenclature,
+    rejects: Path,
+    options: ReadingOptions = AS_WRITTEN,
 ) -> tuple[list[Person], Path | None]:
     """The people of a file, and `rejects` where that was needed. Raises `InputFileError`."""
-    reader = RecordReader(nomenclature)
+    reader = RecordReader(nomenclature, options)
     people = list(reader.people(file))
     if not reader.rejects:
         return people, None

@@ -89,8 +89,8 @@ def predict(
     donor_people, donor_rejects = read_people(
         donors, nomenclature, out.with_name(f"{out.name}.donors.rejects.csv")
     )
-    patient_typings = {p.id: typing_of(p.loci) for p in patient_people}
-    donor_typings = {p.id: typing_of(p.loci) for p in donor_people}
+    patient_typings = {p.id: typing_of(p.written) for p in patient_people}
+    donor_typings = {p.id: typing_of(p.written) for p in donor_people}
     with progress_of("imputing"):
         patient_names, _, patient_problems = impute_people(imputer, patient_typings)
         donor_names, imputed, donor_problems = impute_people(imputer, donor_typings)

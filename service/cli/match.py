@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,16 @@ import typer
 from data.donor_files import FACTS, Person
 from data.frequency_store import FrequencyFolder
 from data.models import active_model
+from data.registry import BlankSecond, ReadingOptions
+from matching.genotypes import encode
 from matching.haplotypes import NullImputation
-from matching.typings import split_gl
+from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.common import (
+    BlankSecondOption,
     RegistryOption,
     ReleaseOption,
+    StrictOption,
     console,
     end_with_rejects,
     open_index,
@@ -49,7 +54,7 @@ def match(
         "A,B,C,DRB1,DQB1"
     ),
     max_mismatches: Annotated[
-        int, typer.Option(min=0, max=12, help="Most mismatches in the best case.")
+        int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
     ] = 1,
     form: Annotated[
         str | None,
@@ -65,6 +70,8 @@ def match(
     ] = NullImputation.TYPED,
     release: ReleaseOption = None,
     folder: RegistryOption = None,
+    strict: StrictOption = False,
+    blank_second: BlankSecondOption = BlankSecond.REFUSE,
 ) -> None:
     """Find, compare and rank donors for one patient or a file of patients."""
     if (patient is None) == (patients is None):
@@ -76,13 +83,17 @@ def match(
     store = open_registry(folder)
     index = open_index(store, nomenclature)
     if patient is not None:
-        loci_text, carried = split_gl(patient)
-        people, rejects_file = [Person("patient", dict.fromkeys(FACTS), loci_text, carried)], None
+        written = split_gl(patient)
+        if blank_second is BlankSecond.HOMOZYGOUS:
+            written = homozygous_where_blank(written)
+        encode(typing_of(written), replace(nomenclature, strict=strict))
+        people, rejects_file = [Person("patient", dict.fromkeys(FACTS), written)], None
     else:
         assert patients is not None
         beside = out or patients
         rejects = beside.with_name(f"{beside.name}.rejects.csv")
-        people, rejects_file = read_people(patients, nomenclature, rejects)
+        options = ReadingOptions(strict, blank_second)
+        people, rejects_file = read_people(patients, nomenclature, rejects, options)
     with progress_of("patients searched") as progress:
         results = search_people(
             people,

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from data.frequencies import read_frequencies
+from data.registry import BlankSecond, ReadingOptions
 from data.synthetic import simulate
 from service.cli.common import (
+    BlankSecondOption,
     RegistryOption,
     ReleaseOption,
+    StrictOption,
     end_with_rejects,
     open_nomenclature,
     open_registry,
@@ -31,12 +34,16 @@ def registry_import(
         Path | None,
         typer.Option(help="Where rejected records go; by default FILE.rejects.csv."),
     ] = None,
+    strict: StrictOption = False,
+    blank_second: BlankSecondOption = BlankSecond.REFUSE,
 ) -> None:
     """Add donors, or update those already stored. All or nothing but for rejected records."""
     nomenclature = open_nomenclature(release)
     rejects_path = rejects or file.with_name(file.name + ".rejects.csv")
     with progress_of("records") as progress:
-        summary = open_registry(folder).import_file(file, nomenclature, rejects_path, progress)
+        summary = open_registry(folder).import_file(
+            file, nomenclature, rejects_path, progress, ReadingOptions(strict, blank_second)
+        )
     typer.echo(
         f"read {summary.read:,} = new {summary.new:,} + updated {summary.updated:,} + unchanged "
         f"{summary.unchanged:,} + rejected {summary.rejected:,} (release {nomenclature.release})"
@@ -45,6 +52,12 @@ def registry_import(
         typer.echo(f"note: {note}", err=True)
     if len(summary.notes) > _SHOWN_NOTES:
         typer.echo(f"note: {len(summary.notes) - _SHOWN_NOTES} more names were followed", err=True)
+    if summary.disagreeing:
+        typer.echo(
+            f"note: DRB3/4/5 of {summary.disagreeing:,} records do not go with their DRB1; they "
+            "are used as reported",
+            err=True,
+        )
     end_with_rejects(summary.rejects_file)
 
 

@@ -127,10 +127,10 @@ def test_values_are_read() -> None:
         "ancestry": None,
         "registry": None,
     }
-    assert read.loci == {Locus.A: "A*01:01+A*02:01", Locus.B: "B*07:02+B*08:01"}
+    assert read.written.loci == {Locus.A: "A*01:01+A*02:01", Locus.B: "B*07:02+B*08:01"}
     assert parse_person(person()).facts["type"] == "adult"
     by_locus = parse_person(Record(1, {"id": "D1", "a": " 01:01+02:01 ", "b": ""}))
-    assert by_locus.loci == {Locus.A: "01:01+02:01"}
+    assert by_locus.written.loci == {Locus.A: "01:01+02:01"}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,14 @@ def test_a_release_is_read() -> None:
     assert release.tce_groups.tolist()[-3:] == [2, 0, 3]
 
 
+def test_names_deleted_under_the_old_name_of_a_gene() -> None:
+    texts = release_texts()
+    texts["wmda/hla_nom.txt"] += "Cw*;0422;19871121;19911114;0421;Sequence identical\n"
+    texts["wmda/hla_nom.txt"] += "Cw;11;19871121;19911114;1;Sequence error\n"
+    deleted = parse_release(texts).nomenclature.deleted
+    assert deleted == {"A*01:03": "A*01:02", "C*0422": "C*0421", "Cw11": "Cw1"}
+
+
 def test_windows_line_ends_seven_field_serology_and_a_tce_file_without_columns() -> None:
     texts = {name: text.replace("\n", "\r\n") for name, text in release_texts().items()}
     texts["wmda/rel_dna_ser.txt"] = texts["wmda/rel_dna_ser.txt"].replace(";1;;;", ";1;;;;01")

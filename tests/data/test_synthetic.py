@@ -13,7 +13,7 @@ from data.registry import Registry
 from data.synthetic import MIX, simulate
 from matching.errors import InputFileError
 from matching.genotypes import encode_locus
-from matching.loci import LOCI, Locus
+from matching.loci import LOCI, LOCUS_OF_GENE, Locus
 from matching.nomenclature import Nomenclature
 from matching.typings import parse_locus
 
@@ -35,13 +35,13 @@ def check_truth(folder: Path, release: Nomenclature) -> pd.DataFrame:
         people.to_dict(orient="records"), truth.to_dict(orient="records"), strict=True
     ):
         haplotypes = [
-            {name.partition("*")[0]: name for name in str(real[key]).split("~")}
+            {LOCUS_OF_GENE[name.partition("*")[0]]: name for name in str(real[key]).split("~")}
             for key in ("haplotype_1", "haplotype_2")
         ]
         for locus in LOCI:
             text = str(person[locus.value.lower()])
             if text:
-                names = [haplotype[locus.value] for haplotype in haplotypes]
+                names = [haplotype[locus] for haplotype in haplotypes]
                 assert explained(release, locus, text, names), (person["id"], text, names)
     return people
 

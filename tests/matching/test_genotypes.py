@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from matching.errors import TypingError, UnknownNameError
-from matching.genotypes import UNTYPED, LocusGenotype, book_builders, encode, encode_locus
+from matching.genotypes import UNTYPED, Book, LocusGenotype, book_builders, encode, encode_locus
 from matching.kernels import COUNT_BEST, GVH_BEST, HVG_BEST
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
 from matching.search import compare_locus
 from matching.typings import parse_locus, parse_typing
-from tests.matching.test_kernels import book_of
 
 
 def genotype(release: Nomenclature, text: str) -> LocusGenotype:
@@ -30,7 +29,7 @@ def groups(release: Nomenclature, text: str) -> list[list[str]]:
 
 
 def compared(release: Nomenclature, patient: str, donor: str) -> list[int]:
-    book = book_of([genotype(release, donor)])
+    book = Book.of([genotype(release, donor)])
     return [int(v) for v in compare_locus(genotype(release, patient), book, np.array([1]))[0]]
 
 
@@ -50,7 +49,7 @@ def test_groups_of_the_demo(demo: Nomenclature, text: str, expected: list[list[s
 
 
 def test_codes_and_serology_are_refused_by_name(demo: Nomenclature) -> None:
-    for text in ("A*01:AB+A*02:01", "A*01:01+A*2", "A*01:XX+A*01:01", "A*01:01:01+A*01:01"):
+    for text in ("A*01:AB+A*02:01", "A*01:01+A2", "A*01:XX+A*01:01", "A*01:01:01+A*01:01"):
         with pytest.raises(TypingError, match="demo reference"):
             genotype(demo, text)
 
@@ -58,7 +57,7 @@ def test_codes_and_serology_are_refused_by_name(demo: Nomenclature) -> None:
 def test_a_complete_release_refuses_what_it_does_not_hold(nomenclature: Nomenclature) -> None:
     for text, match in (
         ("A*01:AB+A*02:01", "reference install-mac FILE"),
-        ("A*101+A*2", "unknown in release"),
+        ("A*01:01+A101", "unknown in release"),
         ("A*01:01/A*01:9999+A*01:01", "near names"),
     ):
         with pytest.raises(UnknownNameError, match=match):

@@ -5,8 +5,27 @@ from __future__ import annotations
 import pytest
 
 from data.nomenclature import ReferenceFolder
-from matching.immunogenetics import Dpb1Expression, LeaderResidue, b_leader, dpb1_expression
+from matching.immunogenetics import (
+    LEADER_ORDER,
+    Direction,
+    Dpb1Expression,
+    Expressions,
+    LeaderMatch,
+    LeaderResidue,
+    Leaders,
+    b_leader,
+    dpb1_expression,
+    leader_preference,
+)
+from matching.loci import Locus
 from matching.nomenclature import Allele, Nomenclature
+from matching.typings import LocusTyping, parse_locus
+
+
+def typed(locus: Locus, text: str) -> LocusTyping:
+    typing = parse_locus(locus, text)
+    assert typing is not None
+    return typing
 
 
 def release_of(*names: str) -> Nomenclature:
@@ -84,3 +103,116 @@ def test_the_listed_alleles_agree_with_their_sequences(
         assert (
             dpb1_expression(nomenclature, proteins, full) is by_list is not Dpb1Expression.UNKNOWN
         )
+
+
+def test_a_protein_that_is_not_sequenced_has_the_leader_of_its_own_family() -> None:
+    release = release_of("B*07:02:01", "B*07:02:02", "B*07:05", "B*44:02")
+    proteins = {"B*07:02:01": M_LEADER}
+    assert b_leader(release, proteins, "B*07:02") == LeaderResidue("M", False)
+    assert b_leader(release, proteins, "B*07:XX") == LeaderResidue("M", True)
+    typing = typed(Locus.B, "07:02/44:02+07:02")
+    assert Leaders(release, proteins).match(typing, None).patient_genotype is None
+
+
+# Leaders of the toy release: 07 and 08 are M, 35, 44 and 45 are T, 50 is undetermined.
+LEADERS = {
+    "B*07:02": M_LEADER,
+    "B*08:01": M_LEADER,
+    "B*35:01": T_LEADER,
+    "B*44:02": T_LEADER,
+    "B*50:01": "MLVV" + M_LEADER[4:],
+}
+B_RELEASE = Nomenclature(
+    "1.0.0",
+    True,
+    tuple(
+        Allele(name, None if name.endswith("N") else name, None, "", "", "", "", "")
+        for name in (*LEADERS, "B*45:01", "B*44:19N", "B*44:20N")
+    ),
+    {},
+)
+
+
+@pytest.mark.parametrize(
+    ("patient", "donor", "genotype", "written", "direction"),
+    [
+        ("07:02+44:02", "07:02+35:01", "MT", "TTM", Direction.BOTH),
+        ("44:02+35:01", "08:01+44:02", "TT", "TMT", Direction.BOTH),
+        ("07:02+08:01", "35:01+07:02", "MM", "MTM", Direction.BOTH),
+        # A homozygous person: the copy without a partner is the mismatched one.
+        ("07:02+07:02", "07:02+44:02", "MM", "MTM", Direction.HVG),
+        ("07:02+44:02", "07:02+07:02", "MT", "TMM", Direction.GVH),
+        # A null takes its partner's place (R3).
+        ("07:02+44:19N", "07:02+35:01", "MM", "MTM", Direction.HVG),
+        ("44:19N+07:02", "44:02+07:02", "MM", "MTM", Direction.HVG),
+        # Ambiguity: which of the donor's two is mismatched is open; homozygous or not is open.
+        ("44:02/07:02+35:01", "44:02+07:02", None, "T--", Direction.BOTH),
+        ("07:02/08:01+07:02/08:01", "07:02+44:02", "MM", "MTM", None),
+        ("07:02/08:01+35:01", "07:02+44:02", "MT", "TTM", Direction.BOTH),
+        # Undetermined residues.
+        ("07:02+50:01", "07:02+44:02", None, "-TM", Direction.BOTH),
+        ("50:01+07:02", "50:01+44:02", None, "MT-", Direction.BOTH),
+        # Not exactly one mismatch.
+        ("07:02+44:02", "44:02+07:02", "MT", "---", None),
+        ("07:02+44:02", "08:01+35:01", "MT", "---", None),
+        ("44:19N+44:20N", "07:02+44:02", None, "---", None),
+        ("07:02/08:01+44:02", "08:01+44:02", "MT", "---", None),
+    ],
+)
+def test_leader_match(
+    patient: str, donor: str, genotype: str | None, written: str, direction: Direction | None
+) -> None:
+    found = Leaders(B_RELEASE, LEADERS).match(typed(Locus.B, patient), typed(Locus.B, donor))
+    residues = [found.patient_mismatched, found.donor_mismatched, found.shared]
+    assert (found.patient_genotype, found.direction) == (genotype, direction)
+    assert "".join(residue or "-" for residue in residues) == written
+    matched = None if "-" in written[:2] else written[0] == written[1]
+    assert found.leader_matched is matched and not found.from_family
+
+
+def test_a_leader_of_the_family_is_named() -> None:
+    leaders = Leaders(B_RELEASE, LEADERS)
+    found = leaders.match(typed(Locus.B, "07:02+44:02"), typed(Locus.B, "07:02+45:01"))
+    assert found == LeaderMatch("MT", "T", "T", "M", True, Direction.BOTH, from_family=True)
+    untyped = leaders.match(typed(Locus.B, "07:02+44:02"), None)
+    assert untyped == LeaderMatch("MT") and not untyped.from_family
+
+
+def test_leader_order_can_be_replaced() -> None:
+    def place(matched: bool | None, shared: str | None) -> int | None:
+        return leader_preference(LeaderMatch("MT", "T", "T", shared, matched))
+
+    assert [place(*entry) for entry in LEADER_ORDER] == [0, 1, 2, 3]
+    assert LEADER_ORDER[0] == (True, "T") and place(None, "T") is None
+    match = LeaderMatch("MT", "T", "T", "M", True)
+    assert leader_preference(match, ((True, "M"), (True, "T"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("patient", "donor", "level", "direction"),
+    [
+        ("01:01+02:01", "01:01+17:01", "low", Direction.BOTH),
+        ("01:01+02:01", "04:01+02:01", "high", Direction.BOTH),
+        ("01:01+02:01", "02:01+02:01", "high", Direction.GVH),
+        # A homozygous patient's allele is mismatched without being a target.
+        ("40:01+40:01", "09:01+40:01", "low", Direction.HVG),
+        ("99:01+02:01", "01:01+02:01", "unknown", Direction.BOTH),
+        ("01:01/04:01+02:01", "09:01+02:01", "unknown", Direction.BOTH),
+        ("01:01+02:01", "02:01+01:01", None, None),
+        ("01:01+02:01", "09:01+17:01", None, None),
+    ],
+)
+def test_expression_match(
+    patient: str, donor: str, level: str | None, direction: Direction | None
+) -> None:
+    names = ("01:01", "02:01", "04:01", "09:01", "17:01", "40:01", "99:01")
+    release = release_of(*(f"DPB1*{name}" for name in names))
+    pair = typed(Locus.DPB1, patient), typed(Locus.DPB1, donor)
+    found = Expressions(release, {}).match(*pair)
+    if level is None:
+        assert found is None
+        return
+    assert found is not None
+    assert (found.patient_mismatched.value, found.direction) == (level, direction)
+    outcomes = {"low": "favourable", "high": "unfavourable", "unknown": "unknown"}
+    assert found.outcome.value == outcomes[level]

@@ -6,7 +6,7 @@ import pytest
 
 from matching.errors import UnknownNameError
 from matching.nomenclature import Nomenclature
-from matching.serology import Antigen, Serology, Subtype
+from matching.serology import Antigen, Serology, Subtype, assigned_antigens, reported_antigens
 from matching.typings import parse_typing
 
 SEROLOGY = Serology(
@@ -49,6 +49,26 @@ def test_an_antigen_stands_for_its_alleles(nomenclature: Nomenclature) -> None:
     for name in ("A101", "DR99"):
         with pytest.raises(UnknownNameError, match="unknown in release"):
             nomenclature.read(name)
+
+
+def test_relations() -> None:
+    assert SEROLOGY.splits("B16") == ("B38", "B39") and SEROLOGY.splits("B38") == ()
+    assert SEROLOGY.broad("B38") == "B16" and SEROLOGY.broad("B3901") is None
+    assert SEROLOGY.siblings("B38") == ("B39",) and SEROLOGY.siblings("B8") == ()
+    assert SEROLOGY.parent("B3901") == "B39" and SEROLOGY.parent("B39") is None
+    assert SEROLOGY.splits("B99") == () and SEROLOGY.broad("A38") is None
+
+
+def test_antigens_of_the_second_drb_gene(nomenclature: Nomenclature) -> None:
+    for antigen, gene in (("DR51", "DRB5"), ("DR52", "DRB3"), ("DR53", "DRB4")):
+        alleles = nomenclature.read(antigen).alleles
+        assert {nomenclature.alleles[i].name.partition("*")[0] for i in alleles} == {gene}
+
+
+def test_experts_exceptions_are_no_assigned_antigens() -> None:
+    """B*13:03 of 3.58.0."""
+    assert sorted(reported_antigens(";;13;15/49")) == ["13", "15", "49"]
+    assert sorted(assigned_antigens(";0/13;?;15/49")) == ["13"]
 
 
 def test_antigens_in_a_gl_string() -> None:

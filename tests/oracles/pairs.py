@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from itertools import product
 
 from matching.genotypes import LocusGenotype
+from matching.kernels import ABSENT_GENE
 
 Draw = tuple[int, int] | tuple[()]
 
@@ -19,12 +20,13 @@ def match_count(p1: Set[object], p2: Set[object], d1: Set[object], d2: Set[objec
 
 def draws(person: LocusGenotype) -> Iterator[Draw]:
     """Every pair of groups the person may carry; a null repeats its partner's group (R3)."""
-    if not person.first:
-        yield ()
-    elif person.linked:
-        yield from ((group, group) for group in person.first)
-    else:
-        yield from product(person.first, person.second)
+    for one in person.alternatives:
+        if not one.first:
+            yield ()
+        elif one.linked:
+            yield from ((group, group) for group in one.first)
+        else:
+            yield from product(one.first, one.second)
 
 
 def count_of(patient: Draw, donor: Draw) -> int:
@@ -36,9 +38,12 @@ def count_of(patient: Draw, donor: Draw) -> int:
 
 def compared(patient: LocusGenotype, donor: LocusGenotype) -> tuple[int, ...]:
     """Best and worst match count, GvH best and worst, HvG best and worst."""
-    best = match_count(set(patient.first), set(patient.second), set(donor.first), set(donor.second))
+    best = max(
+        match_count(set(p.first), set(p.second), set(d.first), set(d.second))
+        for p, d in product(patient.alternatives, donor.alternatives)
+    )
     pairs = list(product(draws(patient), draws(donor)))
     counts = [count_of(p, d) for p, d in pairs]
-    gvh = [len(set(p) - set(d)) for p, d in pairs]
-    hvg = [len(set(d) - set(p)) for p, d in pairs]
+    gvh = [len(set(p) - set(d) - {ABSENT_GENE}) for p, d in pairs]
+    hvg = [len(set(d) - set(p) - {ABSENT_GENE}) for p, d in pairs]
     return best, min(counts), min(gvh), max(gvh), min(hvg), max(hvg)

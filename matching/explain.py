@@ -1,0 +1,300 @@
+"""What a written typing stands for under a release, and how that was derived."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+from typing import NamedTuple
+
+from matching.errors import TypingError, TypingSyntaxError
+from matching.linkage import drb345_disagreement
+from matching.loci import CARRIED_GENES, Locus
+from matching.names import sort_key
+from matching.nomenclature import Allele, Nomenclature, tce_group
+from matching.reduction import Level, reduce_name
+from matching.serology import PREFIX_OF_GENE, reported_antigens
+from matching.typings import (
+    Form,
+    LocusTyping,
+    Position,
+    Typing,
+    locus_of,
+    parse_position,
+    parse_typing,
+)
+
+_OPERATORS = frozenset("^|+~")
+# Columns of rel_dna_ser after the allele.
+_SOURCES = ("unambiguous", "possible", "assumed", "expert")
+
+
+class ResolutionCategory(Enum):
+    """How exactly a position is typed (Nunes 2011, Blood 118:e180)."""
+
+    ALLELIC = "allelic"  # one allele
+    HIGH = "high"  # one protein of the antigen recognition domain
+    INTERMEDIATE = "intermediate"
+    LOW = "low"  # a whole first field
+    SEROLOGICAL = "serological"
+    NOTHING = "nothing known"  # new, absent or untyped
+
+
+@dataclass(frozen=True)
+class ExplainedAntigen:
+    """An antigen of a position and where it comes from, such as "unambiguous of 12 alleles"."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ExplainedPosition:
+    """One written position.
+
+    `alleles`: all that the text stands for, nulls included, sorted as in the release; `n_nulls` of
+    them express nothing and are dropped unless all do. `tce`: TCE groups (DPB1). `reduced`: the
+    names at the level that was asked for, else empty.
+    """
+
+    text: str
+    form: Form
+    resolution: ResolutionCategory
+    alleles: tuple[str, ...]
+    n_nulls: int
+    p_groups: tuple[str, ...]
+    g_groups: tuple[str, ...]
+    antigens: tuple[ExplainedAntigen, ...]
+    tce: tuple[int, ...]
+    notes: tuple[str, ...]
+    reduced: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExplainedLocus:
+    """One locus or gene: its genotypes, one for most, each of one or two positions.
+
+    `n_genotypes`: how many pairs of P groups the typing admits.
+    """
+
+    name: str
+    genotypes: tuple[tuple[ExplainedPosition, ...], ...]
+    n_genotypes: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A typing under `release`. `canonical`: the text in its one form. `warnings`: of the whole."""
+
+    release: str
+    canonical: str
+    loci: tuple[ExplainedLocus, ...]
+    warnings: tuple[str, ...]
+
+
+def explain(text: str, nomenclature: Nomenclature, level: Level | None = None) -> Explanation:
+    """A whole GL string, one locus of it, or a single position, with every warning.
+
+    Raises `TypingError`.
+    """
+    if not _OPERATORS & set(text):
+        position = _lone_position(text)
+        explained = _position(position, nomenclature, level)
+        gene = position.names[0].partition("*")[0]
+        locus = ExplainedLocus(gene, ((explained,),), len(explained.p_groups))
+        return Explanation(nomenclature.release, position.text, (locus,), ())
+    typing = parse_typing(text)
+    loci = tuple(
+        _locus(locus, typed, nomenclature, level)
+        for locus, typed in typing.loci.items()
+        if typed is not None
+    )
+    return Explanation(nomenclature.release, typing.text, loci, _warnings(typing, nomenclature))
+
+
+class ReleaseDifference(NamedTuple):
+    """What changed for a written position: `what` is alleles, P groups, ... or readable."""
+
+    position: str
+    what: str
+    before: str
+    after: str
+
+
+def release_differences(
+    text: str, before: Nomenclature, after: Nomenclature
+) -> tuple[ReleaseDifference, ...]:
+    """What two releases read differently in a typing, by written position.
+
+    Raises `TypingSyntaxError` and `HalfTypedError`; a name that one release cannot read is a
+    difference.
+    """
+    if _OPERATORS & set(text):
+        typing = parse_typing(text)
+        pairs = (pair for typed in typing.loci if typed for pair in typed.alternatives)
+        positions = dict.fromkeys(chain.from_iterable(pairs))
+    else:
+        positions = {_lone_position(text): None}
+    found = []
+    for position in positions:
+        old, new = _facts(position, before), _facts(position, after)
+        found += [
+            ReleaseDifference(position.text, what, old.get(what, ""), new.get(what, ""))
+            for what in dict.fromkeys((*old, *new))
+            if old.get(what, "") != new.get(what, "")
+        ]
+    return tuple(found)
+
+
+def _facts(position: Position, nomenclature: Nomenclature) -> dict[str, str]:
+    """What a release says of a position, as text by kind."""
+    try:
+        read = _position(position, nomenclature, None)
+    except TypingError as error:
+        return {"readable": error.reason}
+    return {
+        "alleles": _listed(read.alleles),
+        "null alleles": str(read.n_nulls),
+        "P groups": _listed(read.p_groups),
+        "G groups": _listed(read.g_groups),
+        "serology": _listed(sorted(antigen.name for antigen in read.antigens)),
+        "TCE groups": _listed(map(str, read.tce)),
+        "followed": "; ".join(read.notes),
+    }
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "/".join(names)
+
+
+def _lone_position(text: str) -> Position:
+    locus = locus_of(text)
+    if locus is not None:
+        return parse_position(locus.value, text)
+    name = text.strip().removeprefix("HLA-")
+    if name.partition("*")[0] in CARRIED_GENES:
+        return Position(Form.ALLELE, (name,))
+    raise TypingSyntaxError("?", name, "not an HLA name")
+
+
+def _locus(
+    locus: Locus, typed: LocusTyping, nomenclature: Nomenclature, level: Level | None
+) -> ExplainedLocus:
+    genotypes = tuple(
+        (_position(first, nomenclature, level), _position(second, nomenclature, level))
+        for first, second in typed.alternatives
+    )
+    pairs = {
+        frozenset((a, b))
+        for first, second in genotypes
+        for a in first.p_groups or second.p_groups
+        for b in second.p_groups or first.p_groups
+    }
+    return ExplainedLocus(locus.value, genotypes, len(pairs))
+
+
+def _position(
+    position: Position, nomenclature: Nomenclature, level: Level | None
+) -> ExplainedPosition:
+    if position.form in (Form.NEW, Form.ABSENT, Form.UNTYPED):
+        names = () if level is None else position.names
+        return ExplainedPosition(
+            position.text,
+            position.form,
+            ResolutionCategory.NOTHING,
+            (),
+            0,
+            (),
+            (),
+            (),
+            (),
+            (),
+            names,
+        )
+    readings = [nomenclature.read(name) for name in position.names]
+    indices = sorted({i for reading in readings for i in reading.alleles})
+    expressing = set(nomenclature.expressing(indices))
+    kept = [nomenclature.alleles[i] for i in indices if i in expressing]
+    n_nulls = sum(nomenclature.alleles[i].name.endswith("N") for i in indices)
+    notes = [reading.note for reading in readings if reading.note]
+    if 0 < n_nulls < len(indices) and position.form is not Form.XX:
+        notes.append(f"{n_nulls} of {len(indices)} alleles are null and left out")
+    p_groups = _distinct(allele.p_group for allele in kept)
+    return ExplainedPosition(
+        position.text,
+        position.form,
+        _resolution(position, len(indices), p_groups),
+        tuple(nomenclature.alleles[i].name for i in indices),
+        n_nulls,
+        p_groups,
+        _distinct(allele.g_group for allele in kept),
+        _antigens(position, kept, nomenclature),
+        tuple(sorted({group for allele in kept if (group := tce_group(allele.tce_v2))})),
+        tuple(dict.fromkeys(notes)),
+        () if level is None else _reduced(position, level, nomenclature),
+    )
+
+
+def _reduced(position: Position, level: Level, nomenclature: Nomenclature) -> tuple[str, ...]:
+    reduced = (reduce_name(name, level, nomenclature) for name in position.names)
+    return tuple(sorted(set(chain.from_iterable(reduced)), key=sort_key))
+
+
+def _distinct(groups: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(group for group in groups if group is not None))
+
+
+def _resolution(
+    position: Position, n_alleles: int, p_groups: tuple[str, ...]
+) -> ResolutionCategory:
+    if position.form is Form.SEROLOGY:
+        return ResolutionCategory.SEROLOGICAL
+    if n_alleles == 1:
+        return ResolutionCategory.ALLELIC
+    if len(p_groups) <= 1:
+        return ResolutionCategory.HIGH
+    return ResolutionCategory.LOW if position.form is Form.XX else ResolutionCategory.INTERMEDIATE
+
+
+def _antigens(
+    position: Position, alleles: list[Allele], nomenclature: Nomenclature
+) -> tuple[ExplainedAntigen, ...]:
+    """What rel_dna_ser reports of the alleles; of a written antigen those that match it (R8)."""
+    if position.form is Form.SEROLOGY:
+        (name,) = position.names
+        matching = nomenclature.serology.matching(name)
+        return tuple(
+            ExplainedAntigen(
+                antigen, "reported" if antigen == name else f"{subtype.value}, matches {name}"
+            )
+            for antigen, subtype in matching.items()
+        )
+    counts: Counter[tuple[str, str]] = Counter()
+    for allele in alleles:
+        prefix = PREFIX_OF_GENE.get(allele.name.partition("*")[0])
+        if prefix is None:
+            continue
+        columns = allele.serology.split(";")
+        for source, column in zip(_SOURCES, columns, strict=False):
+            for number in reported_antigens(column):
+                counts[prefix + number, source] += 1
+    sources: dict[str, list[str]] = {}
+    for (name, source), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        sources.setdefault(name, []).append(f"{source} of {count}")
+    return tuple(
+        ExplainedAntigen(name, f"{', '.join(found)} of {len(alleles)} alleles")
+        for name, found in sources.items()
+    )
+
+
+def _warnings(typing: Typing, nomenclature: Nomenclature) -> tuple[str, ...]:
+    warnings = []
+    if typing.release and typing.release != nomenclature.release:
+        warnings.append(f"typed under {typing.release}, read under {nomenclature.release}")
+    if disagreement := drb345_disagreement(typing, nomenclature):
+        warnings.append(disagreement)
+    if typing.carried:
+        warnings.append(f"kept and not matched on: {', '.join(typing.carried)}")
+    return tuple(warnings)

@@ -1,0 +1,72 @@
+"""Whether reported DRB3, DRB4 and DRB5 go with DRB1.
+
+A chromosome carries one of the three genes or none, which its DRB1 family tells (Marsh, The HLA
+FactsBook, 2000). Rare haplotypes differ, so a disagreement is worth a second look and is no error.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, product
+from types import MappingProxyType
+
+from matching.loci import Locus
+from matching.nomenclature import Nomenclature
+from matching.typings import Form, Pair, Position, Typing
+
+_ABSENT = ""
+_GENE_OF_FAMILY = MappingProxyType(
+    dict.fromkeys(("03", "11", "12", "13", "14"), "DRB3")
+    | dict.fromkeys(("04", "07", "09"), "DRB4")
+    | dict.fromkeys(("15", "16"), "DRB5")
+    | dict.fromkeys(("01", "08", "10"), _ABSENT)
+)
+_ANY_GENE = frozenset(_GENE_OF_FAMILY.values())
+
+
+def drb345_disagreement(typing: Typing, nomenclature: Nomenclature) -> str:
+    """How the reported DRB3/4/5 differ from what DRB1 lets expect; "" if they do not.
+
+    Also "" where either is untyped. Raises `TypingError` for a name that cannot be read.
+    """
+    drb1, drb345 = typing.loci[Locus.DRB1], typing.loci[Locus.DRB345]
+    if drb1 is None or drb345 is None:
+        return ""
+    genes = {
+        position: _genes(position, nomenclature)
+        for position in chain.from_iterable((*drb1.alternatives, *drb345.alternatives))
+    }
+    expected = set(chain.from_iterable(_copies(genes, pair) for pair in drb1.alternatives))
+    reported = set(chain.from_iterable(_copies(genes, pair) for pair in drb345.alternatives))
+    if expected & reported:
+        return ""
+    return f"DRB1 lets expect {_text(expected)}, reported is {_text(reported)}"
+
+
+def _copies(genes: dict[Position, frozenset[str]], pair: Pair) -> set[tuple[str, ...]]:
+    return {tuple(sorted(copies)) for copies in product(genes[pair[0]], genes[pair[1]])}
+
+
+def _genes(position: Position, nomenclature: Nomenclature) -> frozenset[str]:
+    """The genes of DRB3/4/5 that a position of DRB1 goes with, or that one of DRB3/4/5 is."""
+    if position.form is Form.ABSENT:
+        return frozenset([_ABSENT])
+    if position.form in (Form.NEW, Form.UNTYPED):
+        gene = position.names[0].partition("*")[0]
+        return frozenset([gene]) if gene in Locus.DRB345.genes else _ANY_GENE
+    names = (
+        nomenclature.alleles[i].name
+        for name in position.names
+        for i in nomenclature.read(name).alleles
+    )
+    found = set()
+    for name in names:
+        gene, _, fields = name.partition("*")
+        family = fields.partition(":")[0]
+        found |= {gene} if gene != Locus.DRB1.value else {_GENE_OF_FAMILY.get(family, _ABSENT)}
+    return frozenset(found)
+
+
+def _text(options: set[tuple[str, ...]]) -> str:
+    return " or ".join(
+        "+".join(copy or "none" for copy in copies) for copies in sorted(options, reverse=True)
+    )

@@ -1,0 +1,258 @@
+"""Names and GL strings reduced to groups, fewer fields or antigens (rules R5 to R8).
+
+A reduction renames and loses nothing: nulls stay, unlike in matching (rule R4). Within one name of
+two fields a named group stands for its alleles outside of any, as registries write it: B*07:02
+reduces to B*07:02:01G/B*07:02:75G, without the many single alleles of B*07:02. Where no allele is
+in a named group, the two fields stand for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matching.errors import TypingSyntaxError, UnknownNameError
+from matching.names import sort_key
+from matching.nomenclature import NO_P_GROUP, Allele, Nomenclature, split_name, two_fields
+from matching.serology import PREFIX_OF_CARRIER, assigned_antigens, split_antigen
+
+NOTHING = "X"
+_SUFFIXED = re.compile(r".*[0-9][NLSQCA]")
+_WORD = re.compile(r"[A-Z0-9]+\*(UUUU|NNNN|NEW)")
+_NAME = re.compile(r"[A-Z0-9]+\*[0-9][0-9A-Z:]*g?|[A-Z][a-zA-Z]*[0-9]+")
+_SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
+
+
+class Level(Enum):
+    """What names are reduced to."""
+
+    G = "G"  # G groups; an allele outside of any keeps its name
+    P = "P"  # P groups; an allele outside of any, or one that expresses nothing, keeps its name
+    LGX = "lgx"  # two-field names of the antigen recognition domain
+    U2 = "U2"  # two fields, or lgx where these and the suffix would leave the allele open
+    EXON = "exon"  # three fields and the suffix
+    W = "W"  # full names of the release
+    S = "S"  # antigens with the broad antigens of splits
+
+
+def reduce_name(name: str, level: Level, nomenclature: Nomenclature) -> tuple[str, ...]:
+    """What one written name reduces to, sorted; nothing where there is none (a null at S, Dw8).
+
+    Names of genes without groups (MICA, HFE) stay as they are at every level but W and S.
+    Raises `UnknownNameError` and `IncompleteReferenceError`.
+    """
+    if name in nomenclature.serology:
+        if level is Level.S:
+            return _with_broads([name], nomenclature)
+        if split_antigen(name) is None:
+            return ()
+    reading = nomenclature.read(name)
+    alleles = [nomenclature.alleles[i] for i in reading.alleles]
+    if level is Level.S:
+        return _antigens(name, reading.alleles, nomenclature)
+    if level is Level.W:
+        return _sorted(allele.name for allele in alleles)
+    if not any(map(_has_groups, alleles)) and not reading.note and not name.endswith("XX"):
+        return (name,)
+    reduced = [
+        _reduced(i, allele, level, nomenclature)
+        for i, allele in zip(reading.alleles, alleles, strict=True)
+    ]
+    if _SUFFIXED.fullmatch(name) or level not in _STANDS:
+        return _sorted(reduced)
+    by_protein: defaultdict[str, dict[str, Allele]] = defaultdict(dict)
+    for allele, short in zip(alleles, reduced, strict=True):
+        by_protein[two_fields(allele.name)][short] = allele
+    return _sorted(
+        short
+        for protein, found in by_protein.items()
+        for short in _standing(protein, found, _STANDS[level])
+    )
+
+
+def _standing(
+    protein: str, found: dict[str, Allele], stands: Callable[[Allele], bool]
+) -> Iterable[str]:
+    standing = [short for short, allele in found.items() if stands(allele)]
+    null = all(short.endswith("N") for short in found)
+    return standing or (found if null or len(found) == 1 else [protein])
+
+
+def _has_groups(allele: Allele) -> bool:
+    return allele.g_group is not None or allele.p_group is not None
+
+
+# Alleles that stand for the others of their two fields.
+_STANDS: dict[Level, Callable[[Allele], bool]] = {
+    Level.G: lambda allele: allele.g_group not in (None, allele.name),
+    Level.P: lambda allele: allele.p_group is not None,
+    Level.U2: lambda allele: not split_name(allele.name)[2],
+}
+
+
+def _sorted(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names), key=sort_key))
+
+
+def _reduced(i: int, allele: Allele, level: Level, nomenclature: Nomenclature) -> str:
+    if not _has_groups(allele):
+        return allele.name
+    if level is Level.G:
+        return allele.g_group or allele.name
+    if level is Level.P:
+        return allele.p_group or allele.name
+    if level is Level.LGX:
+        return nomenclature.lgx_names[i]
+    gene, fields, suffix = split_name(allele.name)
+    if level is Level.EXON:
+        return f"{gene}*{':'.join(fields[:3])}{suffix}"
+    stem = two_fields(allele.name)
+    if len(fields) == 2 or not suffix:
+        return stem + suffix
+    # A*24:02L is left open where A*24:02 has other suffixes too.
+    siblings = nomenclature.read(stem).alleles
+    suffixes = {split_name(nomenclature.alleles[j].name)[2] for j in siblings}
+    return stem + suffix if suffixes <= {"", suffix} else nomenclature.lgx_names[i]
+
+
+def _antigens(name: str, read: tuple[int, ...], nomenclature: Nomenclature) -> tuple[str, ...]:
+    """Antigens of what was read, without the exceptions of experts (rel_dna_ser, rule R8).
+
+    A name of two fields says no more than its P group, so it has the antigens of that; a name of
+    three or four fields has its own. Nulls have none.
+    """
+    expressing = [i for i in read if not nomenclature.alleles[i].name.endswith("N")]
+    if name.count(":") < 2:
+        of_lgx = dict.fromkeys(nomenclature.lgx_names[i] for i in expressing)
+        expressing = [i for lgx in of_lgx for i in nomenclature.by_lgx_name[lgx]]
+    found = set()
+    for i in expressing:
+        allele = nomenclature.alleles[i]
+        prefix = PREFIX_OF_CARRIER.get(split_name(allele.name)[0])
+        if prefix is not None:
+            found |= {prefix + number for number in assigned_antigens(allele.serology)}
+    return _with_broads(found, nomenclature)
+
+
+def _with_broads(antigens: Iterable[str], nomenclature: Nomenclature) -> tuple[str, ...]:
+    own = list(antigens)
+    broads = (nomenclature.serology.broad(antigen) for antigen in own)
+    return _sorted([*own, *(broad for broad in broads if broad is not None)])
+
+
+def reduce_gl(text: str, level: Level, nomenclature: Nomenclature) -> str:
+    """A GL string (Milius 2013, Tissue Antigens 82:106) with every position reduced.
+
+    Everything is sorted but the loci in phase (`~`), and a genotype of a list stands once. `X`
+    stands where nothing is left of a position; UUUU, NNNN and NEW stay, and so does `HLA-`.
+    Raises `TypingSyntaxError`, `UnknownNameError` and `IncompleteReferenceError`.
+    """
+    return _joined("^", (_locus(part, level, nomenclature) for part in text.split("^")))
+
+
+def _locus(text: str, level: Level, nomenclature: Nomenclature) -> str:
+    genotypes = (_genotype(part, level, nomenclature) for part in text.split("|"))
+    return _joined("|", set(genotypes))
+
+
+def _genotype(text: str, level: Level, nomenclature: Nomenclature) -> str:
+    return _joined("+", (_copy(part, level, nomenclature) for part in text.split("+")))
+
+
+def _copy(text: str, level: Level, nomenclature: Nomenclature) -> str:
+    return "~".join(_position(part.strip(), level, nomenclature) for part in text.split("~"))
+
+
+def _joined(operator: str, parts: Iterable[str]) -> str:
+    return operator.join(
+        sorted(parts, key=lambda part: [sort_key(name) for name in re.split(r"[|+~/]", part)])
+    )
+
+
+def _position(text: str, level: Level, nomenclature: Nomenclature) -> str:
+    names = _names(text)
+    prefix = "HLA-" if text.startswith("HLA-") else ""
+    reduced: list[str] = []
+    for name in names:
+        if _WORD.fullmatch(name):
+            reduced.append(name)
+        else:
+            reduced += reduce_name(name, level, nomenclature)
+    return "/".join(prefix + name for name in _sorted(reduced)) or NOTHING
+
+
+def _names(text: str) -> list[str]:
+    """Full names of a position: `A*01:01/02`, `A*01:01/A*01:02` and `A*01:01/01:02` are the same.
+
+    Raises `TypingSyntaxError`.
+    """
+    names: list[str] = []
+    gene = first_field = ""
+    for part in (part.strip().removeprefix("HLA-") for part in text.split("/")):
+        written, star, rest = part.partition("*")
+        if star:
+            gene = "C" if written == "Cw" else written
+            name = f"{gene}*{rest}"
+        elif gene and _SECOND_FIELD.fullmatch(part) and first_field:
+            name = f"{gene}*{first_field}:{part}"
+        else:
+            name = f"{gene}*{part}" if gene and ":" in part else part
+        if not _NAME.fullmatch(name) and not _WORD.fullmatch(name):
+            raise TypingSyntaxError(gene or "?", part, "not an HLA name")
+        before, colon, _ = name.partition("*")[2].partition(":")
+        first_field = before if colon else ""
+        names.append(name)
+    return names
+
+
+def xx_of_antigen(name: str, nomenclature: Nomenclature) -> str:
+    """The `XX` name that an antigen is searched as: DQ7 as DQB1*03:XX, A9 as A*09:XX.
+
+    The first field of its own number, else of its broad antigen's, else the commonest among its
+    alleles; an associated antigen goes as its parent (rules R6 and R8). Raises `UnknownNameError`.
+    """
+    antigen = name
+    while (parent := nomenclature.serology.parent(antigen)) is not None:
+        antigen = parent
+    alleles = [nomenclature.alleles[i].name for i in nomenclature.read(antigen).alleles]
+    families = Counter(allele.partition(":")[0] for allele in alleles)
+    commonest = max(families, key=lambda family: families[family])
+    gene = commonest.partition("*")[0]
+    for candidate in (antigen, nomenclature.serology.broad(antigen)):
+        parts = split_antigen(candidate) if candidate else None
+        if parts is not None and nomenclature.holds(family := f"{gene}*{parts[1]:0>2}:XX"):
+            return family
+    return f"{commonest}:XX"
+
+
+def p_group_codes_of(names: Any, nomenclature: Nomenclature) -> npt.NDArray[np.int32]:
+    """P group code of every name of an Arrow string array (chunked or not), `NO_P_GROUP` for nulls.
+
+    Every distinct name is read once, so that the cost of a large array is that of encoding it.
+    Raises `UnknownNameError`, also for a name that stands for several P groups, and `ValueError`
+    for a missing value.
+    """
+    if names.null_count:
+        raise ValueError(f"{names.null_count} of {len(names)} names are missing")
+    encoded = names.dictionary_encode()
+    codes = [np.empty(0, dtype=np.int32)]
+    for chunk in getattr(encoded, "chunks", [encoded]):
+        distinct = [_p_group_code(name, nomenclature) for name in chunk.dictionary.to_pylist()]
+        codes.append(np.array(distinct, dtype=np.int32)[np.asarray(chunk.indices)])
+    return np.concatenate(codes)
+
+
+def _p_group_code(name: str, nomenclature: Nomenclature) -> int:
+    codes = set(nomenclature.p_group_codes[list(nomenclature.read(name).alleles)].tolist())
+    codes.discard(NO_P_GROUP)
+    if len(codes) > 1:
+        raise UnknownNameError(
+            name.partition("*")[0], name, f"stands for {len(codes)} P groups, not for one"
+        )
+    return int(codes.pop()) if codes else NO_P_GROUP
