@@ -109,7 +109,9 @@ class ReferenceFolder:
         )
 
     def proteins(self, release: str) -> Mapping[str, str]:
-        """Protein sequences by allele name; empty where the source had none."""
+        """Protein sequences by allele name; empty where the source had none, and in the demo."""
+        if release == DEMO_RELEASE:
+            return {}
         return dict(
             zip(*_columns(self._table(release, self._manifest(release), "proteins")), strict=True)
         )

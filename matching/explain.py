@@ -15,7 +15,7 @@ from matching.loci import CARRIED_GENES, Locus
 from matching.names import sort_key
 from matching.nomenclature import Allele, Nomenclature, tce_group
 from matching.reduction import Level, reduce_name
-from matching.serology import PREFIX_OF_GENE, reported_antigens
+from matching.serology import PREFIX_OF_CARRIER, reported_antigens
 from matching.typings import (
     Form,
     LocusTyping,
@@ -24,6 +24,7 @@ from matching.typings import (
     locus_of,
     parse_position,
     parse_typing,
+    split_release,
 )
 
 _OPERATORS = frozenset("^|+~")
@@ -99,12 +100,14 @@ def explain(text: str, nomenclature: Nomenclature, level: Level | None = None) -
 
     Raises `TypingError`.
     """
-    if not _OPERATORS & set(text):
-        position = _lone_position(text)
+    release, written = split_release(text)
+    if not _OPERATORS & set(written):
+        position = _lone_position(written)
         explained = _position(position, nomenclature, level)
         gene = position.names[0].partition("*")[0]
         locus = ExplainedLocus(gene, ((explained,),), len(explained.p_groups))
-        return Explanation(nomenclature.release, position.text, (locus,), ())
+        warnings = _other_release(release, nomenclature)
+        return Explanation(nomenclature.release, position.text, (locus,), warnings)
     typing = parse_typing(text)
     loci = tuple(
         _locus(locus, typed, nomenclature, level)
@@ -131,12 +134,13 @@ def release_differences(
     Raises `TypingSyntaxError` and `HalfTypedError`; a name that one release cannot read is a
     difference.
     """
-    if _OPERATORS & set(text):
-        typing = parse_typing(text)
+    written = split_release(text)[1]
+    if _OPERATORS & set(written):
+        typing = parse_typing(written)
         pairs = (pair for typed in typing.loci if typed for pair in typed.alternatives)
         positions = dict.fromkeys(chain.from_iterable(pairs))
     else:
-        positions = {_lone_position(text): None}
+        positions = {_lone_position(written): None}
     found = []
     for position in positions:
         old, new = _facts(position, before), _facts(position, after)
@@ -273,7 +277,7 @@ def _antigens(
         )
     counts: Counter[tuple[str, str]] = Counter()
     for allele in alleles:
-        prefix = PREFIX_OF_GENE.get(allele.name.partition("*")[0])
+        prefix = PREFIX_OF_CARRIER.get(allele.name.partition("*")[0])
         if prefix is None:
             continue
         columns = allele.serology.split(";")
@@ -290,11 +294,15 @@ def _antigens(
 
 
 def _warnings(typing: Typing, nomenclature: Nomenclature) -> tuple[str, ...]:
-    warnings = []
-    if typing.release and typing.release != nomenclature.release:
-        warnings.append(f"typed under {typing.release}, read under {nomenclature.release}")
+    warnings = [*_other_release(typing.release, nomenclature)]
     if disagreement := drb345_disagreement(typing, nomenclature):
         warnings.append(disagreement)
     if typing.carried:
         warnings.append(f"kept and not matched on: {', '.join(typing.carried)}")
     return tuple(warnings)
+
+
+def _other_release(named: str, nomenclature: Nomenclature) -> tuple[str, ...]:
+    if named in ("", nomenclature.release):
+        return ()
+    return (f"typed under {named}, read under {nomenclature.release}",)

@@ -8,16 +8,16 @@ Transplant 46:338) and the rules named at each function.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import chain
+from itertools import chain, product
 from typing import NamedTuple
 
 from matching.loci import Locus
 from matching.nomenclature import Allele, Nomenclature, split_name
 from matching.serology import PREFIX_OF_GENE, Subtype, reported_antigens
-from matching.typings import Form, LocusTyping, Position
+from matching.typings import Form, LocusTyping, Pair, Position
 
 
 class _Ranked(Enum):
@@ -364,20 +364,27 @@ class Grader:
         return known
 
     def locus(
-        self,
-        locus: Locus,
-        patient: tuple[Position, Position] | None,
-        donor: tuple[Position, Position] | None,
+        self, locus: Locus, patient: LocusTyping | None, donor: LocusTyping | None
     ) -> GradedLocus:
         """Compare both positions of a locus in the better orientation (R12).
 
         Grades are those of the typings as written; confidences and antigen matches those of the
-        `homozygous` ones (R3c). None is an untyped side: grades PGroup, at DPB1 Unknown, and
-        confidences Potential (R10, R11). Raises `TypingError`.
+        `homozygous` ones (R3c). Of genotype lists it is the best pair, and nothing is then surer
+        than Potential unless all pairs agree. None is an untyped side: grades PGroup, at DPB1
+        Unknown, and confidences Potential (R10, R11). Raises `TypingError`.
         """
         if patient is None or donor is None:
             grade, potential = _untyped_grade(locus is Locus.DPB1), Confidence.POTENTIAL
             return GradedLocus(locus, (grade, grade), (potential, potential), (None, None))
+        pairs = product(patient.alternatives, donor.alternatives)
+        found = [self._pair(locus, ours, theirs) for ours, theirs in pairs]
+        best = max(found, key=_sums)
+        if all(graded == best for graded in found):
+            return best
+        first, second = (min(c, Confidence.POTENTIAL, key=_rank) for c in best.confidences)
+        return replace(best, confidences=(first, second))
+
+    def _pair(self, locus: Locus, patient: Pair, donor: Pair) -> GradedLocus:
         p1, p2, d1, d2 = map(self.facts, (*patient, *donor))
         direct = self._oriented(locus, Orientation.DIRECT, (p1, p2), (d1, d2))
         if self.options.by_patient:
@@ -408,7 +415,11 @@ class Grader:
         )
 
 
-def _sums(graded: GradedLocus) -> Sequence[int]:
+def _rank(confidence: Confidence) -> int:
+    return confidence.rank
+
+
+def _sums(graded: GradedLocus) -> tuple[int, int, int]:
     """What decides between orientations, in the order of `OrientationKey`."""
     return (
         sum(grade.rank for grade in graded.grades),
@@ -425,11 +436,7 @@ def grade_locus(
     options: GradeOptions = GradeOptions(),
 ) -> GradedLocus:
     """Compare one written locus of two people, see `Grader.locus`. Raises `TypingError`."""
-    return Grader(nomenclature, options).locus(
-        locus,
-        None if patient is None else (patient.first, patient.second),
-        None if donor is None else (donor.first, donor.second),
-    )
+    return Grader(nomenclature, options).locus(locus, patient, donor)
 
 
 def locus_category(graded: GradedLocus, permissive: bool | None = None) -> LocusCategory:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from matching.genotypes import UNTYPED, DonorIndex, LocusGenotype, encode
+from matching.genotypes import UNTYPED, DonorIndex, LocusGenotype, book_builders, encode
 from matching.immunogenetics import TceCategory, dpb1_tce
 from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import Locus
+from matching.loci import LOCI, Locus, PerLocus
 from matching.nomenclature import Nomenclature
 from matching.rank import rank
 from matching.search import Candidates, find_donors
@@ -70,6 +70,20 @@ def match(
         ranking.decided_by,
         patient.notes,
     )
+
+
+def match_one(
+    patient: Typing, donor: Typing, nomenclature: Nomenclature, loci: Sequence[Locus]
+) -> Matches:
+    """One patient against one donor, as `match` would show it. Raises `TypingError`."""
+    builders = book_builders(nomenclature)
+    codes = [
+        UNTYPED if written is None else builders[locus].canonical(written.text)[1]
+        for locus, written in donor.loci.items()
+    ]
+    books = PerLocus(tuple(builders[locus].book() for locus in LOCI))
+    index = DonorIndex(np.array([codes], dtype=np.uint32), books)
+    return match(patient, nomenclature, index, np.array([np.nan]), loci, 2 * len(LOCI))
 
 
 def _tce_categories(

@@ -66,7 +66,7 @@ _VARIABLES = {variable.name: variable for variable in VARIABLES}
 
 
 @contextmanager
-def _checking() -> Iterator[list[Violation]]:
+def checking() -> Iterator[list[Violation]]:
     """A list for violations; raises `RequestError` at the end where it holds any."""
     found: list[Violation] = []
     yield found
@@ -101,7 +101,7 @@ def typing_request(
     request: graftmatch_pb2.ParseTypingRequest, nomenclature: Nomenclature
 ) -> tuple[Typing, Genotype]:
     """The typing, and what it means under the release. Raises `RequestError`."""
-    with _checking() as found:
+    with checking() as found:
         read = _typing("typing", request.typing, nomenclature, found)
     assert read is not None
     return read
@@ -111,7 +111,7 @@ def search_request(
     request: graftmatch_pb2.SearchDonorsRequest, nomenclature: Nomenclature
 ) -> SearchRequest:
     """Raises `RequestError` with every violation."""
-    with _checking() as found:
+    with checking() as found:
         read = _typing("patient", request.patient, nomenclature, found)
         loci = _loci(request.loci, found)
         if request.max_mismatches > LIMITS.mismatches:
@@ -135,7 +135,7 @@ def pair_request(
     request: graftmatch_pb2.ScorePairRequest, nomenclature: Nomenclature
 ) -> PairRequest:
     """Raises `RequestError` with every violation."""
-    with _checking() as found:
+    with checking() as found:
         patient = _typing("patient", request.patient, nomenclature, found)
         donor = _typing("donor", request.donor, nomenclature, found)
         loci = _loci(request.loci, found)
@@ -195,7 +195,7 @@ def factor_columns(
 ) -> dict[str, npt.NDArray[Any]]:
     """One array of one value a factor, as `matching.risk.predict` takes. Raises `RequestError`."""
     columns: dict[str, npt.NDArray[Any]] = {}
-    with _checking() as found:
+    with checking() as found:
         for name in sorted(request.factors):
             field = f"factors[{name[:60]!r}]"
             variable = _VARIABLES.get(name)
@@ -226,7 +226,7 @@ def _factor_problem(variable: Variable, value: graftmatch_pb2.FactorValue) -> st
 def allocation_problem(request: graftmatch_pb2.AllocateDonorsRequest) -> AllocationProblem:
     """Raises `RequestError`; of edges, the first wrong one of each kind is named."""
     edges = request.edges
-    with _checking() as found:
+    with checking() as found:
         for name, given, most in (
             ("patients", request.patients, LIMITS.patients),
             ("donors", request.donors, LIMITS.donors),
@@ -234,7 +234,7 @@ def allocation_problem(request: graftmatch_pb2.AllocateDonorsRequest) -> Allocat
         ):
             if len(given) > most:
                 found.append(Violation(name, f"more than {most:,}"))
-    with _checking() as found:
+    with checking() as found:
         _check_identifiers("patients", request.patients, found)
         _check_identifiers("donors", request.donors, found)
         patient = np.fromiter((edge.patient for edge in edges), np.int64, len(edges))
@@ -293,7 +293,14 @@ def typing_response(
         if written is not None and meant is not None:
             first = position(written.first, meant.first, meant.tce[0])
             second = position(written.second, meant.second, meant.tce[1])
-            loci.append(graftmatch_pb2.LocusTyping(locus=locus.value, first=first, second=second))
+            loci.append(
+                graftmatch_pb2.LocusTyping(
+                    locus=locus.value,
+                    first=first,
+                    second=second,
+                    others=[f"{a.text}+{b.text}" for a, b in written.others],
+                )
+            )
     return graftmatch_pb2.ParseTypingResponse(
         provenance=provenance,
         canonical=typing.text,
@@ -335,9 +342,9 @@ def comparisons(matches: Matches, probabilities: Probabilities) -> list[common_p
     )
     return [
         common_pb2.Comparison(
-            mismatches=_range(*mismatches),
-            gvh=_range(*to_host),
-            hvg=_range(*to_graft),
+            mismatches=as_range(*mismatches),
+            gvh=as_range(*to_host),
+            hvg=as_range(*to_graft),
             loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
             dpb1_tce=common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}"),
             probability_status=status,
@@ -351,16 +358,16 @@ def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
     return {} if np.isnan(p[0]) else dict(zip(("p10", "p9", "p8"), p, strict=True))
 
 
-def _range(best: int, worst: int) -> common_pb2.Range:
+def as_range(best: int, worst: int) -> common_pb2.Range:
     return common_pb2.Range(best=int(best), worst=int(worst))
 
 
 def _locus(locus: Locus, row: Sequence[int]) -> common_pb2.LocusComparison:
     return common_pb2.LocusComparison(
         locus=locus.value,
-        matches=_range(row[COUNT_BEST], row[COUNT_WORST]),
-        gvh=_range(row[GVH_BEST], row[GVH_WORST]),
-        hvg=_range(row[HVG_BEST], row[HVG_WORST]),
+        matches=as_range(row[COUNT_BEST], row[COUNT_WORST]),
+        gvh=as_range(row[GVH_BEST], row[GVH_WORST]),
+        hvg=as_range(row[HVG_BEST], row[HVG_WORST]),
         positions=POSITION_LETTERS[row[DONOR_1]] + POSITION_LETTERS[row[DONOR_2]],
     )
 

@@ -214,13 +214,13 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
             row["sex"] or "",
             row["cmv"] or "",
             row["abo"] or "",
-            _span(row["mismatches_best"], row["mismatches_worst"]),
+            span(row["mismatches_best"], row["mismatches_worst"]),
             _percent(row["p10"]),
             _percent(row["p9"]),
             _risk(row),
             *(_positions(row, locus) for locus in results.loci),
-            _span(row["gvh_best"], row["gvh_worst"]),
-            _span(row["hvg_best"], row["hvg_worst"]),
+            span(row["gvh_best"], row["gvh_worst"]),
+            span(row["hvg_best"], row["hvg_worst"]),
             row["dpb1_tce"],
             row["ranked_below_previous_for"],
         )
@@ -255,7 +255,7 @@ def print_patients(
         if counts:
             (row,) = result_table(results.best(patient, 1), {}).to_dict(orient="records")
             cells += [row["donor"], "" if pd.isna(row["age_years"]) else f"{row['age_years']:.0f}"]
-            cells.append(_span(row["mismatches_best"], row["mismatches_worst"]))
+            cells.append(span(row["mismatches_best"], row["mismatches_worst"]))
             cells.append(_percent(row["p10"]))
             cells += [_positions(row, locus) for locus in results.loci]
             cells.append(row["dpb1_tce"])
@@ -289,7 +289,8 @@ def _percent(p: float) -> str:
     return "?" if np.isnan(p) else f"{100 * p:.1f} %"
 
 
-def _span(best: int, worst: int) -> str:
+def span(best: int, worst: int) -> str:
+    """A number that depends on ambiguities, such as `1 to 2`."""
     return str(best) if best == worst else f"{best} to {worst}"
 
 

@@ -17,16 +17,15 @@ from grpc_status import rpc_status
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
 from matching.errors import TooAmbiguousError, TypingError
-from matching.genotypes import UNTYPED, DonorIndex, book_builders, encode
+from matching.genotypes import UNTYPED, DonorIndex, encode
 from matching.haplotypes import Imputer
-from matching.loci import LOCI, PerLocus
-from matching.nomenclature import Nomenclature
-from matching.pipeline import Matches, match
+from matching.pair import PairDetails
+from matching.pipeline import Matches, match, match_one
 from matching.probability import predict
 from matching.rank import KEYS
 from matching.risk import predict as predict_risk
 from matching.typings import Typing, parse_typing
-from service import convert
+from service import convert, convert_typing
 from service.convert import LIMITS, Probabilities
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.snapshot import Snapshot
@@ -52,6 +51,16 @@ def parse_typing_answer(
     """Raises `RequestError`."""
     typing, genotype = convert.typing_request(request, snapshot.nomenclature)
     return convert.typing_response(typing, genotype, snapshot.nomenclature, provenance(snapshot))
+
+
+def explain_typing_answer(
+    snapshot: Snapshot, message: graftmatch_pb2.ExplainTypingRequest
+) -> graftmatch_pb2.ExplainTypingResponse:
+    """Raises `RequestError`."""
+    request = convert_typing.explain_request(message, snapshot.releases)
+    answered = provenance(snapshot)
+    answered.release = request.nomenclature.release
+    return convert_typing.explain_response(request, answered)
 
 
 @dataclass(frozen=True)
@@ -197,13 +206,9 @@ def score_pair_answer(
 ) -> graftmatch_pb2.ScorePairResponse:
     """Raises `RequestError`."""
     request = convert.pair_request(message, snapshot.nomenclature)
-    matches = match(
-        request.patient,
-        snapshot.nomenclature,
-        _index_of_one(request.donor, snapshot.nomenclature),
-        np.array([np.nan]),
-        request.loci,
-        2 * len(LOCI),
+    matches = match_one(request.patient, request.donor, snapshot.nomenclature, request.loci)
+    detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
+        request.patient, request.donor, matches.tce[0], request.loci
     )
     imputer = snapshot.imputer()
     if imputer is None:
@@ -214,17 +219,8 @@ def score_pair_answer(
         provenance=provenance(snapshot),
         comparison=convert.comparisons(matches, found)[0],
         notes=request.notes,
+        detail=convert_typing.pair_detail(detail),
     )
-
-
-def _index_of_one(typing: Typing, nomenclature: Nomenclature) -> DonorIndex:
-    builders = book_builders(nomenclature)
-    codes = [
-        UNTYPED if written is None else builders[locus].canonical(written.text)[1]
-        for locus, written in typing.loci.items()
-    ]
-    books = PerLocus(tuple(builders[locus].book() for locus in LOCI))
-    return DonorIndex(np.array([codes], dtype=np.uint32), books)
 
 
 def predict_risk_answer(
@@ -263,6 +259,12 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> graftmatch_pb2.ParseTypingResponse:
         """See the proto."""
         return await self._run(context, parse_typing_answer, self._snapshot, request)
+
+    async def ExplainTyping(  # noqa: N802
+        self, request: graftmatch_pb2.ExplainTypingRequest, context: Any
+    ) -> graftmatch_pb2.ExplainTypingResponse:
+        """See the proto."""
+        return await self._run(context, explain_typing_answer, self._snapshot, request)
 
     async def SearchDonors(  # noqa: N802
         self, request: graftmatch_pb2.SearchDonorsRequest, context: Any

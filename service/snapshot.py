@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,16 +24,36 @@ from service.prediction import imputer_of
 _DAYS_KEPT = 2
 
 
+@dataclass
+class Releases:
+    """The installed releases, opened when they are first asked for; `current` is in use."""
+
+    folder: ReferenceFolder
+    current: Nomenclature
+    _opened: dict[str, Nomenclature] = field(init=False, repr=False, default_factory=dict)
+
+    def of(self, release: str) -> Nomenclature:
+        """A release, the one in use for "". Raises `NomenclatureError`."""
+        if release in ("", self.current.release):
+            return self.current
+        if release not in self._opened:
+            self._opened[release] = self.folder.open(release)
+        return self._opened[release]
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """Release, donors, frequencies and model of a server.
 
+    `proteins`: protein sequences of the release by allele name, empty where there are none.
     `index`: None where nothing was imported. `registry`: the store behind it, which only the
     reported typings of candidates are read from; it may be newer than the index.
     `frequencies`: None where no set is in use. `frequency_set` and `model_label` name the versions.
     """
 
     nomenclature: Nomenclature
+    proteins: Mapping[str, str]
+    releases: Releases
     registry: Registry
     index: StoredIndex | None
     frequency_set: str
@@ -90,6 +111,8 @@ def load_snapshot(
     model = active_model(settings.models)
     snapshot = Snapshot(
         nomenclature,
+        folder.proteins(nomenclature.release),
+        Releases(folder, nomenclature),
         store,
         store.index(nomenclature) if _holds_donors(store) else None,
         label,

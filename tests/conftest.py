@@ -88,6 +88,15 @@ def nomenclature(reference: ReferenceFolder) -> Nomenclature:
 
 
 @pytest.fixture(scope="session")
+def proteins(reference: ReferenceFolder) -> dict[str, str]:
+    """Protein sequences of 3.58.0 by allele name."""
+    found = dict(reference.proteins("3.58.0"))
+    if not found:
+        pytest.skip("release 3.58.0 has no protein sequences here")
+    return found
+
+
+@pytest.fixture(scope="session")
 def nomenclatures(
     shared: Path, nomenclature: Nomenclature, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Nomenclature]:

@@ -14,6 +14,7 @@ from service.cli.match import match
 from service.cli.reference import reference
 from service.cli.registry import registry
 from service.cli.risk import risk
+from service.cli.score import score
 from service.cli.serve import serve
 from service.cli.typing import typing
 
@@ -30,6 +31,7 @@ app.add_typer(registry, name="registry")
 app.add_typer(frequencies, name="frequencies")
 app.add_typer(risk, name="risk")
 app.command("match")(match)
+app.command("score")(score)
 app.command("batch")(batch)
 app.command("allocate")(allocate)
 app.command("predict")(predict)

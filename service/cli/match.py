@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from data.donor_files import FACTS, Person
 from data.frequency_store import FrequencyFolder
 from data.models import active_model
+from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions
 from matching.genotypes import encode
 from matching.haplotypes import NullImputation
+from matching.pair import PairDetails
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.common import (
@@ -33,6 +36,7 @@ from service.cli.common import (
     searched_loci,
     settings,
 )
+from service.details import detail_columns
 from service.results import (
     FORMATS,
     print_donors,
@@ -68,6 +72,10 @@ def match(
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
+    details: Annotated[
+        bool,
+        typer.Option("--details", help="Add grades, residues, leaders and expression to a file."),
+    ] = False,
     release: ReleaseOption = None,
     folder: RegistryOption = None,
     strict: StrictOption = False,
@@ -114,7 +122,17 @@ def match(
         print_patients(console(), results, allocation.table, limit)
     else:
         donors = {i for m in results.matches.values() for i in index.ids[m.candidates.rows]}
-        table = result_table(results, store.typings(sorted(donors)))
+        donor_typings = store.typings(sorted(donors))
+        table = result_table(results, donor_typings)
+        if details:
+            proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
+            columns = detail_columns(
+                results,
+                {person.id: typing_of(person.written) for person in people},
+                donor_typings,
+                PairDetails(nomenclature, proteins),
+            )
+            table = pd.concat([table, columns], axis="columns")
         if patients is not None:
             allocation = allocate_candidates(table, list(results.matches))
             table = with_allocation(table, allocation)

@@ -30,7 +30,7 @@ from matching.grade import (
 from matching.loci import Locus
 from matching.nomenclature import Allele, Nomenclature, split_name
 from matching.serology import Subtype
-from matching.typings import Form, Position, parse_locus, parse_position
+from matching.typings import Form, LocusTyping, Position, parse_locus, parse_position
 
 MOLECULAR = {Grade.GDNA, Grade.CDNA, Grade.PROTEIN, Grade.G_GROUP, Grade.P_GROUP}
 MISMATCH, POTENTIAL, EXACT, DEFINITE = Confidence
@@ -234,10 +234,10 @@ def test_random_pairs_obey_the_rules(nomenclature: Nomenclature, gene: str) -> N
     positions += [Position(Form.STRING, pair) for pair in pairs if pair[0] != pair[1]]
     for _ in range(500):
         p1, p2, d1, d2 = chooser.choices(positions, k=4)
-        forward = grader.locus(locus, (p1, p2), (d1, d2))
-        back = grader.locus(locus, (d1, d2), (p1, p2))
+        forward = grader.locus(locus, LocusTyping(p1, p2), LocusTyping(d1, d2))
+        back = grader.locus(locus, LocusTyping(d1, d2), LocusTyping(p1, p2))
         assert sorted(g.rank for g in forward.grades) == sorted(g.rank for g in back.grades)
-        own = grader.locus(locus, (p1, p2), (p2, p1))
+        own = grader.locus(locus, LocusTyping(p1, p2), LocusTyping(p2, p1))
         assert not {Grade.MISMATCH, Grade.NULL_MISMATCH} & set(own.grades)
         assert MISMATCH not in own.confidences and False not in own.antigen_match
         assert own.orientation is Orientation.CROSS or own.decided_by is OrientationKey.EQUAL

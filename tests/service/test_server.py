@@ -155,6 +155,36 @@ def test_a_typing_is_read(stub: Any, snapshot: Snapshot) -> None:
     assert again == answer
 
 
+def test_a_typing_is_explained(stub: Any, snapshot: Snapshot) -> None:
+    text = "A*01:01+A*02:01|A*01:01+A*03:01^B*08:01+B*44:02"
+    answer = stub.ExplainTyping(pb.ExplainTypingRequest(typing=text, reduce_to="P"))
+    _check_provenance(answer, snapshot)
+    a, b = answer.loci
+    assert (a.name, len(a.genotypes), a.n_genotypes, b.n_genotypes) == ("A", 2, 2, 1)
+    first = a.genotypes[0].positions[0]
+    assert (first.text, first.resolution) == ("A*01:01", "allelic")
+    assert list(first.p_groups) == list(first.reduced) == ["A*01:01P"]
+    assert answer.reduced.startswith("A*01:01P+A*02:01P|")
+    read = stub.ParseTyping(pb.ParseTypingRequest(typing=text))
+    assert list(read.loci[0].others) == ["A*01:01+A*03:01"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "reason"),
+    [
+        (pb.ExplainTypingRequest(typing="A*01:01+"), "typing", "only one of two positions"),
+        (pb.ExplainTypingRequest(typing="A*99:99"), "typing", "demo reference"),
+        (pb.ExplainTypingRequest(typing="A*01:01", reduce_to="H"), "reduce_to", "G, P, lgx"),
+        (pb.ExplainTypingRequest(typing="A*01:01", release="3.1.0"), "release", "not installed"),
+        (pb.ExplainTypingRequest(typing="hla#3.1.0#A*01:01"), "typing", "not installed"),
+        (pb.ExplainTypingRequest(typing="A" * 100_001), "typing", "longer than"),
+    ],
+)
+def test_what_cannot_be_explained(stub: Any, request_: Any, field: str, reason: str) -> None:
+    found = _violations(lambda: stub.ExplainTyping(request_))
+    assert list(found) == [field] and reason in found[field]
+
+
 def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
     request = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=2, batch_size=7)
     batches = list(stub.SearchDonors(request))
@@ -246,6 +276,12 @@ def test_a_pair_is_scored(stub: Any, snapshot: Snapshot) -> None:
         "DRB1": "AA",
         "DQB1": "AA",
     }
+    at_a = answer.detail.loci[0]
+    assert (at_a.locus, at_a.category) == ("A", "Mismatch")
+    assert [p.confidence for p in at_a.positions] == ["Definite", "Mismatch"]
+    assert not at_a.positions[0].HasField("antigen_match") or at_a.positions[0].antigen_match
+    assert answer.detail.overall_category == "Mismatch"
+    assert answer.detail.leaders.from_family and not answer.detail.HasField("dpb1_expression")
     only_b = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=donor, loci=["b"]))
     assert only_b.comparison.mismatches.worst == 0
     # Haplotypes that the frequencies do not hold: unknown is no mismatch.

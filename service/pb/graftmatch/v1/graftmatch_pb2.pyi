@@ -56,14 +56,16 @@ class ParseTypingResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., canonical: _Optional[str] = ..., loci: _Optional[_Iterable[_Union[LocusTyping, _Mapping]]] = ..., carried: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LocusTyping(_message.Message):
-    __slots__ = ("locus", "first", "second")
+    __slots__ = ("locus", "first", "second", "others")
     LOCUS_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
     locus: str
     first: TypedPosition
     second: TypedPosition
-    def __init__(self, locus: _Optional[str] = ..., first: _Optional[_Union[TypedPosition, _Mapping]] = ..., second: _Optional[_Union[TypedPosition, _Mapping]] = ...) -> None: ...
+    others: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, locus: _Optional[str] = ..., first: _Optional[_Union[TypedPosition, _Mapping]] = ..., second: _Optional[_Union[TypedPosition, _Mapping]] = ..., others: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TypedPosition(_message.Message):
     __slots__ = ("text", "form", "p_groups", "tce_group")
@@ -76,6 +78,82 @@ class TypedPosition(_message.Message):
     p_groups: _containers.RepeatedScalarFieldContainer[str]
     tce_group: int
     def __init__(self, text: _Optional[str] = ..., form: _Optional[str] = ..., p_groups: _Optional[_Iterable[str]] = ..., tce_group: _Optional[int] = ...) -> None: ...
+
+class ExplainTypingRequest(_message.Message):
+    __slots__ = ("typing", "release", "reduce_to", "strict")
+    TYPING_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_TO_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
+    typing: str
+    release: str
+    reduce_to: str
+    strict: bool
+    def __init__(self, typing: _Optional[str] = ..., release: _Optional[str] = ..., reduce_to: _Optional[str] = ..., strict: _Optional[bool] = ...) -> None: ...
+
+class ExplainTypingResponse(_message.Message):
+    __slots__ = ("provenance", "canonical", "loci", "warnings", "reduced")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    CANONICAL_FIELD_NUMBER: _ClassVar[int]
+    LOCI_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    REDUCED_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    canonical: str
+    loci: _containers.RepeatedCompositeFieldContainer[ExplainedLocus]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    reduced: str
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., canonical: _Optional[str] = ..., loci: _Optional[_Iterable[_Union[ExplainedLocus, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., reduced: _Optional[str] = ...) -> None: ...
+
+class ExplainedLocus(_message.Message):
+    __slots__ = ("name", "genotypes", "n_genotypes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GENOTYPES_FIELD_NUMBER: _ClassVar[int]
+    N_GENOTYPES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    genotypes: _containers.RepeatedCompositeFieldContainer[ExplainedGenotype]
+    n_genotypes: int
+    def __init__(self, name: _Optional[str] = ..., genotypes: _Optional[_Iterable[_Union[ExplainedGenotype, _Mapping]]] = ..., n_genotypes: _Optional[int] = ...) -> None: ...
+
+class ExplainedGenotype(_message.Message):
+    __slots__ = ("positions",)
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    positions: _containers.RepeatedCompositeFieldContainer[ExplainedPosition]
+    def __init__(self, positions: _Optional[_Iterable[_Union[ExplainedPosition, _Mapping]]] = ...) -> None: ...
+
+class ExplainedPosition(_message.Message):
+    __slots__ = ("text", "form", "resolution", "alleles", "n_nulls", "p_groups", "g_groups", "antigens", "tce_groups", "notes", "reduced")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_FIELD_NUMBER: _ClassVar[int]
+    ALLELES_FIELD_NUMBER: _ClassVar[int]
+    N_NULLS_FIELD_NUMBER: _ClassVar[int]
+    P_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    G_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    ANTIGENS_FIELD_NUMBER: _ClassVar[int]
+    TCE_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    REDUCED_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    form: str
+    resolution: str
+    alleles: _containers.RepeatedScalarFieldContainer[str]
+    n_nulls: int
+    p_groups: _containers.RepeatedScalarFieldContainer[str]
+    g_groups: _containers.RepeatedScalarFieldContainer[str]
+    antigens: _containers.RepeatedCompositeFieldContainer[ExplainedAntigen]
+    tce_groups: _containers.RepeatedScalarFieldContainer[int]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    reduced: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, text: _Optional[str] = ..., form: _Optional[str] = ..., resolution: _Optional[str] = ..., alleles: _Optional[_Iterable[str]] = ..., n_nulls: _Optional[int] = ..., p_groups: _Optional[_Iterable[str]] = ..., g_groups: _Optional[_Iterable[str]] = ..., antigens: _Optional[_Iterable[_Union[ExplainedAntigen, _Mapping]]] = ..., tce_groups: _Optional[_Iterable[int]] = ..., notes: _Optional[_Iterable[str]] = ..., reduced: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ExplainedAntigen(_message.Message):
+    __slots__ = ("name", "source")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: str
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
     __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities")
@@ -156,14 +234,78 @@ class ScorePairRequest(_message.Message):
     def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScorePairResponse(_message.Message):
-    __slots__ = ("provenance", "comparison", "notes")
+    __slots__ = ("provenance", "comparison", "notes", "detail")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     comparison: _common_pb2.Comparison
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    detail: PairDetail
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ...) -> None: ...
+
+class PairDetail(_message.Message):
+    __slots__ = ("overall_category", "loci", "leaders", "dpb1_expression")
+    OVERALL_CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    LOCI_FIELD_NUMBER: _ClassVar[int]
+    LEADERS_FIELD_NUMBER: _ClassVar[int]
+    DPB1_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    overall_category: str
+    loci: _containers.RepeatedCompositeFieldContainer[LocusDetail]
+    leaders: LeaderMatch
+    dpb1_expression: ExpressionMatch
+    def __init__(self, overall_category: _Optional[str] = ..., loci: _Optional[_Iterable[_Union[LocusDetail, _Mapping]]] = ..., leaders: _Optional[_Union[LeaderMatch, _Mapping]] = ..., dpb1_expression: _Optional[_Union[ExpressionMatch, _Mapping]] = ...) -> None: ...
+
+class LocusDetail(_message.Message):
+    __slots__ = ("locus", "category", "positions")
+    LOCUS_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    locus: str
+    category: str
+    positions: _containers.RepeatedCompositeFieldContainer[PositionDetail]
+    def __init__(self, locus: _Optional[str] = ..., category: _Optional[str] = ..., positions: _Optional[_Iterable[_Union[PositionDetail, _Mapping]]] = ...) -> None: ...
+
+class PositionDetail(_message.Message):
+    __slots__ = ("grade", "confidence", "antigen_match", "amino_acid_mismatches", "differences")
+    GRADE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ANTIGEN_MATCH_FIELD_NUMBER: _ClassVar[int]
+    AMINO_ACID_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    grade: str
+    confidence: str
+    antigen_match: bool
+    amino_acid_mismatches: _common_pb2.Range
+    differences: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, grade: _Optional[str] = ..., confidence: _Optional[str] = ..., antigen_match: _Optional[bool] = ..., amino_acid_mismatches: _Optional[_Union[_common_pb2.Range, _Mapping]] = ..., differences: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class LeaderMatch(_message.Message):
+    __slots__ = ("patient_genotype", "patient_mismatched", "donor_mismatched", "shared", "leader_matched", "direction", "from_family")
+    PATIENT_GENOTYPE_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_MISMATCHED_FIELD_NUMBER: _ClassVar[int]
+    DONOR_MISMATCHED_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
+    LEADER_MATCHED_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    FROM_FAMILY_FIELD_NUMBER: _ClassVar[int]
+    patient_genotype: str
+    patient_mismatched: str
+    donor_mismatched: str
+    shared: str
+    leader_matched: bool
+    direction: str
+    from_family: bool
+    def __init__(self, patient_genotype: _Optional[str] = ..., patient_mismatched: _Optional[str] = ..., donor_mismatched: _Optional[str] = ..., shared: _Optional[str] = ..., leader_matched: _Optional[bool] = ..., direction: _Optional[str] = ..., from_family: _Optional[bool] = ...) -> None: ...
+
+class ExpressionMatch(_message.Message):
+    __slots__ = ("outcome", "direction")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    direction: str
+    def __init__(self, outcome: _Optional[str] = ..., direction: _Optional[str] = ...) -> None: ...
 
 class PredictRiskRequest(_message.Message):
     __slots__ = ("factors",)

@@ -43,6 +43,11 @@ class GraftMatchServiceStub:
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ParseTypingRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ParseTypingResponse.FromString,
                 _registered_method=True)
+        self.ExplainTyping = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/ExplainTyping',
+                request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingResponse.FromString,
+                _registered_method=True)
         self.SearchDonors = channel.unary_stream(
                 '/graftmatch.v1.GraftMatchService/SearchDonors',
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsRequest.SerializeToString,
@@ -74,6 +79,13 @@ class GraftMatchServiceServicer:
 
     def ParseTyping(self, request, context):
         """Reads a typing under the server's release.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTyping(self, request, context):
+        """Says what a typing stands for under any installed release, and how that was derived.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,6 +127,11 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     servicer.ParseTyping,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ParseTypingRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ParseTypingResponse.SerializeToString,
+            ),
+            'ExplainTyping': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTyping,
+                    request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingResponse.SerializeToString,
             ),
             'SearchDonors': grpc.unary_stream_rpc_method_handler(
                     servicer.SearchDonors,
@@ -168,6 +185,33 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/ParseTyping',
             graftmatch_dot_v1_dot_graftmatch__pb2.ParseTypingRequest.SerializeToString,
             graftmatch_dot_v1_dot_graftmatch__pb2.ParseTypingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTyping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/ExplainTyping',
+            graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingRequest.SerializeToString,
+            graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,138 @@
+"""Everything that is said of one patient and one donor beyond the match count.
+
+Grades and categories (R9 to R13), amino-acid mismatches of the antigen recognition domain, HLA-B
+leaders (R18) and DPB1 expression (R19), from the typings as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from matching.genotypes import encode_locus
+from matching.grade import (
+    GradedLocus,
+    Grader,
+    LocusCategory,
+    Orientation,
+    OverallCategory,
+    locus_category,
+    overall_category,
+)
+from matching.immunogenetics import (
+    ExpressionMatch,
+    Expressions,
+    LeaderMatch,
+    Leaders,
+    TceCategory,
+)
+from matching.loci import Locus, PerLocus
+from matching.nomenclature import Nomenclature
+from matching.sequences import ArdMismatches, Domains
+from matching.typings import LocusTyping, Typing
+
+_PERMISSIVE = {
+    TceCategory.PERMISSIVE: True,
+    TceCategory.GVH_NON_PERMISSIVE: False,
+    TceCategory.HVG_NON_PERMISSIVE: False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocusDetail:
+    """A locus of a pair.
+
+    `domains`: of each donor position against the patient's position that it is compared with, the
+    residues that differ; None where they cannot be compared, as for nulls and genotype lists.
+    """
+
+    graded: GradedLocus
+    category: LocusCategory
+    domains: tuple[ArdMismatches | None, ArdMismatches | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PairDetail:
+    """A patient and a donor. `overall` runs over the loci that it was asked for.
+
+    `leaders`: None where the patient is not typed at HLA-B. `expression`: None unless exactly one
+    position of DPB1 is mismatched.
+    """
+
+    loci: PerLocus[LocusDetail]
+    overall: OverallCategory
+    leaders: LeaderMatch | None
+    expression: ExpressionMatch | None
+
+
+class PairDetails:
+    """Details of many pairs under one release; what typings mean is worked out once.
+
+    `proteins`: precursor sequences by allele name, see `Domains`; without them the leader is the
+    family's, expression the published list's, and no domain is compared.
+    """
+
+    def __init__(self, nomenclature: Nomenclature, proteins: Mapping[str, str]) -> None:
+        self._nomenclature = nomenclature
+        self._grader = Grader(nomenclature)
+        self._domains = Domains(nomenclature, proteins)
+        self._leaders = Leaders(nomenclature, proteins)
+        self._expressions = Expressions(nomenclature, proteins)
+        self._known: dict[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail] = {}
+
+    def of(
+        self, patient: Typing, donor: Typing, tce: TceCategory, loci: tuple[Locus, ...]
+    ) -> PairDetail:
+        """Details of a pair; `tce` as from `matching.pipeline`. Raises `TypingError`."""
+        permissive = _PERMISSIVE.get(tce)
+        found = {
+            locus: self._locus(locus, *pair) for locus, pair in patient.loci.zip(donor.loci).items()
+        }
+        details = PerLocus(
+            tuple(
+                LocusDetail(d.graded, locus_category(d.graded, permissive), d.domains)
+                for d in found.values()
+            )
+        )
+        ours, theirs = patient.loci, donor.loci
+        ours_b, ours_dpb1, theirs_dpb1 = ours[Locus.B], ours[Locus.DPB1], theirs[Locus.DPB1]
+        expression = None
+        if ours_dpb1 is not None and theirs_dpb1 is not None:
+            expression = self._expressions.match(ours_dpb1, theirs_dpb1)
+        return PairDetail(
+            details,
+            overall_category([found[locus].graded for locus in loci], permissive),
+            None if ours_b is None else self._leaders.match(ours_b, theirs[Locus.B]),
+            expression,
+        )
+
+    def _locus(
+        self, locus: Locus, patient: LocusTyping | None, donor: LocusTyping | None
+    ) -> LocusDetail:
+        key = (locus, patient, donor)
+        known = self._known.get(key)
+        if known is None:
+            graded = self._grader.locus(locus, patient, donor)
+            known = LocusDetail(
+                graded, locus_category(graded), self._compared(locus, patient, donor, graded)
+            )
+            self._known[key] = known
+        return known
+
+    def _compared(
+        self,
+        locus: Locus,
+        patient: LocusTyping | None,
+        donor: LocusTyping | None,
+        graded: GradedLocus,
+    ) -> tuple[ArdMismatches | None, ArdMismatches | None]:
+        if patient is None or donor is None or patient.others or donor.others:
+            return None, None
+        ours = encode_locus(locus, patient, self._nomenclature)[0]
+        theirs = encode_locus(locus, donor, self._nomenclature)[0]
+        sides = (ours.first, ours.second)
+        first, second = sides if graded.orientation is Orientation.DIRECT else sides[::-1]
+        return (
+            self._domains.compare(first, theirs.first),
+            self._domains.compare(second, theirs.second),
+        )

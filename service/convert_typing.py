@@ -1,0 +1,141 @@
+"""Explanations of typings and details of pairs as messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from matching.errors import ReleaseNotInstalledError, TypingError
+from matching.explain import ExplainedLocus, Explanation, explain
+from matching.nomenclature import Nomenclature
+from matching.pair import LocusDetail, PairDetail
+from matching.reduction import Level, reduce_gl
+from matching.typings import split_release
+from service.convert import LIMITS, as_range, checking
+from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
+from service.snapshot import Releases
+from service.status import Violation
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """An explanation that was asked for and given. `reduced`: the typing at `level`, or ""."""
+
+    nomenclature: Nomenclature
+    explanation: Explanation
+    reduced: str
+
+
+def explain_request(
+    request: graftmatch_pb2.ExplainTypingRequest, releases: Releases
+) -> ExplainRequest:
+    """Raises `RequestError` with every violation, and `NomenclatureError`."""
+    with checking() as found:
+        if len(request.typing) > LIMITS.typing_characters:
+            reason = f"longer than {LIMITS.typing_characters:,} characters"
+            found.append(Violation("typing", reason))
+        known = [level.value for level in Level]
+        if request.reduce_to and request.reduce_to not in known:
+            found.append(Violation("reduce_to", f"must be one of {', '.join(known)}"))
+    named, text = split_release(request.typing)
+    level = Level(request.reduce_to) if request.reduce_to else None
+    with checking() as found:
+        try:
+            release = releases.of(request.release or named)
+        except ReleaseNotInstalledError as error:
+            found.append(Violation("release" if request.release else "typing", str(error)))
+    nomenclature = replace(release, strict=request.strict)
+    with checking() as found:
+        try:
+            explanation = explain(request.typing, nomenclature, level)
+            reduced = "" if level is None else reduce_gl(text, level, nomenclature)
+        except TypingError as error:
+            found.append(Violation("typing", str(error)))
+    return ExplainRequest(nomenclature, explanation, reduced)
+
+
+def explain_response(
+    request: ExplainRequest, provenance: common_pb2.Provenance
+) -> graftmatch_pb2.ExplainTypingResponse:
+    """An explanation as a message."""
+    explanation = request.explanation
+    return graftmatch_pb2.ExplainTypingResponse(
+        provenance=provenance,
+        canonical=explanation.canonical,
+        loci=[_explained_locus(locus) for locus in explanation.loci],
+        warnings=explanation.warnings,
+        reduced=request.reduced,
+    )
+
+
+def _explained_locus(locus: ExplainedLocus) -> graftmatch_pb2.ExplainedLocus:
+    genotypes = [
+        graftmatch_pb2.ExplainedGenotype(
+            positions=[
+                graftmatch_pb2.ExplainedPosition(
+                    text=position.text,
+                    form=position.form.value,
+                    resolution=position.resolution.value,
+                    alleles=position.alleles,
+                    n_nulls=position.n_nulls,
+                    p_groups=position.p_groups,
+                    g_groups=position.g_groups,
+                    antigens=[
+                        graftmatch_pb2.ExplainedAntigen(name=antigen.name, source=antigen.source)
+                        for antigen in position.antigens
+                    ],
+                    tce_groups=position.tce,
+                    notes=position.notes,
+                    reduced=position.reduced,
+                )
+                for position in genotype
+            ]
+        )
+        for genotype in locus.genotypes
+    ]
+    return graftmatch_pb2.ExplainedLocus(
+        name=locus.name, genotypes=genotypes, n_genotypes=locus.n_genotypes
+    )
+
+
+def pair_detail(detail: PairDetail) -> graftmatch_pb2.PairDetail:
+    """Grades, categories, residues, leaders and expression of a pair."""
+    message = graftmatch_pb2.PairDetail(
+        overall_category=detail.overall.value,
+        loci=[
+            graftmatch_pb2.LocusDetail(
+                locus=locus.value,
+                category=at.category.value,
+                positions=[_position_detail(at, side) for side in (0, 1)],
+            )
+            for locus, at in detail.loci.items()
+        ],
+    )
+    if (leaders := detail.leaders) is not None:
+        message.leaders.CopyFrom(
+            graftmatch_pb2.LeaderMatch(
+                patient_genotype=leaders.patient_genotype or "",
+                patient_mismatched=leaders.patient_mismatched or "",
+                donor_mismatched=leaders.donor_mismatched or "",
+                shared=leaders.shared or "",
+                leader_matched=leaders.leader_matched,
+                direction="" if leaders.direction is None else leaders.direction.value,
+                from_family=leaders.from_family,
+            )
+        )
+    if (expression := detail.expression) is not None:
+        direction = "" if expression.direction is None else expression.direction.value
+        message.dpb1_expression.CopyFrom(
+            graftmatch_pb2.ExpressionMatch(outcome=expression.outcome.value, direction=direction)
+        )
+    return message
+
+
+def _position_detail(at: LocusDetail, side: int) -> graftmatch_pb2.PositionDetail:
+    residues = at.domains[side]
+    return graftmatch_pb2.PositionDetail(
+        grade=at.graded.grades[side].value,
+        confidence=at.graded.confidences[side].value,
+        antigen_match=at.graded.antigen_match[side],
+        amino_acid_mismatches=None if residues is None else as_range(residues.best, residues.worst),
+        differences=[] if residues is None else [d.text for d in residues.differences],
+    )
