@@ -115,7 +115,8 @@ def _phased_text(typings: Sequence[LocusTyping]) -> str:
 
 
 _ALLELE = re.compile(r"[0-9]{2,5}(:[0-9]{2,5}){1,3}[NLSQCA]?")
-_OLD_NAME = re.compile(r"([0-9]{2}){2,4}[NLSQCA]?")
+# Two digits a field; before 2002 one for the third, as in A*31011 and DRB4*0101102N.
+_OLD_NAME = re.compile(r"[0-9]{4,8}[NLSQCA]?")
 _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
     (Form.ALLELE, _ALLELE),
     (Form.G_GROUP, re.compile(r"[0-9]{2,5}:[0-9]{2,5}:[0-9]{2,5}G")),
