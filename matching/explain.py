@@ -9,6 +9,8 @@ from enum import Enum
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
+
 from matching.errors import TypingError, TypingSyntaxError
 from matching.linkage import drb345_disagreement
 from matching.loci import CARRIED_GENES, Locus
@@ -190,13 +192,21 @@ def _locus(
         (_position(first, nomenclature, level), _position(second, nomenclature, level))
         for first, second in typed.alternatives
     )
-    pairs = {
-        frozenset((a, b))
-        for first, second in genotypes
-        for a in first.p_groups or second.p_groups
-        for b in second.p_groups or first.p_groups
-    }
-    return ExplainedLocus(locus.value, genotypes, len(pairs))
+    return ExplainedLocus(locus.value, genotypes, _n_pairs(genotypes))
+
+
+def _n_pairs(genotypes: Iterable[tuple[ExplainedPosition, ExplainedPosition]]) -> int:
+    """Pairs of P groups in no order, each counted once; a null has its partner's group (R3)."""
+    sides = [(first.p_groups, second.p_groups) for first, second in genotypes]
+    place = {name: i for i, name in enumerate(dict.fromkeys(chain(*chain(*sides))))}
+    paired = np.zeros((len(place), len(place)), dtype=bool)
+    for groups in sides:
+        first, second = ([place[name] for name in names] for names in groups)
+        if first and second:
+            paired[np.ix_(first, second)] = True
+        else:
+            paired[first or second, first or second] = True
+    return int(np.triu(paired | paired.T).sum())
 
 
 def _position(

@@ -26,6 +26,7 @@ NOTHING = "X"
 _SUFFIXED = re.compile(r".*[0-9][NLSQCA]")
 _WORD = re.compile(r"[A-Z0-9]+\*(UUUU|NNNN|NEW)")
 _NAME = re.compile(r"[A-Z0-9]+\*[0-9][0-9A-Z:]*g?|[A-Z][a-zA-Z]*[0-9]+")
+_GENE = re.compile(r"[A-Z][A-Z0-9]{0,7}")
 _SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
 
 
@@ -204,7 +205,7 @@ def _names(text: str) -> list[str]:
         else:
             name = f"{gene}*{part}" if gene and ":" in part else part
         if not _NAME.fullmatch(name) and not _WORD.fullmatch(name):
-            raise TypingSyntaxError(gene or "?", part, "not an HLA name")
+            raise TypingSyntaxError(gene if _GENE.fullmatch(gene) else "?", part, "not an HLA name")
         before, colon, _ = name.partition("*")[2].partition(":")
         first_field = before if colon else ""
         names.append(name)

@@ -115,7 +115,8 @@ def _phased_text(typings: Sequence[LocusTyping]) -> str:
 
 
 _ALLELE = re.compile(r"[0-9]{2,5}(:[0-9]{2,5}){1,3}[NLSQCA]?")
-_OLD_NAME = re.compile(r"([0-9]{2}){2,4}[NLSQCA]?")
+# Two digits a field; before 2002 one for the third, as in A*31011 and DRB4*0101102N.
+_OLD_NAME = re.compile(r"[0-9]{4,8}[NLSQCA]?")
 _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
     (Form.ALLELE, _ALLELE),
     (Form.G_GROUP, re.compile(r"[0-9]{2,5}:[0-9]{2,5}:[0-9]{2,5}G")),
@@ -131,6 +132,7 @@ _LISTED = {Form.ALLELE, Form.G_GROUP, Form.P_GROUP, Form.SMALL_G}
 _OLD_CODE = re.compile(r"([0-9]{2})([A-Z]{2,8})")
 _ANTIGEN = re.compile(r"[1-9][0-9]{0,4}")
 _SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
+_OLD_SECOND_FIELD = re.compile(r"[0-9]{2}[NLSQCA]?")
 _TWO_FIELDS = re.compile(r"([0-9]{2,5}:)[0-9]{2,5}[NLSQCA]?|([0-9]{2})[0-9]{2}[NLSQCA]?")
 _RELEASE = re.compile(r"hla#([0-9]+\.[0-9]+\.[0-9]+)#")
 _UNTYPED_WORDS = frozenset({"", "-", "?"})
@@ -174,8 +176,6 @@ def parse_position(gene: str, text: str) -> Position:
         form = _form(rest)
     if form is None:
         raise TypingSyntaxError(gene, stripped, "not an HLA name")
-    if own in ("DRBX", "DRB345") and form is not Form.UNTYPED:
-        raise TypingSyntaxError(gene, stripped, "write the gene: DRB3, DRB4 or DRB5")
     return Position(form, (f"{own}*{rest}",))
 
 
@@ -193,7 +193,7 @@ def _allele_string(gene: str, text: str) -> Position:
     leading = _TWO_FIELDS.fullmatch(first)
     if (forms <= _LISTED and all(":" in name for name in names)) or forms == {Form.OLD_NAME}:
         full = [f"{part_gene}*{name}" for part_gene, name in parts]
-    elif leading and all(_SECOND_FIELD.fullmatch(name) for name in names[1:]):
+    elif leading and all(_further_field(leading, part) for part in written[1:]):
         first_field = leading.group(1) or leading.group(2)
         full = [f"{own}*{first}", *(f"{own}*{first_field}{name}" for name in names[1:])]
     else:
@@ -204,19 +204,28 @@ def _allele_string(gene: str, text: str) -> Position:
     return Position(Form.STRING if len(distinct) > 1 else _form(first) or Form.ALLELE, distinct)
 
 
+def _further_field(leading: re.Match[str], text: str) -> bool:
+    """Whether a part of a string is a second field; old names have two digits a field."""
+    pattern = _SECOND_FIELD if leading.group(1) else _OLD_SECOND_FIELD
+    return bool(pattern.fullmatch(text.strip()))
+
+
 def _without_gene(gene: str, text: str, default: str = "") -> tuple[str, str]:
     """The gene of a name and the name without it; `default` or `gene` where none is written."""
     rest = text.strip().removeprefix("HLA-")
     written, star, fields = rest.partition("*")
     if not star or not written:
-        name = fields if star else rest
-        if gene == Locus.DRB345.value and not default and name not in ("NNNN", "UUUU"):
-            raise TypingSyntaxError(gene, rest, "write the gene: DRB3, DRB4 or DRB5")
-        return default or gene, name
-    locus = LOCUS_OF_GENE.get(written)
-    if locus is None or locus.value != gene:
-        raise TypingSyntaxError(gene, rest, f"belongs to {written}, not to {gene}")
-    return (gene if written == "Cw" else written), fields
+        own, name = default or gene, fields if star else rest
+    else:
+        locus = LOCUS_OF_GENE.get(written)
+        if locus is None and written not in CARRIED_GENES:
+            raise TypingSyntaxError(gene, rest, f"no gene is called {written[:12]!r}")
+        if locus is None or locus.value != gene:
+            raise TypingSyntaxError(gene, rest, f"belongs to {written}, not to {gene}")
+        own, name = gene if written == "Cw" else written, fields
+    if own in ("DRBX", "DRB345") and name not in ("NNNN", "UUUU"):
+        raise TypingSyntaxError(gene, rest, "write the gene: DRB3, DRB4 or DRB5")
+    return own, name
 
 
 def parse_locus(locus: Locus, text: str) -> LocusTyping | None:
@@ -390,7 +399,7 @@ def merge_drb345(parts: Sequence[str]) -> str:
     if len(parts) == 1 and ("|" in parts[0] or parts[0].count("+") == 1):
         return parts[0]
     copies = [[copy.strip() for copy in part.split("+") if copy.strip()] for part in parts]
-    typed = [[copy for copy in part if not copy.endswith("NNNN")] for part in copies]
+    typed = [[copy for copy in part if not copy.endswith("*NNNN")] for part in copies]
     if sum(map(len, typed)) > 2:
         typed = [list(dict.fromkeys(part)) for part in typed]
     found = list(chain.from_iterable(typed))

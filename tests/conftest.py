@@ -46,6 +46,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     line = f"tests on the shared material: {_USED['passed']} passed, {_USED['skipped']} skipped"
     terminalreporter.write_line(line)
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "shown":
+                terminalreporter.write_line(str(value))
     if os.environ.get("GRAFTMATCH_REQUIRE_SHARED") == "1" and not _USED["passed"]:
         terminalreporter.write_line("GRAFTMATCH_SHARED is set and no test used it", red=True)
 

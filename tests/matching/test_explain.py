@@ -124,3 +124,19 @@ def test_releases_read_differently(nomenclatures: Mapping[str, Nomenclature]) ->
 )
 def test_drb345_beside_drb1(nomenclature: Nomenclature, text: str, disagreement: str) -> None:
     assert drb345_disagreement(parse_typing(text), nomenclature) == disagreement
+
+
+@pytest.mark.parametrize(
+    ("text", "n_genotypes"),
+    [
+        ("A*01:01+A*02:01", 1),
+        ("A*01:01/A*02:01+A*01:01/A*02:01", 3),
+        ("A*01:01+A*02:01|A*02:01+A*01:01|A*01:01+A*03:01", 2),
+        ("A*01:04N+A*02:01/A*03:01", 2),
+        ("A*01:04N+A*01:04N", 0),
+    ],
+)
+def test_pairs_are_counted_in_no_order_and_once(
+    nomenclature: Nomenclature, text: str, n_genotypes: int
+) -> None:
+    assert explain(text, nomenclature).loci[0].n_genotypes == n_genotypes

@@ -82,6 +82,11 @@ def test_what_is_no_name_is_refused(nomenclature: Nomenclature, text: str) -> No
         reduce_gl(text, Level.LGX, nomenclature)
 
 
+def test_a_refusal_is_one_line_of_text(nomenclature: Nomenclature) -> None:
+    with pytest.raises(TypingSyntaxError, match=r"^locus \?: 'A.x1b\*01:01': not an HLA name$"):
+        reduce_gl("A\x1b*01:01", Level.LGX, nomenclature)
+
+
 def test_what_the_release_lacks_is_refused(nomenclature: Nomenclature) -> None:
     for text in ("A*01:01+A*99:99", "Z*01:01", "A*04:XX", "A101"):
         with pytest.raises(UnknownNameError, match="unknown in release"):

@@ -77,6 +77,12 @@ def test_untyped_is_none(text: str) -> None:
         ("DRB3*01:01+DRB3*02:02^DRB4*01:03+DRB4*01:01", "more than the two copies"),
         ("DRB345*01:01+DRB3*01:01", "write the gene"),
         ("A*NNNN+A*01:01", "not an HLA name"),
+        ("DRBX*01:01/DRBX*01:02+DRBX*NNNN", "write the gene"),
+        ("A*01:01+B\x1b*01:01", r"no gene is called 'B\\x1b'"),
+        # Second fields stand without a gene, and of an old name they have two digits.
+        ("A*01:01/A*02+A*02:01", "second fields after one"),
+        ("A*0101/0102N/03+A*02:01", "second fields after one"),
+        ("A*0101/102+A*02:01", "second fields after one"),
     ],
 )
 def test_refused_gl_strings(text: str, match: str) -> None:
@@ -88,6 +94,11 @@ def test_loci_that_are_not_matched_are_carried() -> None:
     typing = parse_typing("A*01:01+A*02:01^E*01:01+E*01:03^MICA*001+MICA*002")
     assert typing.carried == ("E*01:01+E*01:03", "MICA*001+MICA*002")
     assert parse_typing(typing.text) == typing
+
+
+def test_a_code_that_is_called_like_an_absent_gene_is_no_absent_gene() -> None:
+    typing = parse_typing("DRB3*01:NNNN+DRB3*02:02^DRB4*NNNN+DRB4*NNNN")
+    assert typing.text == "DRB3*01:NNNN+DRB3*02:02"
 
 
 def test_untyped_everywhere_is_refused() -> None:
