@@ -51,6 +51,7 @@ test-all: setup ## every test
 bench: setup ## benchmarks, beside a plain implementation in the same run
 	@$(BIN)/python -m benchmarks.search
 	@$(BIN)/python -m benchmarks.reference
+	@$(BIN)/python -m benchmarks.encoding
 	@$(BIN)/python -m benchmarks.prediction
 
 demo: setup ## the main job on embedded demo data: simulate, search, risk, allocation, service

@@ -12,10 +12,10 @@ from __future__ import annotations
 import csv
 import datetime
 import json
-from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,20 @@ import pyarrow.feather as feather
 from data.donor_files import FACTS
 from data.files import replacing_folder
 from matching.errors import TypingError
-from matching.genotypes import Book, DonorIndex, book_builders
-from matching.loci import LOCI, N_LOCI, PerLocus
+from matching.genotypes import Book, BookBuilder, DonorIndex, book_builders
+from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 from matching.nomenclature import Nomenclature
 
 # Raised whenever the encoding changes, so that an older index is built anew.
 FORMAT = 2
 _BOOK_ARRAYS = ("starts", "offsets", "groups", "linked", "tce")
-_FACT_TYPES = {name: pa.string() for name in FACTS} | {
-    "age_years": pa.float32(),
-    "weight_kg": pa.float32(),
-}
+_NUMBERS = ("age_years", "weight_kg")
+_SCHEMA = pa.schema(
+    [("id", pa.string())]
+    + [(name, pa.float32() if name in _NUMBERS else pa.string()) for name in FACTS]
+)
+# Donors encoded at a time.
+CHUNK = 100_000
 
 
 @dataclass(frozen=True)
@@ -86,46 +89,58 @@ def write_index(
     Raises `OutputError`.
     """
     builders = book_builders(nomenclature)
-    codes = array("I")
-    columns: tuple[list[Any], ...] = tuple([] for _ in range(1 + len(FACTS)))
-    unreadable: list[tuple[str, str]] = []
-    for donor in donors:
-        try:
-            row = [
-                builders[locus].canonical(text or "")[1]
-                for locus, text in zip(LOCI, donor[-N_LOCI:], strict=True)
-            ]
-        except TypingError as error:
-            unreadable.append((donor[0], str(error)))
-            continue
-        codes.extend(row)
-        for column, value in zip(columns, donor, strict=False):
-            column.append(value)
+    codes = [np.empty((0, N_LOCI), dtype=np.uint32)]
+    n_unreadable = 0
     with replacing_folder(folder) as temporary:
-        np.save(temporary / "codes.npy", np.array(codes, dtype=np.uint32).reshape(-1, N_LOCI))
+        with (
+            pa.ipc.new_file(str(temporary / "donors.arrow"), _SCHEMA) as facts,
+            (temporary / "unreadable.csv").open("w", encoding="utf-8", newline="") as file,
+        ):
+            unreadable = csv.writer(file)
+            unreadable.writerow(("id", "reason"))
+            remaining = iter(donors)
+            while chunk := list(islice(remaining, CHUNK)):
+                encoded, errors = _encode(chunk, builders)
+                unreadable.writerows((chunk[row][0], str(errors[row])) for row in sorted(errors))
+                n_unreadable += len(errors)
+                kept = [donor for row, donor in enumerate(chunk) if row not in errors]
+                codes.append(np.delete(encoded, list(errors), axis=0).astype(np.uint32))
+                facts.write_batch(_facts(kept))
+        np.save(temporary / "codes.npy", np.concatenate(codes))
         for locus in LOCI:
             book = builders[locus].book()
             for name in _BOOK_ARRAYS:
                 np.save(temporary / f"{locus.value}_{name}.npy", getattr(book, name))
-        table = pa.table(
-            {"id": pa.array(columns[0], pa.string())}
-            | {
-                name: pa.array(column, _FACT_TYPES[name])
-                for name, column in zip(FACTS, columns[1:], strict=True)
-            }
-        )
-        feather.write_feather(table, str(temporary / "donors.arrow"), compression="uncompressed")
-        with (temporary / "unreadable.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("id", "reason"), *unreadable])
         description = {
             "format": FORMAT,
             "version": version,
             "release": nomenclature.release,
             "fingerprint": nomenclature.fingerprint,
-            "n_donors": len(codes) // N_LOCI,
-            "n_unreadable": len(unreadable),
+            "n_donors": sum(map(len, codes)),
+            "n_unreadable": n_unreadable,
         }
         (temporary / "index.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def _encode(
+    donors: Sequence[tuple[Any, ...]], builders: Mapping[Locus, BookBuilder]
+) -> tuple[npt.NDArray[np.int64], dict[int, TypingError]]:
+    """Codes (n_donors, `N_LOCI`), and the error at the first locus of every unreadable donor."""
+    codes = np.empty((len(donors), N_LOCI), dtype=np.int64)
+    errors: dict[int, TypingError] = {}
+    for locus in LOCI:
+        texts = [donor[locus.position - N_LOCI] or "" for donor in donors]
+        codes[:, locus.position], of_locus = builders[locus].encode_all(texts)
+        errors = of_locus | errors
+    return codes, errors
+
+
+def _facts(donors: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Identifiers and facts of donors in the columns of `_SCHEMA`."""
+    columns = list(zip(*donors, strict=True)) or [()] * len(_SCHEMA)
+    return pa.record_batch(
+        [pa.array(column, f.type) for f, column in zip(_SCHEMA, columns, strict=False)], _SCHEMA
+    )
 
 
 def open_index(folder: Path, nomenclature: Nomenclature) -> StoredIndex | None:

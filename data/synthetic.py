@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,8 @@ from data.files import replacing_folder
 from matching.errors import InputFileError, TypingError
 from matching.haplotypes import FrequencySet
 from matching.loci import LOCI, Locus
-from matching.nomenclature import Nomenclature, split_name
+from matching.nomenclature import NO_P_GROUP, Nomenclature, split_name
+from matching.reduction import Level, reduce_name
 from matching.typings import ABSENT_GENE
 
 CHUNK = 100_000
@@ -29,7 +31,7 @@ _ALL = frozenset(LOCI)
 _WITHOUT_DPB1 = _ALL - {Locus.DPB1}
 _THREE = frozenset({Locus.A, Locus.B, Locus.DRB1})
 
-FORMS = ("two-field", "full", "G", "P", "string", "XX")
+FORMS = ("two-field", "full", "G", "P", "string", "XX", "code", "serology")
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,20 @@ class Profile:
     name: str
     share: float
     loci: frozenset[Locus]
-    odds: tuple[float, float, float, float, float, float]
+    odds: tuple[float, float, float, float, float, float, float, float]
 
 
 MIX = (
-    Profile("high", 0.55, _ALL, (0.55, 0.20, 0.15, 0.10, 0, 0)),
-    Profile("intermediate", 0.30, _WITHOUT_DPB1, (0.30, 0, 0.20, 0, 0.50, 0)),
-    Profile("low", 0.15, _THREE, (0, 0, 0, 0, 0.50, 0.50)),
+    Profile("high", 0.55, _ALL, (0.55, 0.20, 0.15, 0.10, 0, 0, 0, 0)),
+    Profile("intermediate", 0.30, _WITHOUT_DPB1, (0.30, 0, 0.20, 0, 0.30, 0, 0.20, 0)),
+    Profile("low", 0.15, _THREE, (0, 0, 0, 0, 0.25, 0.40, 0.25, 0.10)),
 )
 # Patients are typed for a search: every locus, two fields or better.
-PATIENT_MIX = (Profile("high", 1.0, _ALL, (0.8, 0.2, 0, 0, 0, 0)),)
+PATIENT_MIX = (Profile("high", 1.0, _ALL, (0.8, 0.2, 0, 0, 0, 0, 0, 0)),)
 
 
 @dataclass(frozen=True)
-class _Population:
+class Population:
     """A frequency set with the texts in which each of its names can be written."""
 
     frequencies: FrequencySet
@@ -75,12 +77,13 @@ def simulate(
     """Write `donors.csv`, `patients.csv`, the truth of both and `manifest.json` into a folder.
 
     Each person has a population, drawn with equal odds, and two haplotypes drawn from its
-    frequencies; the truth files hold them. Typings are the truth written in the forms of `MIX`.
+    frequencies; the truth files hold them. Typings are the truth written in the forms of `MIX`;
+    a name that has no code or antigen is written as a string instead.
     Names of a frequency set that the release cannot read are left out with their haplotypes, and
     counted in the manifest, which is returned. Under an incomplete (demo) release no `XX` is
     written. Raises `InputFileError` if nothing is left to draw from, and `OutputError`.
     """
-    populations = [_population(frequencies, nomenclature) for frequencies in frequency_sets]
+    populations = [population_of(frequencies, nomenclature) for frequencies in frequency_sets]
     manifest: dict[str, object] = {
         "what": "simulated people, no one's typing",
         "release": nomenclature.release,
@@ -125,11 +128,11 @@ def _write_people(
     letter: str,
     count: int,
     mix: Sequence[Profile],
-    populations: Sequence[_Population],
+    populations: Sequence[Population],
     seed: tuple[int, int],
     progress: Callable[[int], None],
 ) -> None:
-    schema = pa.schema([(column, pa.string()) for column in _PEOPLE_COLUMNS])
+    schema = pa.schema([(column, pa.string()) for column in PEOPLE_COLUMNS])
     truth_schema = pa.schema([(column, pa.string()) for column in _TRUTH_COLUMNS])
     with (
         pa_csv.CSVWriter(folder / f"{name}.csv", schema) as people,
@@ -139,23 +142,23 @@ def _write_people(
             size = min(CHUNK, count - start)
             rng = np.random.default_rng([*seed, start])
             ids = [f"{letter}{number:08d}" for number in range(start + 1, start + size + 1)]
-            person, truth = _draw(rng, ids, mix, populations)
+            person, truth = draw_people(rng, ids, mix, populations)
             people.write_table(pa.table(person, schema=schema))
             truths.write_table(pa.table(truth, schema=truth_schema))
             progress(start + size)
 
 
-_PEOPLE_COLUMNS = ("id", *(name for name in FACTS if name != "birth_date"), *LOCUS_COLUMNS)
+PEOPLE_COLUMNS = ("id", *(name for name in FACTS if name != "birth_date"), *LOCUS_COLUMNS)
 _TRUTH_COLUMNS = ("id", "population", "profile", "haplotype_1", "haplotype_2")
 
 
-def _draw(
+def draw_people(
     rng: np.random.Generator,
     ids: list[str],
     mix: Sequence[Profile],
-    populations: Sequence[_Population],
-) -> tuple[dict[str, object], dict[str, object]]:
-    """A chunk of people and their truth, by column."""
+    populations: Sequence[Population],
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]]:
+    """A chunk of people in the columns of `PEOPLE_COLUMNS`, and their truth; "" is unknown."""
     n = len(ids)
     population = rng.integers(len(populations), size=n)
     profile = rng.choice(len(mix), size=n, p=[p.share for p in mix])
@@ -183,7 +186,7 @@ def _draw(
     weight = np.clip(rng.normal(76, 14, n), 45, 140).round().astype(int).astype(str).astype(object)
     labels = np.array([p.frequencies.population for p in populations], dtype=object)
     person = {
-        "id": ids,
+        "id": np.array(ids, dtype=object),
         "type": np.where(cord, "cord", "adult"),
         "age_years": np.where(cord, "", age),
         "sex": rng.choice(["male", "female"], n),
@@ -196,7 +199,7 @@ def _draw(
         **{locus.value.lower(): text for locus, text in loci_text.items()},
     }
     known = {
-        "id": ids,
+        "id": np.array(ids, dtype=object),
         "population": labels[population],
         "profile": np.array([p.name for p in mix], dtype=object)[profile],
         "haplotype_1": truth[:, 0],
@@ -205,7 +208,8 @@ def _draw(
     return person, known
 
 
-def _population(frequencies: FrequencySet, nomenclature: Nomenclature) -> _Population:
+def population_of(frequencies: FrequencySet, nomenclature: Nomenclature) -> Population:
+    """A frequency set made ready for `draw_people`. Raises `InputFileError`."""
     readable = []
     for names in frequencies.names:
         readable.append(np.array([_is_readable(name, nomenclature) for name in names], dtype=bool))
@@ -226,7 +230,7 @@ def _population(frequencies: FrequencySet, nomenclature: Nomenclature) -> _Popul
     joined = texts[0]
     for text in texts[1:]:
         joined = joined + "~" + text
-    return _Population(
+    return Population(
         FrequencySet(
             frequencies.population, frequencies.loci, frequencies.names, haplotypes, weights
         ),
@@ -281,6 +285,7 @@ def _written_forms(
         # A null inside a string is not read as an explanation (rule R4), so it stands alone.
         if not name.endswith("N"):
             family[name.partition(":")[0]].append(name)
+    code_of = _codes_of(pool, nomenclature)
     out = np.empty((len(names), len(FORMS)), dtype=object)
     for i, name in enumerate(names):
         relatives = sorted(family[name.partition(":")[0]])
@@ -304,5 +309,43 @@ def _written_forms(
             (p_names or [name])[0],
             string,
             family_name,
+            code_of.get(name, string),
+            _antigen_of(name, nomenclature) or string,
         )
     return out
+
+
+def _codes_of(pool: Sequence[str], nomenclature: Nomenclature) -> dict[str, str]:
+    """A multiple allele code of every two-field name that the installed codes hold."""
+    holding: defaultdict[str, list[str]] = defaultdict(list)
+    for code, members in nomenclature.codes.items():
+        for member in members:
+            holding[member].append(code)
+    found: dict[str, str] = {}
+    for name in pool:
+        gene, _, rest = name.partition("*")
+        family, _, second = rest.partition(":")
+        codes = [f"{gene}*{family}:{code}" for code in (*holding[second], *holding[rest])[:20]]
+        readable = [code for code in codes if _reads_as(code, name, nomenclature)]
+        if readable:
+            # Codes spread over names, as they do in a registry.
+            found[name] = readable[len(found) % len(readable)]
+    return found
+
+
+def _antigen_of(name: str, nomenclature: Nomenclature) -> str | None:
+    if not nomenclature.complete:
+        return None
+    antigens = reduce_name(name, Level.S, nomenclature)
+    return next((a for a in antigens if _reads_as(a, name, nomenclature)), None)
+
+
+def _reads_as(text: str, name: str, nomenclature: Nomenclature) -> bool:
+    """True if what `text` stands for holds every P group of `name`."""
+    if not _is_readable(text, nomenclature):
+        return False
+    held, wanted = (
+        set(nomenclature.p_group_codes[list(nomenclature.read(n).alleles)].tolist())
+        for n in (text, name)
+    )
+    return wanted <= held | {NO_P_GROUP}

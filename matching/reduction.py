@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from enum import Enum
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ def reduce_name(name: str, level: Level, nomenclature: Nomenclature) -> tuple[st
     Names of genes without groups (MICA, HFE) stay as they are at every level but W and S.
     Raises `UnknownNameError` and `IncompleteReferenceError`.
     """
+    if level in _OF_ONE_ALLELE and (exact := nomenclature.by_name.get(name)) is not None:
+        return (_reduced(exact, nomenclature.alleles[exact], level, nomenclature),)
     if name in nomenclature.serology:
         if level is Level.S:
             return _with_broads([name], nomenclature)
@@ -95,6 +98,10 @@ _STANDS: dict[Level, Callable[[Allele], bool]] = {
     Level.P: lambda allele: allele.p_group is not None,
     Level.U2: lambda allele: not split_name(allele.name)[2],
 }
+
+
+# Levels at which an allele by its full name has one reduction.
+_OF_ONE_ALLELE = frozenset(Level) - {Level.S, Level.W}
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:
@@ -244,9 +251,21 @@ def p_group_codes_of(names: Any, nomenclature: Nomenclature) -> npt.NDArray[np.i
     encoded = names.dictionary_encode()
     codes = [np.empty(0, dtype=np.int32)]
     for chunk in getattr(encoded, "chunks", [encoded]):
-        distinct = [_p_group_code(name, nomenclature) for name in chunk.dictionary.to_pylist()]
-        codes.append(np.array(distinct, dtype=np.int32)[np.asarray(chunk.indices)])
+        distinct = _p_group_codes(chunk.dictionary.to_numpy(zero_copy_only=False), nomenclature)
+        codes.append(distinct[np.asarray(chunk.indices)])
     return np.concatenate(codes)
+
+
+def _p_group_codes(
+    names: npt.NDArray[np.object_], nomenclature: Nomenclature
+) -> npt.NDArray[np.int32]:
+    """Codes of names: alleles by their full name in one go, any other by reading it."""
+    found = map(nomenclature.by_name.get, names, repeat(-1))
+    alleles = np.fromiter(found, np.int64, len(names))
+    codes = nomenclature.p_group_codes[alleles]
+    for i in np.flatnonzero(alleles < 0).tolist():
+        codes[i] = _p_group_code(names[i], nomenclature)
+    return codes
 
 
 def _p_group_code(name: str, nomenclature: Nomenclature) -> int:

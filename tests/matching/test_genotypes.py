@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from matching.errors import TypingError, UnknownNameError
-from matching.genotypes import UNTYPED, Book, LocusGenotype, book_builders, encode, encode_locus
+from matching.genotypes import (
+    UNREADABLE,
+    UNTYPED,
+    Book,
+    LocusGenotype,
+    book_builders,
+    encode,
+    encode_locus,
+)
 from matching.kernels import COUNT_BEST, GVH_BEST, HVG_BEST
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
@@ -101,6 +110,65 @@ def test_one_text_is_read_once_and_fails_the_same_way(demo: Nomenclature) -> Non
     assert first.value is second.value
     book = builder.book()
     assert len(book) == 2 and book.entry(1) == builder.entries[0]
+
+
+WRITTEN = [
+    *("A*01:01", "A*02:01:01:01", "HLA-A*03:01", " A*11:01 ", "01:01", "A*02:01:01G", "A*02:01P"),
+    *(
+        "A*24:09N",
+        "A*01:01:01:02N",
+        "A*01:XX",
+        "A*01:AB",
+        "A*01:GNF",
+        "A2",
+        "9",
+        "A*0201",
+        "A*24AB",
+    ),
+    *("A*01:01/A*24:09N", "A*02:01/05/06", "A*NEW", "A*UUUU", "A*11:53", "UUUU"),
+    *("A*99:99", "B*07:02", "nonsense", "", "A*01:01~B*07:02", "A*01:ZZZZ", "A*02:01|A*03:01"),
+]
+LOCUS_TEXTS = ["", "-", "A*01:01", "A*01:01+A*01:01+A*01:01", "A*01:01+A*02:01|A*01:02+A*02:05"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_many_texts_at_once_are_read_as_one_at_a_time(
+    nomenclature: Nomenclature, strict: bool
+) -> None:
+    """Also in what is refused and why, and whatever was read before."""
+    release = replace(
+        nomenclature, codes={"AB": ("01", "02"), "GNF": ("01", "09", "43N")}, strict=strict
+    )
+    rng = random.Random(3)
+    texts = LOCUS_TEXTS + ["+".join(rng.choices(WRITTEN, k=2)) for _ in range(600)]
+    rng.shuffle(texts)
+    together = book_builders(release)[Locus.A]
+    codes, errors = together.encode_all(texts[:300])
+    more, more_errors = together.encode_all(texts[300:])
+    codes = np.concatenate([codes, more])
+    errors |= {300 + i: error for i, error in more_errors.items()}
+    n_read = 0
+    for i, text in enumerate(texts):
+        alone = book_builders(release)[Locus.A]
+        reason, written, genotype = "", None, None
+        try:
+            if (typing := parse_locus(Locus.A, text)) is not None:
+                written, genotype = typing.text, encode_locus(Locus.A, typing, release)[0]
+        except TypingError as error:
+            reason = str(error)
+        if reason:
+            assert codes[i] == UNREADABLE and str(errors[i]) == reason
+            with pytest.raises(TypingError) as found:
+                alone.canonical(text)
+            assert str(found.value) == reason
+            continue
+        assert i not in errors and alone.canonical(text)[0] == written
+        assert together.canonical(text) == (written, codes[i])
+        assert (codes[i] == UNTYPED) == (genotype is None)
+        assert genotype is None or together.entries[codes[i] - 1] == genotype
+        n_read += 1
+    assert 100 < n_read < len(texts) - 100
+    assert len(set(together.entries)) == len(together.entries)
 
 
 def test_followed_names_are_noted(nomenclature: Nomenclature) -> None:
