@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from matching.allocate import (
     DEFAULT_EFFORT,
@@ -33,7 +36,9 @@ from service.recipients import NO_CAPACITIES, Capacities, Recipients
 
 NEEDED = ("patient", "donor", "p10", "p9", "mismatches_best", "age_years", "dpb1_tce")
 RISK = "risk_agvhd_3_4"
+OPTIONAL = (RISK, "status", "registry", "second")
 AVAILABLE = "available"
+TEXTS = ["patient", "donor", "dpb1_tce", "status", "registry", "second"]
 N_BACKUPS = 3
 
 
@@ -79,18 +84,18 @@ class Allocation:
 
 def allocate_candidates(
     candidates: pd.DataFrame,
-    patients: Sequence[str],
+    patients: Sequence[str] | None = None,
     recipients: Recipients | None = None,
     settings: AllocationSettings = DEFAULT_SETTINGS,
 ) -> Allocation:
-    """Allocate donors to all `patients`, those without a candidate included.
+    """Allocate donors to all `patients`, by default those with a candidate.
 
     `candidates` has the columns `NEEDED`, `RISK` where risks were predicted, `status` and
     `registry` of donors where known, and `second` for units that go together; `recipients` says
     what is known of the patients. Raises `InputFileError` for a missing column or category, and
     `AllocationError`.
     """
-    problem = _problem(candidates, list(patients), recipients, settings)
+    problem = allocation_problem(candidates, patients, recipients, settings)
     solution = allocate(problem, settings.objectives, settings.effort)
 
     def donor(position: int) -> str:
@@ -125,55 +130,79 @@ def allocate_candidates(
     )
 
 
-def _problem(
+def read_candidates(path: Path) -> pd.DataFrame:
+    """The columns of a file of match or batch that an allocation uses. Raises `InputFileError`.
+
+    Identifiers and categories are read as categories: a donor of many patients is one text.
+    """
+    try:
+        present = set(pq.read_schema(path).names)
+        if "patient" not in present:
+            raise InputFileError(f"{path} has no column 'patient'; give a file of match or batch")
+        used = [name for name in (*NEEDED, *OPTIONAL) if name in present]
+        texts = [name for name in TEXTS if name in present]
+        table: pd.DataFrame = pq.read_table(path, columns=used, read_dictionary=texts).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputFileError(f"cannot read candidates from {path}: {error}") from error
+    return table
+
+
+def allocation_problem(
     candidates: pd.DataFrame,
-    patients: list[str],
-    recipients: Recipients | None,
-    settings: AllocationSettings,
+    patients: Sequence[str] | None = None,
+    recipients: Recipients | None = None,
+    settings: AllocationSettings = DEFAULT_SETTINGS,
 ) -> AllocationProblem:
+    """The problem of `allocate_candidates`; by default of the patients with a candidate.
+
+    Raises `InputFileError` and `AllocationError`.
+    """
     missing = [column for column in NEEDED if column not in candidates]
     if missing:
         raise InputFileError(
             f"candidates lack the columns {', '.join(missing)}; give the file that match or batch "
             "wrote"
         )
-    unknown = set(candidates["dpb1_tce"]) - {category.value for category in TceCategory}
+    categories = candidates["dpb1_tce"].astype("category").cat.categories
+    unknown = set(categories) - {category.value for category in TceCategory}
     if unknown:
         raise InputFileError(f"dpb1_tce {min(map(str, unknown))!r} is no category of DPB1")
+    donor, second = candidates["donor"].astype("category"), _texts(candidates, "second", "")
+    donors = pd.Index(sorted({*donor.cat.categories, *second[second != ""]}))
+    donor_at = donors.get_indexer(donor.cat.categories)[donor.cat.codes].astype(np.int64)
+    patient = candidates["patient"].astype("category")
+    if patients is None:
+        patients = list(patient.unique())
     known = recipients or Recipients.of(patients)
-    second = pd.Index([""] * len(candidates), dtype=object)
-    if "second" in candidates:
-        second = pd.Index(candidates["second"].fillna(""))
-    donors = pd.Index(sorted({*candidates["donor"], *second} - {""}))
-    donor_at = donors.get_indexer(pd.Index(candidates["donor"]))
+    patient_at = pd.Index(patients).get_indexer(patient.cat.categories)[patient.cat.codes]
+
+    def of_donors(column: str, default: str) -> npt.NDArray[np.object_]:
+        values = np.full(len(donors), default, dtype=object)
+        values[donor_at] = _texts(candidates, column, default)
+        return values
+
     return AllocationProblem(
         patients=tuple(patients),
         donors=tuple(donors),
-        patient=pd.Index(patients).get_indexer(pd.Index(candidates["patient"])).astype(np.int64),
-        donor=donor_at.astype(np.int64),
+        patient=patient_at.astype(np.int64),
+        donor=donor_at,
         utility=edge_utility(candidates, settings.points),
-        second=donors.get_indexer(second).astype(np.int64),
+        second=donors.get_indexer(pd.Index(second)).astype(np.int64),
         urgency=known.urgency,
         previous=donors.get_indexer(pd.Index(known.previous)).astype(np.int64),
         ancestry=known.groups,
         deadline_week=known.deadline_week,
-        available=_of_donors(candidates, donor_at, len(donors), "status", AVAILABLE) == AVAILABLE,
-        limits=_limits(
-            known,
-            settings,
-            _of_donors(candidates, donor_at, len(donors), "registry", ""),
-        ),
+        available=of_donors("status", AVAILABLE) == AVAILABLE,
+        limits=_limits(known, settings, of_donors("registry", "")),
     )
 
 
-def _of_donors(
-    candidates: pd.DataFrame, donor_at: npt.NDArray[np.int64], n: int, column: str, default: str
-) -> npt.NDArray[np.object_]:
-    """(n,) a text of each donor, `default` where unknown."""
-    values = np.full(n, default, dtype=object)
-    if column in candidates:
-        values[donor_at] = candidates[column].fillna(default)
-    return values
+def _texts(candidates: pd.DataFrame, column: str, default: str) -> npt.NDArray[np.object_]:
+    """(n_rows,) texts of a column that may be absent, `default` where there is none."""
+    if column not in candidates:
+        return np.full(len(candidates), default, dtype=object)
+    values = candidates[column].astype("category")
+    return np.append(np.asarray(values.cat.categories, dtype=object), default)[values.cat.codes]
 
 
 def _limits(
@@ -208,9 +237,10 @@ def edge_utility(
     """The documented integer utility of each candidate row."""
     difference = np.zeros(len(candidates))
     if RISK in candidates:
-        lowest = candidates.groupby("patient")[RISK].transform("min")
+        lowest = candidates.groupby("patient", observed=True)[RISK].transform("min")
         difference = (candidates[RISK] - lowest).fillna(0).to_numpy(dtype=np.float64)
     preference = {category.value: category.preference for category in TceCategory}
+    tce = candidates["dpb1_tce"].astype("category")
     p10 = candidates["p10"].to_numpy(dtype=np.float64)
     # Sums of many products may pass 1 by a rounding error.
     p9 = np.minimum(candidates["p9"].to_numpy(dtype=np.float64), 1 - np.clip(p10, 0, 1))
@@ -220,6 +250,6 @@ def edge_utility(
         np.asarray(candidates["mismatches_best"], dtype=np.int64),
         difference,
         candidates["age_years"].to_numpy(dtype=np.float64),
-        np.asarray(candidates["dpb1_tce"].map(preference), dtype=np.int64),
+        np.array([preference.get(c, 0) for c in tce.cat.categories], np.int64)[tce.cat.codes],
         points,
     )

@@ -7,7 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
@@ -17,12 +16,12 @@ from data.frequency_store import FrequencyFolder
 from data.models import active_model
 from data.registry import BlankSecond, ReadingOptions
 from matching.allocate import AllocationSolution, Effort, Objectives, Points
-from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
 from service.allocation import (
     Allocation,
     AllocationSettings,
     allocate_candidates,
+    read_candidates,
     with_allocation,
 )
 from service.cli.common import (
@@ -145,12 +144,7 @@ def allocate(
     threads: Annotated[int, typer.Option(min=1, help="Components searched at a time.")] = 2,
 ) -> None:
     """One plan for all patients: most served, then most utility, then least change."""
-    try:
-        table = pd.read_parquet(candidates)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputFileError(f"cannot read candidates from {candidates}: {error}") from error
-    if "patient" not in table:
-        raise InputFileError(f"{candidates} has no column 'patient'; give a file of match or batch")
+    table = read_candidates(candidates)
     patients = list(dict.fromkeys(table["patient"]))
     day = parse_day(as_of)
     wanted = AllocationSettings(
