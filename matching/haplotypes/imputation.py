@@ -138,6 +138,20 @@ class Imputer:
         # A null has no P group and stays itself; a name of several groups is no one group.
         return "/".join(sorted(map(str, groups))) or name
 
+    def tokens(self, column: int) -> tuple[str, ...]:
+        """What the match count compares of every name of a locus of the set: equal texts match.
+
+        Token t of `genotypes` is the t-th distinct one of these, from 1.
+        """
+        names = self.frequencies.names[column]
+        return tuple(self._token(name, name in self.unmapped) for name in names)
+
+    def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
+        """The names of the set that explain a written position, (n_names,), and whether it is
+        null. Raises `TypingError`."""
+        explained = self._position(column, position)
+        return explained.names, explained.is_null
+
     def genotypes(self, column: int) -> npt.NDArray[np.int32]:
         """The distinct genotypes met so far at a locus of the set, (n, 2) tokens.
 
