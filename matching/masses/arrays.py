@@ -96,3 +96,72 @@ ROW_ARRAYS = _tuple_type(
     ],
     RowArrays,
 )
+
+
+class NameArrays(NamedTuple):
+    """The names of the set, locus after locus from `base[l]` (n_loci + 1,).
+
+    `tokens`: what the match count compares, from 1. `nulls`: 1 where a null takes its partner's
+    token. The names of token t of locus l are `members[member_starts[token_base[l] + t]:]`, the
+    nulls of a locus `null_names[null_starts[l]:]`; both number names within their locus.
+    """
+
+    base: Int64s
+    tokens: Int32s
+    nulls: Bytes
+    token_base: Int64s
+    member_starts: Int64s
+    members: Int32s
+    null_starts: Int64s
+    null_names: Int32s
+
+
+NAME_ARRAYS = _tuple_type(
+    [
+        _member(numba.int64),
+        _member(numba.int32),
+        _member(numba.uint8),
+        _member(numba.int64),
+        _member(numba.int64),
+        _member(numba.int32),
+        _member(numba.int64),
+        _member(numba.int32),
+    ],
+    NameArrays,
+)
+
+
+class MarginalArrays(NamedTuple):
+    """The haplotypes found by their names at all loci, all but one, or all but two.
+
+    Index s is by the names at every locus but `free[s]` (two loci, -1 for none). A haplotype's
+    key is the sum of name times `strides[l]` over the others. `slots[slot_starts[s]:]` is an open
+    hash table of positions in `keys`, -1 where empty; the haplotypes of key k, ascending by their
+    names `first` and `second` at the free loci, are `row_starts[k]:row_starts[k + 1]`.
+    """
+
+    free: Int64s
+    strides: Int64s
+    slot_starts: Int64s
+    slots: Int32s
+    keys: Int64s
+    row_starts: Int64s
+    first: Int32s
+    second: Int32s
+    frequencies: Floats
+
+
+MARGINAL_ARRAYS = _tuple_type(
+    [
+        _member(numba.int64, 2),
+        _member(numba.int64),
+        _member(numba.int64),
+        _member(numba.int32),
+        _member(numba.int64),
+        _member(numba.int64),
+        _member(numba.int32),
+        _member(numba.int32),
+        _member(numba.float64),
+    ],
+    MarginalArrays,
+)

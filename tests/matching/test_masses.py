@@ -14,6 +14,7 @@ from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolutio
 from matching.loci import Locus
 from matching.masses import MassTables
 from matching.nomenclature import Allele, Nomenclature
+from matching.probability import predict
 from matching.typings import Typing, parse_typing
 from tests.oracles import masses as oracle
 
@@ -139,3 +140,56 @@ def test_total_masses_equal_the_enumeration(nulls: NullImputation, data: st.Data
         assert mass == pytest.approx(float(exact), rel=1e-12)
         if typing := as_typing(texts):
             assert mass == pytest.approx(tables.imputer.impute_one(typing)[2], rel=1e-12)
+
+
+def mixture(parts: list[tuple[Source, Fraction]]) -> Source:
+    """Each haplotype from one of the sets, with the stated odds."""
+    mixed: Source = {}
+    for source, odds in parts:
+        for haplotype, frequency in source.items():
+            mixed[haplotype] = mixed.get(haplotype, Fraction(0)) + odds * frequency
+    return mixed
+
+
+@pytest.mark.parametrize("nulls", NullImputation)
+@given(st.data())
+@settings(max_examples=120, deadline=None)
+def test_probabilities_equal_the_enumeration(nulls: NullImputation, data: st.DataObject) -> None:
+    """The patient under a set of its own or a mixture, donors under another."""
+    n_loci = data.draw(st.integers(1, 4))
+    source = data.draw(sources(n_loci))
+    own = data.draw(st.sampled_from(["same", "other", "mixed"]))
+    theirs = source if own == "same" else data.draw(sources(n_loci))
+    if own == "mixed":
+        theirs = mixture([(source, Fraction(1, 4)), (theirs, Fraction(3, 4))])
+    people = data.draw(st.lists(typings(n_loci), min_size=2, max_size=7))
+    partner = nulls is NullImputation.PARTNER
+    tables = tables_of(source, n_loci, nulls)
+    imputer = tables.imputer if own == "same" else tables_of(theirs, n_loci, nulls).imputer
+    wanted = as_typing(people[0])
+    if wanted is None:
+        return
+    imputed = imputer.impute_one(wanted)
+    patient = tables.patient(imputer, imputed[0], imputed[1])
+    codes = encoded(tables, people)
+    total = tables.total_masses(codes)
+    up_to = data.draw(st.sampled_from([1, 2]))
+    found = tables.search(patient, codes, total, up_to)
+    assert found.dropped == 0 and found.p.shape == (len(people), up_to + 1)
+    # The oracle takes one of two orientations where a null and its partner could be either.
+    ours = genotypes(theirs, people[0], partner)
+    typed_null = tables_of(theirs, n_loci, nulls)
+    patient_is_null = bool(typed_null.is_exact(encoded(typed_null, people[:1]))[0])
+    for d, texts in enumerate(people):
+        donor = genotypes(source, texts, partner)
+        if found.exact[d] or not ours or not donor:
+            assert np.isnan(found.p[d]).all()
+        elif not patient_is_null:
+            exact = oracle.probabilities(ours, donor)
+            assert found.p[d] == pytest.approx([float(p) for p in exact[: up_to + 1]], rel=1e-11)
+            assert ((found.p[d] == 0) == [p == 0 for p in exact[: up_to + 1]]).all()
+        if own == "same" and imputed[2] and not found.exact[d] and (typing := as_typing(texts)):
+            pairs = predict(imputer, imputed[:2], imputer.impute([typing]))
+            assert found.p[d] == pytest.approx(
+                pairs.p_mismatches[0, : up_to + 1], rel=1e-11, nan_ok=True
+            )
