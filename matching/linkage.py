@@ -33,23 +33,25 @@ def drb345_disagreement(typing: Typing, nomenclature: Nomenclature) -> str:
     drb1, drb345 = typing.loci[Locus.DRB1], typing.loci[Locus.DRB345]
     if drb1 is None or drb345 is None:
         return ""
-    expected, reported = drb345_copies(drb1, nomenclature), drb345_copies(drb345, nomenclature)
+    known: dict[Position, frozenset[str]] = {}
+    expected, reported = (drb345_copies(typed, nomenclature, known) for typed in (drb1, drb345))
     if expected & reported:
         return ""
     return f"DRB1 lets expect {_text(expected)}, reported is {_text(reported)}"
 
 
-def drb345_copies(typed: LocusTyping, nomenclature: Nomenclature) -> Copies:
+def drb345_copies(
+    typed: LocusTyping, nomenclature: Nomenclature, known: dict[Position, frozenset[str]]
+) -> Copies:
     """The genes of DRB3/4/5 on both chromosomes, sorted, "" for none: every possible pair.
 
-    At DRB1 those that it lets expect, at DRB3/4/5 those reported. Raises `TypingError` for a name
-    that cannot be read.
+    At DRB1 those that it lets expect, at DRB3/4/5 those reported. `known`: genes of the positions
+    read so far, which grows. Raises `TypingError` for a name that cannot be read.
     """
-    alternatives = typed.alternatives
-    genes = {
-        position: _genes(position, nomenclature) for position in chain.from_iterable(alternatives)
-    }
-    return frozenset(chain.from_iterable(_copies(genes, pair) for pair in alternatives))
+    for position in chain.from_iterable(typed.alternatives):
+        if position not in known:
+            known[position] = _genes(position, nomenclature)
+    return frozenset(chain.from_iterable(_copies(known, pair) for pair in typed.alternatives))
 
 
 def _copies(genes: dict[Position, frozenset[str]], pair: Pair) -> set[tuple[str, ...]]:

@@ -14,9 +14,9 @@ import io
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -99,13 +99,18 @@ def _opened(path: Path, magic: bytes) -> IO[bytes]:
     return path.open("rb")
 
 
-def _text(path: Path, lines: Iterable[str]) -> Iterator[Batch]:
-    iterator = enumerate(lines, 1)
-    first = next(((n, line.lstrip("\ufeff")) for n, line in iterator if line.strip()), None)
-    if first is None:
-        raise InputFileError(f"{path} is empty; give a file with at least one record")
-    rows = chain([first], iterator)
-    batches = _gl_text(rows) if "%" in first[1].partition(",")[0] else _csv(path, rows)
+def _text(path: Path, lines: Iterator[str]) -> Iterator[Batch]:
+    number, first = 0, ""
+    while not first.strip():
+        number += 1
+        first = next(lines, "").lstrip("\ufeff")
+        if not first:
+            raise InputFileError(f"{path} is empty; give a file with at least one record")
+    every = chain([first], lines)
+    if "%" in first.partition(",")[0]:
+        batches = _gl_text(every, number)
+    else:
+        batches = _csv(path, every, number)
     count = 0
     for batch in batches:
         count += len(batch.numbers) + len(batch.problems)
@@ -114,13 +119,14 @@ def _text(path: Path, lines: Iterable[str]) -> Iterator[Batch]:
         raise InputFileError(f"{path} holds a header and no record")
 
 
-def _gl_text(rows: Iterator[tuple[int, str]]) -> Iterator[Batch]:
-    while lines := list(islice(rows, BATCH)):
+def _gl_text(lines: Iterator[str], start: int) -> Iterator[Batch]:
+    """`start`: number of the first line."""
+    while chunk := list(islice(lines, BATCH)):
         numbers: list[int] = []
         ids: list[str] = []
         typings: list[str] = []
         problems: list[Problem] = []
-        for number, line in lines:
+        for number, line in enumerate(chunk, start):
             stripped = line.strip()
             if not stripped:
                 continue
@@ -130,53 +136,79 @@ def _gl_text(rows: Iterator[tuple[int, str]]) -> Iterator[Batch]:
                 ids.append(identifier)
                 typings.append(gl)
             else:
-                reason = (
-                    "longer than a typing can be" if percent else "no % between id and GL string"
-                )
+                reason = "longer than a typing can be" if percent else _NO_PERCENT
                 problems.append(Problem(number, identifier[:MAX_ID_CHARACTERS], reason))
+        start += len(chunk)
         yield Batch(numbers, {"id": ids, "gl": typings}, problems)
 
 
-def _csv(path: Path, rows: Iterable[tuple[int, str]]) -> Iterator[Batch]:
+_NO_PERCENT = "no % between id and GL string"
+
+
+def _csv(path: Path, lines: Iterator[str], start: int) -> Iterator[Batch]:
+    """`start`: number of the first line, which holds the names of the columns."""
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    offset = 0
+    header = csv.reader(lines)
+    try:
+        columns = check_columns(path, next(header))
+    except csv.Error as error:
+        raise InputFileError(f"{path}: the first line is no CSV record: {error}") from error
+    start += header.line_num
+    while chunk := list(islice(lines, BATCH)):
+        rows = _one_a_line(chunk)
+        if rows is not None:
+            numbers: Sequence[int] = range(start, start + len(rows))
+            problems: list[Problem] = []
+            start += len(chunk)
+        else:
+            numbers, rows, problems, n_lines = _line_by_line(chunk, lines, start)
+            start += n_lines
+        kept = [len(row) == len(columns) for row in rows]
+        if not all(kept):
+            odd = [i for i, fits in enumerate(kept) if not fits and rows[i]]
+            problems += [_not_fitting(numbers[i], rows[i], columns) for i in odd]
+            numbers, rows = list(compress(numbers, kept)), list(compress(rows, kept))
+        by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+        yield Batch(numbers, dict(zip(columns, by_column, strict=True)), problems)
 
-    def lines() -> Iterator[str]:
-        # The reader counts the lines that it was given; blank ones came before.
-        nonlocal offset
-        for count, (number, line) in enumerate(rows, 1):
-            offset = number - count
-            yield line
 
-    reader = csv.reader(lines())
-    columns: list[str] | None = None
-    ended = False
-    while not ended:
-        numbers: list[int] = []
-        kept: list[list[str]] = []
-        problems: list[Problem] = []
-        while len(numbers) + len(problems) < BATCH:
-            try:
-                row = next(reader)
-            except StopIteration:
-                ended = True
-                break
-            except csv.Error as error:
-                number = reader.line_num + offset
-                problems.append(Problem(number, "", f"not a CSV record: {error}"))
-                continue
-            if columns is None:
-                columns = check_columns(path, row)
-            elif len(row) == len(columns):
-                numbers.append(reader.line_num + offset)
-                kept.append(row)
-            elif row:
-                identifier = dict(zip(columns, row, strict=False)).get("id", "")
-                reason = f"{len(row)} fields where the header has {len(columns)}"
-                problems.append(Problem(reader.line_num + offset, identifier, reason))
-        if columns is not None and (numbers or problems):
-            by_column = list(zip(*kept, strict=True)) or [()] * len(columns)
-            yield Batch(numbers, dict(zip(columns, by_column, strict=True)), problems)
+def _one_a_line(lines: Sequence[str]) -> list[list[str]] | None:
+    """The record of each line; None where a record may lie on several lines or cannot be read."""
+    if lines[-1].count('"') % 2:
+        return None
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error:
+        return None
+    return rows if len(rows) == len(lines) else None
+
+
+def _line_by_line(
+    lines: Sequence[str], further: Iterator[str], start: int
+) -> tuple[list[int], list[list[str]], list[Problem], int]:
+    """Numbers and fields of the records of some lines, and of the further ones that the last record
+    lies on; the lines that are no record; how many lines that was."""
+    reader = csv.reader(chain(lines, further))
+    numbers: list[int] = []
+    rows: list[list[str]] = []
+    problems: list[Problem] = []
+    while reader.line_num < len(lines):
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            number = start + reader.line_num - 1
+            problems.append(Problem(number, "", f"not a CSV record: {error}"))
+        else:
+            numbers.append(start + reader.line_num - 1)
+            rows.append(row)
+    return numbers, rows, problems, reader.line_num
+
+
+def _not_fitting(number: int, row: Sequence[str], columns: Sequence[str]) -> Problem:
+    identifier = dict(zip(columns, row, strict=False)).get("id", "")
+    return Problem(number, identifier, f"{len(row)} fields where the header has {len(columns)}")
 
 
 def _parquet(path: Path) -> Iterator[Batch]:

@@ -32,6 +32,7 @@ from matching.linkage import Copies, drb345_copies
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
 from matching.typings import (
+    Position,
     Written,
     homozygous_where_blank,
     merge_drb345,
@@ -132,16 +133,23 @@ class _Column:
     def all(self, texts: Sequence[str]) -> tuple[list[Any], dict[int, Exception]]:
         """Value of each text, and the errors by position."""
         values, errors = self.values, self.errors
-        for text in set(texts).difference(values):
-            try:
-                values[text] = self.read(text)
-            except (RecordError, TypingError) as error:
-                values[text] = None
-                errors[text] = error.with_traceback(None)
+        try:
+            found = list(map(values.__getitem__, texts))
+        except KeyError:
+            for text in set(texts).difference(values):
+                self._remember(text)
+            found = list(map(values.__getitem__, texts))
         bad = {}
         if errors and not errors.keys().isdisjoint(texts):
             bad = {i: errors[text] for i, text in enumerate(texts) if text in errors}
-        return list(map(values.__getitem__, texts)), bad
+        return found, bad
+
+    def _remember(self, text: str) -> None:
+        try:
+            self.values[text] = self.read(text)
+        except (RecordError, TypingError) as error:
+            self.values[text] = None
+            self.errors[text] = error.with_traceback(None)
 
     def forget(self) -> None:
         """Keep memory bounded."""
@@ -354,10 +362,14 @@ class RecordReader:
         return read
 
     def _copies_reader(self, locus: Locus) -> Callable[[str], Copies]:
+        known: dict[Position, frozenset[str]] = {}
+        distinct: dict[Copies, Copies] = {}
+
         def read(text: str) -> Copies:
             typed = parse_locus(locus, text)
             assert typed is not None
-            return drb345_copies(typed, self.nomenclature)
+            copies = drb345_copies(typed, self.nomenclature, known)
+            return distinct.setdefault(copies, copies)
 
         return read
 
