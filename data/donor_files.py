@@ -59,6 +59,19 @@ FACTS = (
 LOCUS_COLUMNS = {locus.value.lower(): locus for locus in LOCI}
 GENE_COLUMNS = {gene.lower(): gene for gene in Locus.DRB345.genes}
 COLUMNS = ("id", *FACTS, "gl", *LOCUS_COLUMNS, *GENE_COLUMNS)
+
+# What an index is made from.
+INDEXED = pa.schema(
+    [("id", pa.string())]
+    + [
+        (name, pa.string())
+        for name in ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry", "status")
+    ]
+    + [("birth_date", pa.string())]
+    + [(name, pa.float32()) for name in ("age_years", "weight_kg", "tnc_1e7", "cd34_1e6")]
+    + [(name, pa.string()) for name in LOCUS_COLUMNS]
+)
+INDEXED_FACTS = tuple(name for name in INDEXED.names[1:] if name not in LOCUS_COLUMNS)
 MAX_FIELD_CHARACTERS = 1_000_000
 MAX_ID_CHARACTERS = 200
 

@@ -18,12 +18,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from data.donor_files import FACTS, Person, Record, parse_person, read_records
+from data.donor_files import FACTS, INDEXED, Person, Record, parse_person, read_records
 from data.files import remove_folder, replacing
-from data.index import StoredIndex, open_index, write_index
+from data.index import DamagedIndexError, StoredIndex, open_index, update_index
 from matching.errors import RecordError, StoreError, TypingError
 from matching.genotypes import BookBuilder, book_builders
 from matching.linkage import drb345_disagreement
@@ -226,12 +227,8 @@ class Registry:
             if summary.new or summary.updated:
                 progress(reader.read)
                 state = digest.hexdigest()[:12]
-                write_index(
-                    self._index_folder(state, nomenclature),
-                    state,
-                    _all_donors(connection),
-                    nomenclature,
-                )
+                folder = self._index_folder(state, nomenclature)
+                update_index(folder, _State(state, connection), nomenclature)
                 _set(connection, "state", state)
         self._remove_old_indexes()
         return summary
@@ -253,13 +250,11 @@ class Registry:
             if state is None:
                 raise self._nothing_imported()
             folder = self._index_folder(state, nomenclature)
-            found = open_index(folder, nomenclature)
-            if found is None:
-                write_index(folder, state, _all_donors(connection), nomenclature)
+            try:
                 found = open_index(folder, nomenclature)
-        if found is None:
-            raise StoreError(f"the index in {folder} cannot be read back; check the disk")
-        return found
+            except DamagedIndexError:
+                found = None
+            return found or update_index(folder, _State(state, connection), nomenclature)
 
     def typings(self, ids: Iterable[str]) -> dict[str, str]:
         """GL string of each of the given donors that are stored, as reported."""
@@ -403,10 +398,31 @@ def _upsert(
         )
 
 
-def _all_donors(connection: sa.Connection) -> Iterator[tuple[Any, ...]]:
-    """(id, *FACTS, one text or None a locus), sorted by identifier."""
-    columns = [_donors.c[name] for name in _COLUMNS if name not in _TYPING_COLUMNS[-3:]]
-    result = connection.execution_options(yield_per=CHUNK).execute(
-        sa.select(*columns).order_by(_donors.c.id)
-    )
-    return (tuple(row) for row in result)
+@dataclass(frozen=True)
+class _State:
+    """The donors of a connection as a source of an index; every state is one of its own."""
+
+    store_id: str
+    connection: sa.Connection
+    revision: int = 1
+
+    def donors(self) -> Iterator[pa.RecordBatch]:
+        """All donors, ascending."""
+        names = [field.name for field in INDEXED if field.name in _donors.c]
+        result = self.connection.execution_options(yield_per=CHUNK).execute(
+            sa.select(*(_donors.c[name] for name in names)).order_by(_donors.c.id)
+        )
+        for rows in result.partitions():
+            columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+            unknown = [None] * len(rows)
+            yield pa.record_batch(
+                [pa.array(columns.get(f.name, unknown), f.type) for f in INDEXED], INDEXED
+            )
+
+    def changed(self, after: int) -> Iterator[pa.RecordBatch]:
+        """All donors: nothing is known of single changes."""
+        return self.donors()
+
+    def changed_ids(self, after: int) -> list[str]:
+        """The identifiers of all donors."""
+        return [name for batch in self.donors() for name in batch.column("id").to_pylist()]
