@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from data.donor_files import FACTS, Person
+from data.donor_files import INDEXED_FACTS, Person
 from data.index import StoredIndex
 from data.models import model_label
 from data.registry import Registry
@@ -94,7 +94,7 @@ def search_people(
 
 def donor_facts(index: StoredIndex, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     """Facts of donors by row of the index."""
-    facts: pd.DataFrame = index.table.select(FACTS).take(pa.array(rows)).to_pandas()
+    facts: pd.DataFrame = index.table.select(INDEXED_FACTS).take(pa.array(rows)).to_pandas()
     return facts
 
 

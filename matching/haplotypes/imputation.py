@@ -23,7 +23,7 @@ from matching.haplotypes.admitted import Admission, NullImputation, Resolution, 
 from matching.haplotypes.frequencies import FrequencySet, merge_haplotypes
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
-from matching.typings import LocusTyping, Typing, Written, typing_of
+from matching.typings import Form, LocusTyping, Position, Typing, Written, typing_of
 
 # More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
 MAX_PAIRS = 20_000_000
@@ -225,6 +225,17 @@ class Imputer:
     def token_names(self, column: int) -> tuple[str, ...]:
         """What the tokens of a locus stand for: "" for nothing expressed, else a group or name."""
         return self._admission.token_names[column]
+
+    def tokens(self, column: int) -> tuple[str, ...]:
+        """What the match count compares of every name of a locus of the set: equal texts match."""
+        known = self._admission.token_names[column]
+        return tuple(known[token] for token in self._admission.tokens[column].tolist())
+
+    def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
+        """The names of the set that explain a written position, (n_names,), and whether it is
+        null or an absent gene. Raises `TypingError`."""
+        found = self._admission.admitted(column, position)
+        return found.names, found.is_null or position.form is Form.ABSENT
 
     def haplotype_tokens(self) -> Codes:
         """Tokens of every haplotype of the set, (n_haplotypes, n_loci); nulls are themselves."""
