@@ -1,4 +1,4 @@
-"""The story: a patient's typing -> ranked donors of an index."""
+"""The story: a patient's typing -> donors of an index, compared; `matching.rank` orders them."""
 
 from __future__ import annotations
 
@@ -13,63 +13,49 @@ from matching.immunogenetics import TceCategory, dpb1_tce
 from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, Locus, PerLocus
 from matching.nomenclature import Nomenclature
-from matching.rank import rank
 from matching.search import Candidates, find_donors
 from matching.typings import Typing
 
 
 @dataclass(frozen=True)
 class Matches:
-    """The donors of one patient, best first.
+    """Donors of one patient, in the order of the index unless they were taken in another one.
 
-    `tce`: the DPB1 category of each; `decided_by`: (n,) int8, why each stands below the one
-    before it (see `matching.rank.Ranking`). `notes`: how names of the patient's typing were
-    followed through renamed or deleted ones.
+    `tce`: the DPB1 category of each. `notes`: how names of the patient's typing were followed
+    through renamed or deleted ones.
     """
 
     candidates: Candidates
     tce: tuple[TceCategory, ...]
-    decided_by: npt.NDArray[np.int8]
     notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.tce)
+
+    def take(self, order: npt.NDArray[np.int64]) -> Matches:
+        """The donors at the given positions, in that order."""
+        return Matches(self.candidates.take(order), tuple(self.tce[i] for i in order), self.notes)
 
     def best(self, limit: int) -> Matches:
         """The first `limit` donors."""
-        return Matches(
-            self.candidates.take(np.arange(min(limit, len(self.candidates)))),
-            self.tce[:limit],
-            self.decided_by[:limit],
-            self.notes,
-        )
+        return self.take(np.arange(min(limit, len(self))))
 
 
 def match(
     typing: Typing,
     nomenclature: Nomenclature,
     index: DonorIndex,
-    age_years: npt.NDArray[np.float64],
     loci: Sequence[Locus],
     max_mismatches: int,
 ) -> Matches:
-    """All donors within the limit, compared, flagged and ranked.
+    """All donors within the limit, compared and flagged.
 
-    `age_years`: (n_donors,) age of every donor of the index, NaN where unknown.
     Raises `TypingError` and the `ValueError` of `find_donors`.
     """
     patient = encode(typing, nomenclature)
     found = find_donors(index, patient, loci, max_mismatches)
     tce = _tce_categories(index, patient.loci[Locus.DPB1], found)
-    ranking = rank(
-        found.mismatches_best,
-        found.mismatches_worst,
-        np.array([category.preference for category in tce], dtype=np.int64),
-        age_years[found.rows],
-    )
-    return Matches(
-        found.take(ranking.order),
-        tuple(tce[i] for i in ranking.order),
-        ranking.decided_by,
-        patient.notes,
-    )
+    return Matches(found, tuple(tce), patient.notes)
 
 
 def match_one(
@@ -83,7 +69,7 @@ def match_one(
     ]
     books = PerLocus(tuple(builders[locus].book() for locus in LOCI))
     index = DonorIndex(np.array([codes], dtype=np.uint32), books)
-    return match(patient, nomenclature, index, np.array([np.nan]), loci, 2 * len(LOCI))
+    return match(patient, nomenclature, index, loci, 2 * len(LOCI))
 
 
 def _tce_categories(
