@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.feather as feather
 
-from data.donor_files import FACTS
+from data.donor_files import INDEXED, INDEXED_FACTS
 from data.files import replacing_folder
 from matching.errors import TypingError
 from matching.genotypes import Book, BookBuilder, DonorIndex, book_builders
@@ -32,13 +32,9 @@ from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 from matching.nomenclature import Nomenclature
 
 # Raised whenever the encoding changes, so that an older index is built anew.
-FORMAT = 2
+FORMAT = 3
 _BOOK_ARRAYS = ("starts", "offsets", "groups", "linked", "tce")
-_NUMBERS = ("age_years", "weight_kg")
-_SCHEMA = pa.schema(
-    [("id", pa.string())]
-    + [(name, pa.float32() if name in _NUMBERS else pa.string()) for name in FACTS]
-)
+_SCHEMA = pa.schema([INDEXED.field(name) for name in ("id", *INDEXED_FACTS)])
 # Donors encoded at a time.
 CHUNK = 100_000
 
@@ -85,8 +81,8 @@ def write_index(
 ) -> None:
     """Encode donors under a release and write their index.
 
-    `donors`: tuples (id, *FACTS, one text or None a locus in the order of `LOCI`), sorted by id.
-    Raises `OutputError`.
+    `donors`: tuples (id, *INDEXED_FACTS, one text or None a locus in the order of `LOCI`), sorted
+    by id. Raises `OutputError`.
     """
     builders = book_builders(nomenclature)
     codes = [np.empty((0, N_LOCI), dtype=np.uint32)]

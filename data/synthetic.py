@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from data.donor_files import FACTS, LOCUS_COLUMNS
+from data.donor_files import LOCUS_COLUMNS
 from data.files import replacing_folder
 from matching.errors import InputFileError, TypingError
 from matching.haplotypes import FrequencySet
@@ -148,7 +148,10 @@ def _write_people(
             progress(start + size)
 
 
-PEOPLE_COLUMNS = ("id", *(name for name in FACTS if name != "birth_date"), *LOCUS_COLUMNS)
+PEOPLE_COLUMNS = (
+    *("id", "type", "age_years", "sex", "cmv", "abo", "rh", "weight_kg", "ancestry", "registry"),
+    *LOCUS_COLUMNS,
+)
 _TRUTH_COLUMNS = ("id", "population", "profile", "haplotype_1", "haplotype_2")
 
 

@@ -312,8 +312,8 @@ class Nomenclature:
             raise UnknownNameError(
                 self._gene(name),
                 name,
-                f"{len(followed)} of its members no current name of release {self.release}, but "
-                f"{followed[0]}; the lenient reading takes it",
+                f"{len(followed)} of its members not current in release {self.release}: "
+                f"{'; '.join(followed)}; the lenient reading follows them",
             )
         notes = [f"{name}: release {self.release} has no {member}" for member in lacking]
         notes += followed

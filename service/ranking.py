@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from data.donor_files import FACTS
+from data.donor_files import INDEXED_FACTS
 from data.index import StoredIndex
 from matching.errors import TypingError
 from matching.immunogenetics import LeaderMatch, Leaders
@@ -180,5 +180,5 @@ def _text(fact: str | float | None) -> str | None:
 
 def donor_facts(index: StoredIndex, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     """Facts of donors by row of the index."""
-    facts: pd.DataFrame = index.table.select(FACTS).take(pa.array(rows)).to_pandas()
+    facts: pd.DataFrame = index.table.select(INDEXED_FACTS).take(pa.array(rows)).to_pandas()
     return facts

@@ -171,8 +171,8 @@ def test_a_code_with_a_renamed_member_is_followed_with_a_note_or_refused(
             read(f"{name}+A*01:01", replace(strict, codes=table))
         assert caught.value.token == "A*24:ABD"
         assert caught.value.reason == (
-            f"1 of its members no current name of release 3.58.0, but {note}; "
-            "the lenient reading takes it"
+            f"1 of its members not current in release 3.58.0: {note}; "
+            "the lenient reading follows them"
         )
 
 

@@ -169,6 +169,7 @@ def model(age: float, sex: float, error: float) -> OutcomeModel:
         100.0,
         FACTORS,
         np.array([3.0, 0.0]),
+        np.zeros(2),
         np.array([-1.0, age, sex]),
         np.diag([0.5, error**2, (2 * error) ** 2]),
         "",
