@@ -20,17 +20,16 @@ import sqlalchemy as sa
 
 from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
 from data.files import remove_folder, replacing
-from data.index import StoredIndex
+from data.index import DamagedIndexError, StoredIndex, open_index, update_index
 from data.registry.databases import Database, Session, Sqlite
 from data.registry.importing import Importer, ImportSummary, Mode
-from data.registry.indexes import newest_index, update_index
 from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
 from matching.errors import InputFileError, StoreError
 from matching.nomenclature import Nomenclature
 
-_STORE_NAME = 8
+_STORE_NAME = 12
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Registry:
                 reader.write_rejects(rejects_path)
             if not dry and summary.changes:
                 _record(session, revision, path, request.mode, summary)
-        if not dry and (summary.changes or self.holds_donors()):
+        if not dry and revision + bool(summary.changes) > 1:
             self.update_index(nomenclature)
         return summary
 
@@ -130,7 +129,11 @@ class Registry:
         """
         with self.opened() as source:
             root = self._index_root(source, nomenclature)
-        return newest_index(root, nomenclature) or self.update_index(nomenclature)
+        try:
+            found = open_index(root, nomenclature)
+        except DamagedIndexError:
+            found = None
+        return found or self.update_index(nomenclature)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:
