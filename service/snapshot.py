@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
@@ -20,8 +16,6 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.prediction import imputer_of
-
-_DAYS_KEPT = 2
 
 
 @dataclass
@@ -60,9 +54,6 @@ class Snapshot:
     frequencies: FrequencySet | None
     model: RiskModel
     model_label: str
-    _ages: dict[datetime.date, npt.NDArray[np.float64]] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
 
     @property
     def index_version(self) -> str:
@@ -80,23 +71,9 @@ class Snapshot:
             self.frequencies, self.nomenclature, NullImputation.TYPED, Resolution.P_GROUP
         )
 
-    def ages(self, day: datetime.date) -> npt.NDArray[np.float64]:
-        """Age in years of every donor of the index on a day, NaN where unknown.
-
-        The last days are kept: a search with another one computes them anew.
-        """
-        assert self.index is not None
-        known = self._ages.get(day)
-        if known is None:
-            known = self.index.ages(day)
-            if len(self._ages) >= _DAYS_KEPT:
-                self._ages.clear()
-            self._ages[day] = known
-        return known
-
 
 def load_snapshot(
-    settings: Settings, release: str | None = None, registry: Path | None = None
+    settings: Settings, release: str | None = None, registry: str | Path | None = None
 ) -> Snapshot:
     """Everything that is in use in a home folder; the newest release if none is named.
 
@@ -105,7 +82,7 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = Registry(registry or settings.registry)
+    store = settings.open_registry(registry)
     active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
     label, frequencies = active or ("", None)
     model = active_model(settings.models)
@@ -114,7 +91,7 @@ def load_snapshot(
         folder.proteins(nomenclature.release),
         Releases(folder, nomenclature),
         store,
-        store.index(nomenclature) if _holds_donors(store) else None,
+        store.index(nomenclature) if store.holds_donors() else None,
         label,
         frequencies,
         model,
@@ -123,7 +100,3 @@ def load_snapshot(
     # So that a set that cannot be used is known now and not at the first search.
     snapshot.imputer()
     return snapshot
-
-
-def _holds_donors(store: Registry) -> bool:
-    return (store.root / "donors.sqlite").exists() and store.count() > 0

@@ -41,7 +41,8 @@ def registry_import(
     nomenclature = open_nomenclature(release)
     rejects_path = rejects or file.with_name(file.name + ".rejects.csv")
     with progress_of("records") as progress:
-        summary = open_registry(folder).import_file(
+        store = open_registry(folder)
+        summary = store.import_file(
             file, nomenclature, rejects_path, progress, ReadingOptions(strict, blank_second)
         )
     typer.echo(
@@ -67,7 +68,7 @@ def registry_show(release: ReleaseOption = None, folder: RegistryOption = None) 
     store, nomenclature = open_registry(folder), open_nomenclature(release)
     index = store.index(nomenclature)
     typer.echo(
-        f"{store.count():,} donors stored in {store.root}, {len(index.donors):,} searchable under "
+        f"{store.count():,} donors stored in {store.name}, {len(index.donors):,} searchable under "
         f"release {nomenclature.release} (index {index.version})"
     )
     if index.n_unreadable:
