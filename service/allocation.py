@@ -167,7 +167,7 @@ def allocation_problem(
     unknown = set(categories) - {category.value for category in TceCategory}
     if unknown:
         raise InputFileError(f"dpb1_tce {min(map(str, unknown))!r} is no category of DPB1")
-    donor, second = candidates["donor"].astype("category"), _texts(candidates, "second", "")
+    donor, second = candidates["donor"].astype("category"), texts_of(candidates, "second", "")
     donors = pd.Index(sorted({*donor.cat.categories, *second[second != ""]}))
     donor_at = donors.get_indexer(donor.cat.categories)[donor.cat.codes].astype(np.int64)
     patient = candidates["patient"].astype("category")
@@ -178,7 +178,7 @@ def allocation_problem(
 
     def of_donors(column: str, default: str) -> npt.NDArray[np.object_]:
         values = np.full(len(donors), default, dtype=object)
-        values[donor_at] = _texts(candidates, column, default)
+        values[donor_at] = texts_of(candidates, column, default)
         return values
 
     return AllocationProblem(
@@ -197,7 +197,7 @@ def allocation_problem(
     )
 
 
-def _texts(candidates: pd.DataFrame, column: str, default: str) -> npt.NDArray[np.object_]:
+def texts_of(candidates: pd.DataFrame, column: str, default: str) -> npt.NDArray[np.object_]:
     """(n_rows,) texts of a column that may be absent, `default` where there is none."""
     if column not in candidates:
         return np.full(len(candidates), default, dtype=object)

@@ -66,7 +66,7 @@ def read_recipients(path: Path, patients: Sequence[str], as_of: datetime.date) -
     Patients of the file who are not in `patients` are ignored, the others have no values. Raises
     `InputFileError`.
     """
-    table = _read(path, "patient", COLUMNS).set_index("patient")
+    table = read_table(path, "patient", COLUMNS).set_index("patient")
     if table.index.has_duplicates:
         name = table.index[table.index.duplicated()][0]
         raise InputFileError(f"{path}: patient {name!r} has two rows; leave one")
@@ -96,7 +96,7 @@ def read_capacities(path: Path) -> Capacities:
     Raises `InputFileError`.
     """
     kinds: dict[str, dict[str, int]] = {"centre": {}, "laboratory": {}, "registry": {}}
-    for kind, name, most in _read(path, "kind", ("name", "most")).itertuples(index=False):
+    for kind, name, most in read_table(path, "kind", ("name", "most")).itertuples(index=False):
         if kind not in kinds:
             raise InputFileError(f"{path}: kind {kind!r} is none of {', '.join(kinds)}")
         if not name or name in kinds[kind]:
@@ -105,7 +105,7 @@ def read_capacities(path: Path) -> Capacities:
     return Capacities(**kinds)
 
 
-def _read(path: Path, key: str, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path, key: str, columns: Sequence[str]) -> pd.DataFrame:
     """All texts of a CSV file; columns that are absent are empty, others are refused."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
