@@ -29,6 +29,7 @@ echo
 echo "4. All patients at once: search, probabilities, risks, ranks, and one allocation"
 "$gm" batch .demo/simulated/patients.csv --release demo --as-of 2026-01-01 --out .demo/batch
 "$gm" match --patients .demo/simulated/patients.csv --release demo --as-of 2026-01-01 --limit 8
+"$gm" typing-plan .demo/batch/candidates.parquet --budget 50 --out .demo/requests.csv
 
 echo
 echo "5. The service on a free port, and a client"
