@@ -98,12 +98,14 @@ class Imputer:
         self._positions = [{} for _ in range(n_loci)]
         self._members: list[list[frozenset[int]]] = []
         self._tokens: list[npt.NDArray[np.int64]] = []
+        self._token_names: list[tuple[str, ...]] = []
         self._is_null: list[npt.NDArray[np.bool_]] = []
         unmapped: list[str] = []
         for names in self.frequencies.names:
             members = [self._read(name, unmapped) for name in names]
             texts = [self._token(name, name in unmapped) for name in names]
             code = {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
+            self._token_names.append(("", *code))
             self._members.append(members)
             self._tokens.append(np.array([code[text] for text in texts], dtype=np.int64))
             self._is_null.append(np.array([name.endswith("N") for name in names], dtype=bool))
@@ -138,13 +140,13 @@ class Imputer:
         # A null has no P group and stays itself; a name of several groups is no one group.
         return "/".join(sorted(map(str, groups))) or name
 
-    def tokens(self, column: int) -> tuple[str, ...]:
-        """What the match count compares of every name of a locus of the set: equal texts match.
+    def token_names(self, column: int) -> tuple[str, ...]:
+        """What the tokens of a locus stand for: "" for nothing expressed, else a group or name."""
+        return self._token_names[column]
 
-        Token t of `genotypes` is the t-th distinct one of these, from 1.
-        """
-        names = self.frequencies.names[column]
-        return tuple(self._token(name, name in self.unmapped) for name in names)
+    def name_tokens(self, column: int) -> npt.NDArray[np.int64]:
+        """The token of every name of a locus of the set, (n_names,)."""
+        return self._tokens[column]
 
     def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
         """The names of the set that explain a written position, (n_names,), and whether it is

@@ -127,7 +127,7 @@ def encoded(tables: MassTables, people: list[tuple[str, ...]]) -> np.ndarray[tup
 
 @pytest.mark.parametrize("nulls", NullImputation)
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_total_masses_equal_the_enumeration(nulls: NullImputation, data: st.DataObject) -> None:
     n_loci = data.draw(st.integers(1, 4))
     source = data.draw(sources(n_loci))
@@ -153,7 +153,7 @@ def mixture(parts: list[tuple[Source, Fraction]]) -> Source:
 
 @pytest.mark.parametrize("nulls", NullImputation)
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_probabilities_equal_the_enumeration(nulls: NullImputation, data: st.DataObject) -> None:
     """The patient under a set of its own or a mixture, donors under another."""
     n_loci = data.draw(st.integers(1, 4))
