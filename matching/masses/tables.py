@@ -154,10 +154,11 @@ class MassTables:
         for column in range(len(self.loci)):
             tokens[:, column] = imputer.genotypes(column)[codes[:, column]]
             if imputer is not self.imputer:
-                distinct, at = np.unique(tokens[:, column], return_inverse=True)
                 theirs = imputer.token_names(column)
-                here = [self._token(column, theirs[token]) for token in distinct]
-                tokens[:, column] = np.array(here, dtype=np.int32)[at].reshape(-1, 2)
+                here = np.zeros(len(theirs), dtype=np.int32)
+                for token in set(tokens[:, column].ravel().tolist()):
+                    here[token] = self._token(column, theirs[token])
+                tokens[:, column] = here[tokens[:, column]]
         return PatientGenotypes(tokens, weights)
 
     def _token(self, column: int, name: str) -> int:
@@ -185,15 +186,7 @@ class MassTables:
             unknown = np.full((len(codes), up_to + 1), np.nan)
             return Probabilities(unknown, np.zeros(len(codes), dtype=bool), 0.0)
         chosen, dropped = _heaviest(patient.weights, precision)
-        distinct = [
-            len(np.unique(patient.tokens[chosen, c], axis=0)) for c in range(len(self.loci))
-        ]
-        order = np.argsort(distinct, kind="stable")
-        keys = patient.tokens[chosen][:, order].reshape(len(chosen), -1)
-        by_prefix = np.lexsort(keys.T[::-1])
-        chosen, keys = chosen[by_prefix], keys[by_prefix]
-        differs = (keys[1:] != keys[:-1]).reshape(-1, len(order), 2).any(axis=2)
-        changed = np.concatenate([np.zeros(min(1, len(keys)), np.int64), differs.argmax(axis=1)])
+        chosen, order, changed = _by_prefix(patient.tokens, chosen)
         exact = self.is_exact(codes)
         usable = np.where(exact | np.isnan(total), 0.0, total)
         out = np.zeros((len(codes), 3))
@@ -242,6 +235,25 @@ def _heaviest(weights: Floats, precision: float) -> tuple[npt.NDArray[np.int64],
     left = np.concatenate([np.cumsum(weights[order[::-1]])[::-1], [0.0]])
     kept = int(np.argmax(left <= precision))
     return order[:kept], float(left[kept])
+
+
+def _by_prefix(
+    tokens: Int32s, chosen: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Genotypes in an order in which many share their first loci with the one before.
+
+    Returns them, the order of the loci (those with the fewest distinct pairs of tokens first), and
+    at which place of it each differs from the one before.
+    """
+    pairs = (tokens[chosen, :, 0].astype(np.int64) << 32) + tokens[chosen, :, 1]
+    n_loci = pairs.shape[1]
+    if len(chosen) == 1:
+        return chosen, np.arange(n_loci), np.zeros(1, dtype=np.int64)
+    order = np.argsort([len(np.unique(column)) for column in pairs.T], kind="stable")
+    by_prefix = np.lexsort(pairs.T[order[::-1]])
+    pairs = pairs[by_prefix][:, order]
+    differs = (pairs[1:] != pairs[:-1]).argmax(axis=1)
+    return chosen[by_prefix], order, np.concatenate([np.zeros(1, np.int64), differs])
 
 
 def _name_arrays(imputer: Imputer) -> NameArrays:
