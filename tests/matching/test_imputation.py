@@ -21,7 +21,7 @@ from matching.haplotypes import (
 )
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Allele, Nomenclature
-from matching.probability import DonorTable, predict
+from matching.probability import DonorTable, ExactPairs, PairTable, predict, whole_percents
 from matching.typings import ABSENT_GENE, parse_typing, split_gl
 from tests.oracles import prediction as oracle
 
@@ -164,6 +164,53 @@ def test_mixed_ancestry_equals_the_mixture(
     same(genotypes(imputer, found.codes, found.weights), expected)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data(), sources)
+def test_shared_haplotypes_and_exact_values_equal_the_enumeration(
+    data: st.DataObject, source: Source
+) -> None:
+    imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
+    (_, patient), (_, donor) = (data.draw(people(source)) for _ in range(2))
+    sides = [imputer.pairs(parse_typing(text)) for text in (patient, donor)]
+    exact = ExactPairs(imputer).predict(parse_typing(patient), parse_typing(donor))
+    if not all(side.mass for side in sides):
+        assert exact is None
+        return
+    listed = list(source)
+    as_pairs = [
+        {
+            (listed[a], listed[b]): source[listed[a]] * source[listed[b]] * (1 if a == b else 2)
+            for a, b in zip(side.left.tolist(), side.right.tolist(), strict=True)
+        }
+        for side in sides
+    ]
+    masses = [sum(pairs.values()) for pairs in as_pairs]
+    normal = [{k: v / m for k, v in p.items()} for p, m in zip(as_pairs, masses, strict=True)]
+    found = PairTable.of(imputer, [sides[1]]).shared(sides[0], np.array([0]))
+    theirs = oracle.shared_haplotypes(normal[0], normal[1])
+    assert np.allclose(found[0], np.array(theirs, dtype=float), rtol=0, atol=1e-12)
+    donors = imputer.impute([parse_typing(donor)])
+    predicted = predict(imputer, imputer.impute_one(parse_typing(patient))[:2], donors)
+    assert exact is not None and sum(exact[0]) == 1
+    assert np.allclose(np.array(exact[0], dtype=float), predicted.p_total[0], atol=1e-12)
+    assert np.allclose(np.array(exact[1], dtype=float), predicted.p_two[0], atol=1e-12)
+
+
+def test_halves_are_rounded_up_and_only_they() -> None:
+    """1 of 8 and 1 of 200 are exact ties; a value a hair below one is not."""
+    values = np.array([0.125, 0.005, 0.0049999999999999, 0.995, 1.0, 0.0])
+    true = [Fraction(1, 8), Fraction(1, 200), Fraction(1, 200) - Fraction(1, 10**15),
+            Fraction(199, 200)]  # fmt: skip
+    assert whole_percents(values, lambda i: true[i]).tolist() == [13, 1, 0, 100, 100, 0]
+    assert whole_percents(values, lambda _: None).tolist() == [13, 1, 1, 100, 100, 0]
+    long = FrequencySet(
+        "test", (Locus.A,), (NAMES["A"][:1],), np.zeros((1, 1), np.int32), np.array([1 / 3])
+    )
+    imputer = Imputer(long, RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
+    one = parse_typing("A*01:01+A*01:01")
+    assert ExactPairs(imputer).predict(one, one) is None
+
+
 @pytest.mark.parametrize("precision", [0.0, 0.01, 0.2, 0.6])
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_cut_is_reported_and_the_bounds_hold(
@@ -172,7 +219,7 @@ def test_what_is_cut_is_reported_and_the_bounds_hold(
     rng = np.random.default_rng(seed)
     every = [(a, b, c) for a in NAMES["A"] for b in NAMES["B"] for c in NAMES["C"]]
     frequencies = rng.dirichlet(np.full(len(every), 0.3))
-    source = dict(zip(every, map(Fraction, frequencies.tolist()), strict=True))
+    source: Source = dict(zip(every, map(Fraction, frequencies.tolist()), strict=True))
     texts = ["A*01:01/A*01:02+A*02:01/A*01:01", "B*01:01+B*01:02/B*02:01", "C*01:01+C*01:01"]
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
     full = imputer.impute(map(parse_typing, texts))
