@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
@@ -20,8 +16,6 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.prediction import imputer_of
-
-_DAYS_KEPT = 2
 
 
 @dataclass
@@ -63,9 +57,6 @@ class Snapshot:
     model_label: str
     models: Path
     models_version: ModelsVersion
-    _ages: dict[datetime.date, npt.NDArray[np.float64]] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
 
     @property
     def index_version(self) -> str:
@@ -82,20 +73,6 @@ class Snapshot:
         return imputer_of(
             self.frequencies, self.nomenclature, NullImputation.TYPED, Resolution.P_GROUP
         )
-
-    def ages(self, day: datetime.date) -> npt.NDArray[np.float64]:
-        """Age in years of every donor of the index on a day, NaN where unknown.
-
-        The last days are kept: a search with another one computes them anew.
-        """
-        assert self.index is not None
-        known = self._ages.get(day)
-        if known is None:
-            known = self.index.ages(day)
-            if len(self._ages) >= _DAYS_KEPT:
-                self._ages.clear()
-            self._ages[day] = known
-        return known
 
 
 def with_model_in_use(snapshot: Snapshot) -> Snapshot:
@@ -131,7 +108,7 @@ def load_snapshot(
         folder.proteins(nomenclature.release),
         Releases(folder, nomenclature),
         store,
-        store.index(nomenclature) if _holds_donors(store) else None,
+        store.index(nomenclature) if store.holds_donors() else None,
         label,
         frequencies,
         model,
@@ -142,7 +119,3 @@ def load_snapshot(
     # So that a set that cannot be used is known now and not at the first search.
     snapshot.imputer()
     return snapshot
-
-
-def _holds_donors(store: Registry) -> bool:
-    return (store.root / "donors.sqlite").exists() and store.count() > 0

@@ -38,12 +38,16 @@ def test_frequency_sets(run: Run, tmp_path: Path) -> None:
     code, _, error = run("frequencies", "import", file, "--population", "X", "--name", "../x")
     assert code == 1 and "is no name for a frequency set" in error
     file.write_text("haplotype,population,frequency\nA*01:01~B*08:01,X,1\n")
-    code, _, error = run("frequencies", "import", file)
-    assert code == 1 and "does not carry C, DRB1, DQB1" in error
+    code, printed, error = run("frequencies", "import", file, "--name", "short")
+    assert code == 0 and "does not carry C, DRB1, DQB1" in error
     assert [line[:7] for line in run("frequencies", "show")[1].splitlines()] == [
         "  X: po",
         "* other",
+        "  short",
     ]
+    printed = run("frequencies", "show", "--population", "Z", "--registry", "R")[1]
+    assert printed.startswith("chosen by: the set in use\n* other: ")
+    assert run("frequencies", "show", "--population", "X")[1].splitlines()[1].startswith("  X: ")
     file.write_text("haplotype,population,frequency\nA*01:01,X,-1\n")
     code, _, error = run("frequencies", "import", file)
     assert code == 1 and "frequency '-1'" in error and error.count("\n") == 1

@@ -1,0 +1,534 @@
+"""Typings as weighted genotypes under haplotype frequencies (rule R16).
+
+A person is every pair of haplotypes of the set that explains the typing, with weight f1 f2,
+doubled where the two differ; pairs that look the same unphased are added up. Haplotypes that fit
+the same positions are one class, and classes are paired first, so that the mass of a typing needs
+no list of pairs however ambiguous it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from matching import imputation_kernels as kernels
+from matching.errors import TooAmbiguousError
+from matching.haplotypes.admitted import Admission, NullImputation, Resolution, Table
+from matching.haplotypes.frequencies import FrequencySet, merge_haplotypes
+from matching.loci import Locus
+from matching.nomenclature import Nomenclature
+from matching.typings import Form, LocusTyping, Position, Typing, Written, typing_of
+
+# More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
+MAX_PAIRS = 20_000_000
+# With a precision asked for, people with fewer pairs are imputed in full all the same.
+PAIRS_BEFORE_CUT = 100_000
+MAX_RECOMBINED = 1_000_000
+_MAX_KEY = 1 << 62
+_CHUNK = 500
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ImputedGenotypes:
+    """Unphased genotypes of many people, person p at `offsets[p]:offsets[p + 1]`.
+
+    `codes`: (n_genotypes, n_loci) int32 positions in `Imputer.genotypes`. `weights`:
+    (n_genotypes,) float64, summing to 1 - dropped for each person. `mass`: (n_people,) float64, the
+    sum of the weights of all pairs; 0 is "unrepresented": no pair of the set explains the typing.
+    `dropped`: (n_people,) float64 in [0, 1), the share of the mass that was cut, 0 for most.
+    """
+
+    offsets: Ints
+    codes: Codes
+    weights: Floats
+    mass: Floats
+    dropped: Floats
+
+    def __len__(self) -> int:
+        return len(self.mass)
+
+    def take(self, people: Ints) -> ImputedGenotypes:
+        """The given people, some of them more than once."""
+        counts = np.diff(self.offsets)[people]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        at = np.repeat(self.offsets[people] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return ImputedGenotypes(
+            offsets, self.codes[at], self.weights[at], self.mass[people], self.dropped[people]
+        )
+
+
+@dataclass(frozen=True)
+class HaplotypePairs:
+    """The haplotype pairs that explain a typing, heaviest first.
+
+    `left`, `right`: (n,) rows of the set; `weights`: (n,) float64 summing to 1 - dropped; `mass`
+    and `dropped` as in `ImputedGenotypes`.
+    """
+
+    left: Ints
+    right: Ints
+    weights: Floats
+    mass: float
+    dropped: float
+
+
+@dataclass(frozen=True)
+class Haplotypes:
+    """Haplotypes of a set as the kernels take them: rows, and rows by name of each locus."""
+
+    rows: Codes
+    frequencies: Floats
+    by_name: Codes
+    name_offsets: Ints
+    name_starts: Ints
+
+    @classmethod
+    def of(cls, rows: Codes, frequencies: Floats, n_names: Sequence[int]) -> Haplotypes:
+        """`rows`: (n, n_loci) names, of which locus l has n_names[l]."""
+        by_name = [np.argsort(column, kind="stable").astype(np.int32) for column in rows.T]
+        counts = [np.bincount(c, minlength=n) for c, n in zip(rows.T, n_names, strict=True)]
+        offsets = [np.concatenate([[0], np.cumsum(count)]) for count in counts]
+        starts = np.zeros(len(n_names) + 1, dtype=np.int64)
+        np.cumsum([n + 1 for n in n_names], out=starts[1:])
+        return cls(
+            np.ascontiguousarray(rows),
+            np.ascontiguousarray(frequencies),
+            np.stack(by_name),
+            np.concatenate(offsets).astype(np.int64),
+            starts,
+        )
+
+    def weighted(self, frequencies: Floats) -> Haplotypes:
+        """The same haplotypes with other frequencies."""
+        return Haplotypes(
+            self.rows,
+            np.ascontiguousarray(frequencies),
+            self.by_name,
+            self.name_offsets,
+            self.name_starts,
+        )
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Tables one after another, as the kernels take them."""
+
+    tables: npt.NDArray[np.int64]
+    patterns: npt.NDArray[np.uint16]
+    compatible: npt.NDArray[np.int16]
+    columns: Ints
+    nulls: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, tables: Sequence[Table]) -> _Packed:
+        rows = np.zeros((len(tables), 7), dtype=np.int64)
+        at = np.zeros(4, dtype=np.int64)
+        for row, table in zip(rows, tables, strict=True):
+            n, n_columns = len(table.compatible), len(table.columns)
+            row[:] = (
+                table.columns[0] if n_columns == 1 else -1,
+                n,
+                at[0],
+                at[1],
+                at[2],
+                at[2] + n_columns,
+                at[3],
+            )
+            at += (len(table.patterns), n * n, n_columns, table.nulls.size)
+        return cls(
+            rows,
+            np.concatenate([np.empty(0, np.uint16), *(t.patterns for t in tables)]),
+            np.concatenate([np.empty(0, np.int16), *(t.compatible.ravel() for t in tables)]),
+            np.array([c for t in tables for c in t.columns], dtype=np.int64),
+            np.concatenate([np.empty(0, np.uint8), *(t.nulls.ravel() for t in tables)]),
+        )
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """The classes of haplotypes that fit a typing, and which of them explain it in pairs."""
+
+    packed: _Packed
+    chosen: Ints
+    rows: Ints
+    bounds: Ints
+    held: npt.NDArray[np.int64]
+    pairs: npt.NDArray[np.int64]
+    mass: float
+    n_pairs: int
+
+
+@dataclass
+class Imputer:
+    """Imputes under one set, release and choice of options; remembers what it has read.
+
+    `unmapped`: names of the set that the release cannot read; their haplotypes explain nothing.
+    """
+
+    frequencies: FrequencySet
+    nomenclature: Nomenclature
+    nulls: NullImputation
+    resolution: Resolution
+    unmapped: tuple[str, ...] = field(init=False)
+    _admission: Admission = field(init=False)
+    _haplotypes: Haplotypes = field(init=False)
+    _tables: list[Table] = field(init=False, default_factory=list)
+    _numbers: dict[tuple[object, ...], int] = field(init=False, default_factory=dict)
+    _known: dict[str, tuple[Codes, Floats, float]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._admission = Admission(
+            self.frequencies, self.nomenclature, self.nulls, self.resolution
+        )
+        self.unmapped = self._admission.unmapped
+        self._haplotypes = Haplotypes.of(
+            self.frequencies.haplotypes, self.frequencies.frequencies, self._admission.n_names
+        )
+        self._column = {locus: i for i, locus in enumerate(self.frequencies.loci)}
+        starts = self._haplotypes.name_starts
+        self._name_tokens = np.zeros(starts[-1], dtype=np.int32)
+        self._null_names = np.zeros(starts[-1], dtype=np.uint8)
+        for i, start in enumerate(starts[:-1].tolist()):
+            tokens = self._admission.tokens[i]
+            self._name_tokens[start : start + len(tokens)] = tokens
+            self._null_names[start : start + len(tokens)] = self._admission.null_names[i]
+
+    def genotypes(self, column: int) -> Codes:
+        """All genotypes of a locus of the set, (n, 2) tokens a <= b, at a + b (b + 1) / 2.
+
+        Token `NOTHING` expresses nothing; equal tokens match.
+        """
+        pairs, starts = self.token_pairs
+        return pairs[starts[column] : starts[column + 1]]
+
+    @cached_property
+    def token_pairs(self) -> tuple[Codes, Ints]:
+        """`genotypes` of all loci one after another, and where each starts, (n_loci + 1,)."""
+        tables = []
+        for names in self._admission.token_names:
+            n = len(names)
+            high = np.repeat(np.arange(n), np.arange(1, n + 1))
+            low = np.arange(len(high)) - high * (high + 1) // 2
+            tables.append(np.stack([low, high], axis=1).astype(np.int32))
+        return np.concatenate(tables), np.concatenate([[0], np.cumsum([len(t) for t in tables])])
+
+    def token_names(self, column: int) -> tuple[str, ...]:
+        """What the tokens of a locus stand for: "" for nothing expressed, else a group or name."""
+        return self._admission.token_names[column]
+
+    def tokens(self, column: int) -> tuple[str, ...]:
+        """What the match count compares of every name of a locus of the set: equal texts match."""
+        known = self._admission.token_names[column]
+        return tuple(known[token] for token in self._admission.tokens[column].tolist())
+
+    def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
+        """The names of the set that explain a written position, (n_names,), and whether it is
+        null or an absent gene. Raises `TypingError`."""
+        found = self._admission.admitted(column, position)
+        return found.names, found.is_null or position.form is Form.ABSENT
+
+    def haplotype_tokens(self) -> Codes:
+        """Tokens of every haplotype of the set, (n_haplotypes, n_loci); nulls are themselves."""
+        tokens = self._admission.tokens
+        columns = zip(tokens, self.frequencies.haplotypes.T, strict=True)
+        return np.stack([token[names] for token, names in columns], axis=1)
+
+    def impute(
+        self,
+        people: Iterable[Typing | Written],
+        frequencies: Floats | None = None,
+        precision: float = 0.0,
+        threads: int = 1,
+    ) -> ImputedGenotypes:
+        """The genotypes of people, in their order.
+
+        `frequencies`: (n_haplotypes,) in place of those of the set. `precision`: the share of each
+        one's mass that may be cut; 0 cuts nothing up to `MAX_PAIRS` pairs of haplotypes. Raises
+        `TypingError` for a name that the release cannot read and `TooAmbiguousError` for genotype
+        lists beyond measure.
+        """
+        numbers = [self._units(person) for person in people]
+        distinct = {key: i for i, key in enumerate(dict.fromkeys(numbers))}
+        found = self._impute_distinct(list(distinct), frequencies, precision, threads)
+        if len(distinct) == len(numbers):
+            return found
+        return found.take(np.array([distinct[key] for key in numbers], dtype=np.int64))
+
+    def impute_one(self, typing: Typing) -> tuple[Codes, Floats, float]:
+        """Codes (n, n_loci), weights (n,) and mass of one person, as in `ImputedGenotypes`."""
+        text = typing.text
+        known = self._known.get(text)
+        if known is None:
+            found = self.impute([typing])
+            known = self._known[text] = found.codes, found.weights, float(found.mass[0])
+        return known
+
+    def pairs(
+        self, person: Typing | Written, frequencies: Floats | None = None, precision: float = 0.0
+    ) -> HaplotypePairs:
+        """The haplotype pairs of one person. Otherwise as `impute`."""
+        haplotypes = self._weighted(frequencies)
+        found = self._explain(haplotypes, self._units(person))
+        found, least, n_pairs, dropped = _cut(found, haplotypes.frequencies, precision)
+        left, right = np.empty(n_pairs, np.int64), np.empty(n_pairs, np.int64)
+        weights = np.empty(n_pairs)
+        kernels.list_pairs(
+            found.rows, found.bounds, found.pairs, haplotypes.frequencies, least, left, right,
+            weights,
+        )  # fmt: skip
+        order = np.lexsort((np.maximum(left, right), np.minimum(left, right), -weights))
+        left, right = np.minimum(left, right)[order], np.maximum(left, right)[order]
+        mass = found.mass or 1.0
+        return HaplotypePairs(left, right, weights[order] / mass, found.mass, dropped)
+
+    def mass(self, person: Typing | Written, frequencies: Floats | None = None) -> float:
+        """Total weight of the haplotype pairs that explain a typing, exact for any ambiguity."""
+        return self._explain(self._weighted(frequencies), self._units(person)).mass
+
+    def faults(
+        self, person: Typing | Written, frequencies: Floats | None = None
+    ) -> tuple[tuple[Locus, ...], ...]:
+        """The smallest sets of typed loci without which an unrepresented typing is explained.
+
+        Loci in phase go together. Empty where it is explained.
+        """
+        haplotypes, units = self._weighted(frequencies), self._units(person)
+        for size in range(len(units) + 1):
+            found = []
+            for left_out in combinations(range(len(units)), size):
+                kept = tuple(unit for i, unit in enumerate(units) if i not in left_out)
+                if self._explain(haplotypes, kept).mass > 0:
+                    columns = chain.from_iterable(self._tables[units[i]].columns for i in left_out)
+                    found.append(tuple(self.frequencies.loci[c] for c in sorted(columns)))
+            if found:
+                return tuple(found) if size else ()
+        return ()
+
+    def recombined(
+        self, person: Typing | Written, blocks: Sequence[Sequence[Locus]]
+    ) -> tuple[Codes, Floats, float]:
+        """`impute_one` for haplotypes put together from the set's parts over blocks of loci.
+
+        A part has its marginal frequency, and the parts of a haplotype are independent. `blocks`
+        hold every locus of the set once. Raises `TooAmbiguousError` where too many parts fit, and
+        `ValueError` for loci in phase.
+        """
+        units = self._units(person)
+        if any(len(self._tables[unit].columns) > 1 for unit in units):
+            raise ValueError("phase cannot be followed through recombined haplotypes")
+        source = self.frequencies
+        rows = np.zeros((1, len(source.loci)), dtype=np.int32)
+        weights = np.ones(1)
+        for block in blocks:
+            columns = [self._column[locus] for locus in block]
+            own = tuple(unit for unit in units if self._tables[unit].columns[0] in columns)
+            fitting = self._explain(self._haplotypes, own).rows
+            parts, sums = merge_haplotypes(
+                source.haplotypes[fitting][:, columns],
+                source.frequencies[fitting] / source.frequencies.sum(),
+            )
+            n, m = len(rows), len(parts)
+            if n * m > MAX_RECOMBINED:
+                raise TooAmbiguousError(
+                    f"more than {MAX_RECOMBINED:,} recombined haplotypes fit the typing"
+                )
+            rows, weights = np.repeat(rows, m, axis=0), np.repeat(weights, m) * np.tile(sums, n)
+            rows[:, columns] = np.tile(parts, (n, 1))
+        haplotypes = Haplotypes.of(rows, weights, self._admission.n_names)
+        return self._enumerate(haplotypes, self._explain(haplotypes, units), 0.0)[:3]
+
+    def _weighted(self, frequencies: Floats | None) -> Haplotypes:
+        return self._haplotypes if frequencies is None else self._haplotypes.weighted(frequencies)
+
+    def _units(self, person: Typing | Written) -> tuple[int, ...]:
+        """Numbers of the tables of what is typed, one a locus or block of loci in phase."""
+        if isinstance(person, Written) and person.phase:
+            person = typing_of(person)
+        loci: Mapping[Locus, object] = (
+            person.loci if isinstance(person, Written) else dict(person.loci.items())
+        )
+        phased = set(chain.from_iterable(person.phase))
+        units = []
+        for locus in self._column:
+            written = loci.get(locus)
+            if written is not None and locus not in phased:
+                units.append(self._number((locus,), (written,)))
+        for block in person.phase:
+            kept = tuple(locus for locus in block if locus in self._column)
+            if kept:
+                units.append(self._number(kept, tuple(loci[locus] for locus in kept)))
+        return tuple(unit for unit in units if unit >= 0)
+
+    def _number(self, block: tuple[Locus, ...], written: tuple[object, ...]) -> int:
+        key = (block, written)
+        number = self._numbers.get(key)
+        if number is None:
+            typings = [
+                _parsed(locus, one) if isinstance(one, str) else one
+                for locus, one in zip(block, written, strict=True)
+            ]
+            read = [typing for typing in typings if isinstance(typing, LocusTyping)]
+            number = -1
+            if read:
+                columns = [self._column[locus] for locus in block]
+                self._tables.append(self._admission.table(columns, read))
+                number = len(self._tables) - 1
+            self._numbers[key] = number
+        return number
+
+    def _explain(self, haplotypes: Haplotypes, units: tuple[int, ...]) -> _Explained:
+        tables = [self._tables[unit] for unit in units]
+        _check_size(tables)
+        packed, chosen = _Packed.of(tables), np.arange(len(tables))
+        rows, bounds, held = kernels.explaining_classes(
+            haplotypes.rows, haplotypes.frequencies, haplotypes.by_name, haplotypes.name_offsets,
+            haplotypes.name_starts, packed.tables, packed.patterns, chosen,
+        )  # fmt: skip
+        pairs, mass, n_pairs = kernels.compatible_classes(
+            rows, bounds, held, haplotypes.frequencies, packed.tables, packed.compatible, chosen
+        )
+        return _Explained(packed, chosen, rows, bounds, held, pairs, mass, n_pairs)
+
+    def _enumerate(
+        self, haplotypes: Haplotypes, found: _Explained, precision: float
+    ) -> tuple[Codes, Floats, float, float]:
+        """Codes, weights, mass and dropped share of one person."""
+        found, least, _, dropped = _cut(found, haplotypes.frequencies, precision)
+        codes, weights = kernels.genotypes_of_classes(
+            haplotypes.rows, haplotypes.frequencies, found.rows, found.bounds, found.held,
+            found.pairs, least, found.packed.tables, found.packed.compatible,
+            found.packed.columns, found.packed.nulls, found.chosen, haplotypes.name_starts,
+            self._name_tokens, self._null_names, self.nulls is NullImputation.PARTNER,
+        )  # fmt: skip
+        return codes, weights / (found.mass or 1.0), found.mass, dropped
+
+    def _impute_distinct(
+        self,
+        people: Sequence[tuple[int, ...]],
+        frequencies: Floats | None,
+        precision: float,
+        threads: int,
+    ) -> ImputedGenotypes:
+        haplotypes = self._weighted(frequencies)
+        used, flat = np.unique([u for units in people for u in units], return_inverse=True)
+        tables = [self._tables[int(unit)] for unit in used]
+        packed = _Packed.of(tables)
+        sizes = np.array([len(units) for units in people], dtype=np.int64)
+        for units in {tuple(len(self._tables[u].compatible) for u in units) for units in people}:
+            _check_key(units)
+        most = MAX_PAIRS if precision == 0 else min(MAX_PAIRS, PAIRS_BEFORE_CUT)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+
+        def chunk(first: int) -> tuple[Codes, Floats, Ints, Floats, Ints]:
+            offsets = starts[first : first + _CHUNK + 1]
+            found: tuple[Codes, Floats, Ints, Floats, Ints] = kernels.impute_people(
+                haplotypes.rows, haplotypes.frequencies, haplotypes.by_name,
+                haplotypes.name_offsets, haplotypes.name_starts, packed.tables, packed.patterns,
+                packed.compatible, packed.columns, packed.nulls, self._name_tokens,
+                self._null_names, self.nulls is NullImputation.PARTNER,
+                offsets - offsets[0], flat[offsets[0] : offsets[-1]].astype(np.int64), most,
+            )  # fmt: skip
+            return found
+
+        firsts = range(0, len(people), _CHUNK)
+        if threads > 1 and len(firsts) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(chunk, firsts))
+        else:
+            parts = [chunk(first) for first in firsts]
+        n_loci = len(self.frequencies.loci)
+        codes = np.concatenate([np.empty((0, n_loci), np.int32), *(p[0] for p in parts)])
+        weights = np.concatenate([np.empty(0), *(p[1] for p in parts)])
+        counts = np.concatenate([np.empty(0, np.int64), *(p[2] for p in parts)])
+        mass = np.concatenate([np.empty(0), *(p[3] for p in parts)])
+        n_pairs = np.concatenate([np.empty(0, np.int64), *(p[4] for p in parts)])
+        weights /= np.repeat(mass, counts)
+        dropped = np.zeros(len(people))
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        many = np.flatnonzero(n_pairs > most).tolist()
+        if not many:
+            return ImputedGenotypes(offsets, codes, weights, mass, dropped)
+        pieces: list[tuple[Codes, Floats]] = []
+        done = 0
+        for person in many:
+            pieces.append((codes[done : offsets[person]], weights[done : offsets[person]]))
+            done = offsets[person]
+            own = self._enumerate(haplotypes, self._explain(haplotypes, people[person]), precision)
+            pieces.append((own[0], own[1]))
+            counts[person], dropped[person] = len(own[1]), own[3]
+        pieces.append((codes[done:], weights[done:]))
+        return ImputedGenotypes(
+            np.concatenate([[0], np.cumsum(counts)]),
+            np.concatenate([codes for codes, _ in pieces]),
+            np.concatenate([weights for _, weights in pieces]),
+            mass,
+            dropped,
+        )
+
+
+def _parsed(locus: Locus, text: str) -> LocusTyping | None:
+    return typing_of(Written({locus: text})).loci[locus] if text else None
+
+
+def _check_size(tables: Sequence[Table]) -> None:
+    _check_key(tuple(len(table.compatible) for table in tables))
+
+
+def _check_key(sizes: Sequence[int]) -> None:
+    product = 1
+    for size in sizes:
+        product *= size
+    if product > _MAX_KEY:
+        raise TooAmbiguousError("the genotype lists of the typing are too many; type more exactly")
+
+
+def _cut(
+    found: _Explained, frequencies: Floats, precision: float
+) -> tuple[_Explained, float, int, float]:
+    """Least weight f1 f2 of the pairs to keep, how many these are and the dropped share.
+
+    0, all and 0.0 unless there are too many or a precision is asked for.
+    """
+    few = MAX_PAIRS if precision == 0 else min(MAX_PAIRS, PAIRS_BEFORE_CUT)
+    if found.n_pairs <= few:
+        return found, 0.0, found.n_pairs, 0.0
+    classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
+    order = np.lexsort((found.rows, -frequencies[found.rows], classes))
+    ordered = _Explained(
+        found.packed, found.chosen, found.rows[order], found.bounds, found.held, found.pairs,
+        found.mass, found.n_pairs,
+    )  # fmt: skip
+
+    def above(exponent: float) -> tuple[int, float]:
+        kept: tuple[int, float] = kernels.pairs_above(
+            ordered.rows, ordered.bounds, ordered.pairs, frequencies, float(np.exp(exponent))
+        )
+        return kept
+
+    tiny = np.log(float(frequencies[found.rows].min())) * 2 - 1
+    largest = np.log(float(frequencies[found.rows].max())) * 2 + 1
+    wanted = (1 - precision) * found.mass
+    # The lightest pairs go first: as few as the limit needs, as many as the precision allows.
+    least = _boundary(tiny, largest, lambda t: above(t)[0] <= MAX_PAIRS)[1]
+    if precision > 0:
+        least = max(least, _boundary(tiny, largest, lambda t: above(t)[1] < wanted)[0])
+    count, mass = above(least)
+    return ordered, float(np.exp(least)), count, max(0.0, 1.0 - mass / found.mass)
+
+
+def _boundary(low: float, high: float, holds: Callable[[float], bool]) -> tuple[float, float]:
+    """Where a condition begins to hold: the last point below it, the first above it."""
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return low, high
