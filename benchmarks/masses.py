@@ -128,7 +128,8 @@ def _draw(
     rng: np.random.Generator, n: int, mix: Sequence[Profile], source: Population, tables: MassTables
 ) -> tuple[npt.NDArray[np.int32], dict[Locus, list[str]]]:
     people, _ = draw_people(rng, [str(i) for i in range(n)], mix, [source])
-    texts = {locus: [text or "" for text in people.column(locus.value.lower()).to_pylist()] for locus in FIVE}
+    columns = {locus: people.column(locus.value.lower()) for locus in FIVE}
+    texts = {locus: column.fill_null("").to_pylist() for locus, column in columns.items()}
     return tables.encode(texts), texts
 
 
