@@ -33,3 +33,8 @@ class Settings(BaseSettings):
     def registry(self) -> Path:
         """Folder of the default donor registry."""
         return self.home / "registry"
+
+    @property
+    def searches(self) -> Path:
+        """Folder of the saved searches."""
+        return self.home / "searches"

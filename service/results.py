@@ -57,7 +57,8 @@ class SearchResults:
 
     `scores`: by patient, columns of numbers, (n,) each: p10 and p9, NaN where unknown, and
     predicted risks. `found`: by patient, how many donors were found; the ranks from `start`, from
-    0, are here. `frequency_set` and `model` label what is behind them.
+    0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
+    what is behind them.
     """
 
     matches: Mapping[str, Matches]
@@ -73,6 +74,7 @@ class SearchResults:
     as_of: datetime.date
     rule: RankRule
     start: int = 0
+    next_page_token: str = ""
 
     def best(self, patient: str, limit: int) -> SearchResults:
         """The first donors of one patient."""
@@ -96,6 +98,7 @@ class SearchResults:
             "as_of": self.as_of.isoformat(),
             "rank_keys": list(self.rule.keys),
             "rank_bands": list(self.rule.bands),
+            "next_page_token": self.next_page_token,
         }
 
 

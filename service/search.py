@@ -86,8 +86,11 @@ def search_people(
         of_patient = found[person.id]
         p = np.full((len(of_patient), 2), np.nan)
         if imputer is not None:
-            donors = {i: parse_typing(gl_strings[i]) for i in index.ids[of_patient.candidates.rows]}
-            p = match_probabilities(imputer, typings[person.id], donors)
+            ids = index.ids[of_patient.candidates.rows].tolist()
+            stored = [i for i, name in enumerate(ids) if name in gl_strings]
+            donors = {ids[i]: parse_typing(gl_strings[ids[i]]) for i in stored}
+            # A donor that was deleted since the index was made has no typing.
+            p[stored] = match_probabilities(imputer, typings[person.id], donors)
         ranking = ranker.rank(typings[person.id], person.facts, of_patient, p, end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = of_patient.take(ranking.order)
