@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from data.donor_files import INDEXED_FACTS
 from data.index import StoredIndex
 from matching.errors import TypingError
 from matching.immunogenetics import LeaderMatch, Leaders
-from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
+from matching.kernels import COUNT_BEST, DONOR_1
 from matching.loci import Locus
 from matching.pipeline import Matches
 from matching.rank import (
@@ -38,7 +37,7 @@ from matching.rank import (
 from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION
 from matching.typings import LocusTyping, Typing, parse_locus, split_gl
-from service.pairs import Facts, abo_match, mismatches_over, pair_factors
+from service.pairs import FIVE, Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
 _UNDETERMINED = LeaderMatch(None)
@@ -48,13 +47,13 @@ _UNDETERMINED = LeaderMatch(None)
 class Ranker:
     """What ranking needs besides a patient.
 
-    `ages`: (n_donors,) of the index. `typings`: reported GL strings by identifier, of those that
+    `as_of`: the day of donors' ages. `typings`: reported GL strings by identifier, of those that
     are asked for.
     """
 
     rule: RankRule
     index: StoredIndex
-    ages: Floats
+    as_of: datetime.date
     model: RiskModel
     leaders: Leaders
     typings: Callable[[Iterable[str]], Mapping[str, str]]
@@ -73,7 +72,12 @@ class Ranker:
         """
         keys = _Keys(self, patient, facts, found, p)
         names = self.rule.applied(bool(np.isfinite(p).any()))
-        return rank(len(found), [keys.of(name) for name in names], end or len(found))
+        return rank(
+            len(found),
+            [keys.of(name) for name in names],
+            len(found) if end is None else end,
+            keys.identifiers,
+        )
 
 
 @dataclass
@@ -99,15 +103,13 @@ class _Keys:
         if name == "tce":
             return by_values(name, [category.preference for category in self.found.tce])
         if name == "age":
-            return by_values(name, age_values(self.ranker.ages[candidates.rows]))
+            return RankKey(name, lambda members, _: age_values(self._ages(members)))
         return RankKey(name, getattr(self, f"_{name}"))
 
     def _bands(self, n_mismatches: int) -> Floats:
-        candidates = self.found.candidates
+        over_five = replace(self.found.candidates, loci=FIVE)
         certain = certain_probabilities(
-            mismatches_over(candidates, COUNT_BEST),
-            mismatches_over(candidates, COUNT_WORST),
-            n_mismatches,
+            over_five.mismatches_best, over_five.mismatches_worst, n_mismatches
         )
         return probability_bands(self.p[:, n_mismatches], certain, self.ranker.rule.bands)
 
@@ -115,16 +117,24 @@ class _Keys:
         # Later keys are asked of fewer donors, never of others.
         if self._facts is None:
             rows = self.found.candidates.rows[members]
-            self._facts = donor_facts(self.ranker.index, rows).set_index(members)
+            self._facts = self.ranker.index.facts(rows).set_index(members)
         return self._facts.loc[members]
 
-    def _leader(self, members: Int64s, _: Int64s) -> Floats:
-        at_b = self.found.candidates.compared[members, Locus.B.position]
-        untyped = at_b[:, DONOR_1] == UNKNOWN_POSITION
-        mismatched = (at_b[:, COUNT_BEST] < 2) & ~untyped
+    def _ages(self, members: Int64s) -> Floats:
         rows = self.found.candidates.rows[members]
-        ids = self.ranker.index.ids[rows]
-        typings = self.ranker.typings(ids[mismatched].tolist()) if mismatched.any() else {}
+        return self.ranker.index.ages(self.ranker.as_of, rows)
+
+    def identifiers(self, members: Int64s) -> list[str]:
+        return self.ranker.index.ids(self.found.candidates.rows[members])
+
+    def _leader(self, members: Int64s, _: Int64s) -> Floats:
+        at_b = self.found.candidates.take(members).at(Locus.B)
+        compared = at_b.compared[at_b.number]
+        untyped = compared[:, DONOR_1] == UNKNOWN_POSITION
+        mismatched = (compared[:, COUNT_BEST] < 2) & ~untyped
+        ids = self.identifiers(members)
+        asked = [name for name, differs in zip(ids, mismatched, strict=True) if differs]
+        typings = self.ranker.typings(asked) if asked else {}
         matches: list[LeaderMatch | None] = [
             self._leader_match(typings.get(name, ""))
             if differs
@@ -157,9 +167,8 @@ class _Keys:
         if RISK_OUTCOME not in outcomes:
             # A model of a centre may hold other outcomes only.
             return np.zeros(len(members))
-        rows = self.found.candidates.rows[members]
         columns: dict[str, Any] = pair_factors(
-            self.facts, self._donors(members), self.ranker.ages[rows], self.found.take(members)
+            self.facts, self._donors(members), self._ages(members), self.found.take(members)
         )
         return risk_values(outcomes[RISK_OUTCOME], columns, ties, self.ranker.rule.risk_step)
 
@@ -176,9 +185,3 @@ class _Keys:
 
 def _text(fact: str | float | None) -> str | None:
     return None if fact is None else str(fact)
-
-
-def donor_facts(index: StoredIndex, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Facts of donors by row of the index."""
-    facts: pd.DataFrame = index.table.select(INDEXED_FACTS).take(pa.array(rows)).to_pandas()
-    return facts

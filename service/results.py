@@ -35,7 +35,8 @@ from matching.kernels import (
 from matching.loci import LOCI, Locus
 from matching.pipeline import Matches
 from matching.rank import Ranking, RankRule, value_texts
-from matching.search import POSITION_LETTERS
+from matching.search import POSITION_LETTERS, Criteria
+from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
 FORMATS = ("table", "json", "csv", "parquet")
@@ -69,12 +70,17 @@ class SearchResults:
     release: str
     frequency_set: str
     model: str
-    loci: tuple[Locus, ...]
-    max_mismatches: int
+    criteria: Criteria
+    donors: Mapping[str, Any]
     as_of: datetime.date
     rule: RankRule
     start: int = 0
     next_page_token: str = ""
+
+    @property
+    def loci(self) -> tuple[Locus, ...]:
+        """The searched loci."""
+        return tuple(self.criteria.loci)
 
     def best(self, patient: str, limit: int) -> SearchResults:
         """The first donors of one patient."""
@@ -93,8 +99,7 @@ class SearchResults:
             "index": self.index.version,
             "frequency_set": self.frequency_set,
             "model": self.model,
-            "loci": [locus.value for locus in self.loci],
-            "max_mismatches": self.max_mismatches,
+            **criteria_json(self.criteria, self.donors),
             "as_of": self.as_of.isoformat(),
             "rank_keys": list(self.rule.keys),
             "rank_bands": list(self.rule.bands),
@@ -110,7 +115,7 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     all_matches = list(results.matches.values())
     sizes = [len(m) for m in all_matches]
     rows = _joined([m.candidates.rows for m in all_matches], np.int64)
-    donors = results.index.ids[rows]
+    donors = results.index.ids(rows)
     columns: dict[str, Any] = {
         "patient": np.repeat(np.array(list(results.matches), dtype=object), sizes),
         "rank": _joined([results.start + np.arange(1, n + 1) for n in sizes], np.int64),
@@ -135,11 +140,11 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
             codes = _joined([c[:, column] for c in compared], np.uint8)
             columns[f"{locus.value.lower()}_{name}"] = letters[codes]
     columns["dpb1_tce"] = [category.value for m in all_matches for category in m.tce]
-    facts = results.index.table.select(INDEXED_FACTS).take(pa.array(rows)).to_pandas()
+    facts = results.index.facts(rows)
     for name in INDEXED_FACTS:
         # Unknown is None; pandas would make it a number (NaN) in columns of text.
         columns[name] = facts[name].astype(object).where(facts[name].notna(), None)
-    columns["age_years"] = results.index.ages(results.as_of)[rows]
+    columns["age_years"] = results.index.ages(results.as_of, rows)
     rankings = [results.rankings[patient] for patient in results.matches]
     for name in dict.fromkeys(key for ranking in rankings for key in ranking.keys):
         columns[f"rank_{name}"] = [
@@ -208,7 +213,9 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
     (patient, matches), *_ = results.matches.items()
     shown = result_table(results.best(patient, limit), {})
     found = results.found[patient]
-    table = Table(title=f"{found} donors within {results.max_mismatches} mismatches at best")
+    table = Table(
+        title=f"{found} donors within {results.criteria.max_mismatches} mismatches at best"
+    )
     for name in (
         "#",
         "donor",
@@ -264,7 +271,7 @@ def print_patients(
     given = allocation.set_index("patient").to_dict(orient="index")
     table = Table(title=f"{len(results.matches)} patients")
     table.add_column("patient", no_wrap=True)
-    for k in range(results.max_mismatches + 1):
+    for k in range(results.criteria.max_mismatches + 1):
         table.add_column(f"{k} mism.", justify="right")
     for name in ("first donor", "age", "mismatches", "P 10/10"):
         table.add_column(name, no_wrap=True)
@@ -275,7 +282,7 @@ def print_patients(
     for patient, matches in list(results.matches.items())[:limit]:
         counts = Counter(matches.candidates.mismatches_best.tolist())
         cells: list[Text | str] = [patient]
-        cells += [str(counts[k]) for k in range(results.max_mismatches + 1)]
+        cells += [str(counts[k]) for k in range(results.criteria.max_mismatches + 1)]
         if counts:
             (row,) = result_table(results.best(patient, 1), {}).to_dict(orient="records")
             cells += [row["donor"], "" if pd.isna(row["age_years"]) else f"{row['age_years']:.0f}"]

@@ -9,15 +9,18 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from grpc_status import rpc_status
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
+from matching.donor_index import DonorIndex
 from matching.errors import TooAmbiguousError, TypingError
-from matching.genotypes import UNTYPED, DonorIndex, encode
+from matching.genotypes import encode
 from matching.haplotypes import Imputer
 from matching.immunogenetics import Leaders
 from matching.pair import PairDetails
@@ -29,6 +32,7 @@ from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
 from service.convert import LIMITS, Probabilities
 from service.convert_search import SearchRequest, search_request
+from service.criteria import criteria_json
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.ranking import Ranker
@@ -99,8 +103,10 @@ class Search:
         state = search_state(
             request.patient,
             request.facts,
-            {"max_mismatches": request.max_mismatches, "p": request.with_probabilities},
-            request.loci,
+            {
+                **criteria_json(request.criteria, request.donors),
+                "probabilities": request.with_probabilities,
+            },
             as_of,
             request.rule,
             {
@@ -115,8 +121,8 @@ class Search:
             request.patient,
             snapshot.nomenclature,
             index.donors,
-            request.loci,
-            request.max_mismatches,
+            request.criteria,
+            partial(index.kept, request.filter, as_of) if request.donors else None,
         )
         predicted = _probabilities(snapshot, index, request, found)
         size = request.page_size or request.limit
@@ -124,7 +130,7 @@ class Search:
         ranker = Ranker(
             request.rule,
             index,
-            snapshot.ages(as_of),
+            as_of,
             snapshot.model,
             Leaders(snapshot.nomenclature, snapshot.proteins),
             snapshot.registry.typings,
@@ -150,10 +156,10 @@ class Search:
         part = np.arange(begin, min(begin + self.request.batch_size, len(self.matches)))
         matches, ranking = self.matches.take(part), self.ranking.part(begin, begin + len(part))
         rows = matches.candidates.rows
-        ids = self.index.ids[rows].tolist()
+        ids = self.index.ids(rows)
         compared = convert.comparisons(matches, self.probabilities.take(part))
-        facts = self.index.table.take(rows).to_pylist()
-        ages = self.snapshot.ages(self.as_of)[rows].tolist()
+        facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
+        ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
         texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
@@ -191,7 +197,7 @@ def _probabilities(
             else common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
         )
         return Probabilities.missing(len(found), without)
-    ids = index.ids[found.candidates.rows].tolist()
+    ids = index.ids(found.candidates.rows)
     reported = snapshot.registry.typings(ids)
     donors = [
         _unchanged(reported.get(name, ""), index.donors, int(row), snapshot)
@@ -208,8 +214,7 @@ def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> T
     except TypingError:
         return None
     for locus, genotype in presented.items():
-        code = int(donors.codes[row, locus.position])
-        if genotype != (None if code == UNTYPED else donors.books[locus].entry(code)):
+        if genotype != donors.genotype(row, locus):
             return None
     return typing
 

@@ -142,8 +142,8 @@ class MassTables:
         """The genotypes of `Imputer.impute_one`, maybe of another set over the same loci, here."""
         tokens = np.empty((*codes.shape, 2), dtype=np.int32)
         for column, known in enumerate(self._codes_of_tokens):
-            texts = dict.fromkeys(imputer.tokens(column))
-            here = np.array([0, *(known.get(text, 0) for text in texts)], dtype=np.int32)
+            texts = imputer.token_names(column)
+            here = np.array([known.get(text, 0) for text in texts], dtype=np.int32)
             tokens[:, column] = here[imputer.genotypes(column)[codes[:, column]]]
         return PatientGenotypes(tokens, weights)
 

@@ -15,6 +15,7 @@ from data.files import replacing
 from data.registry import BlankSecond, ReadingOptions
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
+from matching.search import Criteria
 from service.allocation import Allocation, allocate_candidates, with_allocation
 from service.cli.common import (
     BandsOption,
@@ -64,8 +65,7 @@ def batch(
     Writes candidates.parquet, allocation.parquet, summary.json, and rejects where there are any.
     """
     wanted = SearchSettings(
-        searched_loci(loci),
-        max_mismatches,
+        Criteria(searched_loci(loci), max_mismatches),
         parse_day(as_of),
         null_imputation,
         rank_rule(ranked_by, bands),

@@ -10,7 +10,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from data.donor_files import FACTS, Person
+from data.donor_files import Person
 from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
 from data.models import active_model, model_label
@@ -41,6 +41,27 @@ from service.cli.common import (
     searched_loci,
     settings,
 )
+from service.cli.criteria import (
+    AboOption,
+    AgeOption,
+    Cd34Option,
+    CmvOption,
+    DirectionOption,
+    KnownOption,
+    LevelOption,
+    LimitsOption,
+    MismatchDirection,
+    PatientFactsOption,
+    PotentialOption,
+    RegistriesOption,
+    SexOption,
+    StatusOption,
+    TncOption,
+    TypeOption,
+    donor_criteria,
+    facts_of,
+    hla_criteria,
+)
 from service.cli.saved import (
     forget_search,
     list_searches,
@@ -49,6 +70,7 @@ from service.cli.saved import (
     searches,
 )
 from service.convert import LIMITS
+from service.criteria import criteria_json
 from service.details import detail_columns
 from service.pages import page_start, page_token, search_state
 from service.results import (
@@ -74,6 +96,21 @@ def match(
     max_mismatches: Annotated[
         int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
     ] = 1,
+    max_mismatches_at: LimitsOption = None,
+    direction: DirectionOption = MismatchDirection.BOTH,
+    level: LevelOption = None,
+    potential: PotentialOption = True,
+    donor_type: TypeOption = None,
+    age: AgeOption = None,
+    sex: SexOption = None,
+    cmv: CmvOption = None,
+    abo: AboOption = None,
+    donor_registry: RegistriesOption = None,
+    status: StatusOption = None,
+    min_tnc: TncOption = None,
+    min_cd34: Cd34Option = None,
+    require_known: KnownOption = False,
+    patient_facts: PatientFactsOption = None,
     form: Annotated[
         str | None,
         typer.Option("--format", help="table, json, csv or parquet; by default as --out ends."),
@@ -127,16 +164,23 @@ def match(
         repeat_search(repeat, chosen, out, parse_day(as_of), limit)
         return
     wanted = SearchSettings(
-        searched_loci(loci),
-        max_mismatches,
+        hla_criteria(
+            searched_loci(loci), max_mismatches, max_mismatches_at, direction, level, potential
+        ),
         parse_day(as_of),
         null_imputation,
         rank_rule(ranked_by, bands),
+        donor_criteria(
+            *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
+            require_known,
+        ),
     )
     if page and page_size is None:
         raise typer.BadParameter("give --page-size with --page", param_hint="--page")
     if save is not None and page_size is not None:
         raise typer.BadParameter("a saved search has no pages", param_hint="--save")
+    if patient_facts is not None and patient is None:
+        raise typer.BadParameter("a file holds the facts of its patients; use it with --patient")
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
     index = open_index(store, nomenclature)
@@ -145,7 +189,7 @@ def match(
         if blank_second is BlankSecond.HOMOZYGOUS:
             written = homozygous_where_blank(written)
         encode(typing_of(written), replace(nomenclature, strict=strict))
-        people, rejects_file = [Person("patient", dict.fromkeys(FACTS), written)], None
+        people, rejects_file = [Person("patient", facts_of(patient_facts), written)], None
     else:
         assert patients is not None
         beside = out or patients
@@ -171,7 +215,7 @@ def match(
         allocation = allocate_candidates(result_table(results, {}), list(results.matches))
         print_patients(console(), results, allocation.table, limit)
     else:
-        donors = {i for m in results.matches.values() for i in index.ids[m.candidates.rows]}
+        donors = {i for m in results.matches.values() for i in index.ids(m.candidates.rows)}
         donor_typings = store.typings(sorted(donors))
         table = result_table(results, donor_typings)
         if details:
@@ -202,8 +246,7 @@ def _state(
     return search_state(
         typing_of(person.written),
         person.facts,
-        {"max_mismatches": wanted.max_mismatches, "nulls": wanted.nulls.value},
-        wanted.loci,
+        {**criteria_json(wanted.criteria, wanted.donors), "nulls": wanted.nulls.value},
         wanted.as_of,
         wanted.rule,
         {

@@ -17,7 +17,6 @@ from data.files import replacing
 from data.saved_searches import SavedFolder, SavedSearch
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
-from matching.loci import Locus
 from matching.rank import RankRule
 from matching.typings import split_gl, typing_of
 from service.cli.common import (
@@ -28,6 +27,7 @@ from service.cli.common import (
     run_search,
     settings,
 )
+from service.criteria import criteria_json, criteria_of
 from service.repeat import Difference, differences, history_since, run_of
 from service.results import SearchResults
 from service.search import SearchSettings
@@ -60,8 +60,7 @@ def save_search(
     """Keep a search and what it found."""
     run = run_of(results, person.id)
     stored = {
-        "loci": [locus.value for locus in wanted.loci],
-        "max_mismatches": wanted.max_mismatches,
+        "criteria": criteria_json(wanted.criteria, wanted.donors),
         "nulls": wanted.nulls.value,
         "rule": asdict(wanted.rule),
         "release": release,
@@ -124,9 +123,9 @@ def repeat_search(name: str, form: str, out: Path | None, as_of: datetime.date, 
 
 def _settings(stored: dict[str, Any] | Any, as_of: datetime.date) -> SearchSettings:
     rule = stored["rule"]
+    criteria, donors = criteria_of(stored["criteria"])
     return SearchSettings(
-        tuple(map(Locus, stored["loci"])),
-        int(stored["max_mismatches"]),
+        criteria,
         as_of,
         NullImputation(stored["nulls"]),
         RankRule(
@@ -135,6 +134,7 @@ def _settings(stored: dict[str, Any] | Any, as_of: datetime.date) -> SearchSetti
             float(rule["risk_step"]),
             tuple((matched, shared) for matched, shared in rule["leader_order"]),
         ),
+        donors,
     )
 
 
