@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +17,14 @@ from data.models import model_label
 from data.registry import Registry
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.immunogenetics import Leaders
-from matching.loci import Locus
 from matching.nomenclature import Nomenclature
 from matching.pipeline import Matches, match
 from matching.probability import predict
 from matching.rank import RankRule
 from matching.risk import RiskModel
+from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
+from service.criteria import donor_filter
 from service.pairs import pair_factors, predicted_risks
 from service.prediction import impute_people, imputer_of
 from service.ranking import Ranker
@@ -31,13 +34,13 @@ from service.results import SearchResults
 @dataclass(frozen=True)
 class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
-    all by default."""
+    all by default. `donors`: what is asked of facts, see `service.criteria`."""
 
-    loci: tuple[Locus, ...]
-    max_mismatches: int
+    criteria: Criteria
     as_of: datetime.date
     nulls: NullImputation = NullImputation.TYPED
     rule: RankRule = RankRule()  # noqa: RUF009
+    donors: Mapping[str, Any] = field(default_factory=dict)
     start: int = 0
     size: int | None = None
 
@@ -67,10 +70,16 @@ def search_people(
     leaders = Leaders(nomenclature, proteins)
     ranker = Ranker(settings.rule, index, settings.as_of, model, leaders, typings_of)
     typings = {person.id: typing_of(person.written) for person in people}
-    found = {
-        name: match(typing, nomenclature, index.donors, settings.loci, settings.max_mismatches)
-        for name, typing in typings.items()
-    }
+    found = {}
+    for person in people:
+        wanted = donor_filter(settings.donors, person.id, person.facts["weight_kg"])
+        found[person.id] = match(
+            typings[person.id],
+            nomenclature,
+            index.donors,
+            settings.criteria,
+            partial(index.kept, wanted, settings.as_of) if settings.donors else None,
+        )
     rows_found = np.unique(
         np.concatenate([np.empty(0, np.int64), *(m.candidates.rows for m in found.values())])
     )
@@ -85,15 +94,17 @@ def search_people(
         of_patient = found[person.id]
         p = np.full((len(of_patient), 2), np.nan)
         if imputer is not None:
-            donors = {i: parse_typing(gl_strings[i]) for i in index.ids(of_patient.candidates.rows)}
-            p = match_probabilities(imputer, typings[person.id], donors)
+            ids = index.ids(of_patient.candidates.rows)
+            stored = [i for i, name in enumerate(ids) if name in gl_strings]
+            donors = {ids[i]: parse_typing(gl_strings[ids[i]]) for i in stored}
+            # A donor that was deleted since the index was made has no typing.
+            p[stored] = match_probabilities(imputer, typings[person.id], donors)
         ranking = ranker.rank(typings[person.id], person.facts, of_patient, p, end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = of_patient.take(ranking.order)
         rows = shown.candidates.rows
-        factors = pair_factors(
-            person.facts, index.facts(rows), index.ages(settings.as_of, rows), shown
-        )
+        ages = index.ages(settings.as_of, rows)
+        factors = pair_factors(person.facts, index.facts(rows), ages, shown)
         p10, p9 = p[ranking.order].T
         scores[person.id] = {"p10": p10, "p9": p9, **predicted_risks(model, factors, len(rows))}
         matches[person.id], rankings[person.id] = shown, ranking
@@ -107,8 +118,8 @@ def search_people(
         nomenclature.release,
         "" if frequencies is None else frequencies[0],
         model_label(model),
-        settings.loci,
-        settings.max_mismatches,
+        settings.criteria,
+        settings.donors,
         settings.as_of,
         settings.rule,
         settings.start,
