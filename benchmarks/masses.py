@@ -128,7 +128,7 @@ def _draw(
     rng: np.random.Generator, n: int, mix: Sequence[Profile], source: Population, tables: MassTables
 ) -> tuple[npt.NDArray[np.int32], dict[Locus, list[str]]]:
     people, _ = draw_people(rng, [str(i) for i in range(n)], mix, [source])
-    texts = {locus: people[locus.value.lower()].tolist() for locus in FIVE}
+    texts = {locus: people[locus.value.lower()].fill_null("").to_pylist() for locus in FIVE}
     return tables.encode(texts), texts
 
 

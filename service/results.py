@@ -99,7 +99,7 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     all_matches = list(results.matches.values())
     sizes = [len(m.candidates) for m in all_matches]
     rows = _joined([m.candidates.rows for m in all_matches], np.int64)
-    donors = results.index.ids[rows]
+    donors = results.index.ids(rows)
     columns: dict[str, Any] = {
         "patient": np.repeat(np.array(list(results.matches), dtype=object), sizes),
         "rank": _joined([np.arange(1, size + 1) for size in sizes], np.int64),
@@ -124,11 +124,11 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
             codes = _joined([c[:, column] for c in compared], np.uint8)
             columns[f"{locus.value.lower()}_{name}"] = letters[codes]
     columns["dpb1_tce"] = [category.value for m in all_matches for category in m.tce]
-    facts = results.index.table.select(INDEXED_FACTS).take(pa.array(rows)).to_pandas()
+    facts = results.index.facts(rows)
     for name in INDEXED_FACTS:
         # Unknown is None; pandas would make it a number (NaN) in columns of text.
         columns[name] = facts[name].astype(object).where(facts[name].notna(), None)
-    columns["age_years"] = results.index.ages(results.as_of)[rows]
+    columns["age_years"] = results.index.ages(results.as_of, rows)
     decided = _joined([m.decided_by for m in all_matches], np.int64)
     columns["ranked_below_previous_for"] = np.array([*KEYS, ""], dtype=object)[decided]
     columns["typing"] = [typings.get(donor, "") for donor in donors]

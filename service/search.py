@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
 
-from data.donor_files import INDEXED_FACTS, Person
+from data.donor_files import Person
 from data.index import StoredIndex
 from data.models import model_label
 from data.registry import Registry
@@ -52,11 +51,15 @@ def search_people(
     P(10/10) and P(9/10) are NaN where unknown: no frequency set (None), or a side that the set
     does not represent.
     """
-    ages = index.ages(settings.as_of)
     typings = {person.id: typing_of(person.written) for person in people}
     matches = {
         name: match(
-            typing, nomenclature, index.donors, ages, settings.loci, settings.max_mismatches
+            typing,
+            nomenclature,
+            index.donors,
+            partial(index.ages, settings.as_of),
+            settings.loci,
+            settings.max_mismatches,
         )
         for name, typing in typings.items()
     }
@@ -66,16 +69,19 @@ def search_people(
     imputer, gl_strings = None, {}
     if frequencies is not None:
         imputer = imputer_of(frequencies[1], nomenclature, settings.nulls, Resolution.P_GROUP)
-        gl_strings = store.typings(index.ids[found])
+        gl_strings = store.typings(index.ids(found))
     scores = {}
     for done, person in enumerate(people, 1):
         rows = matches[person.id].candidates.rows
         p10 = p9 = np.full(len(rows), np.nan)
         if imputer is not None:
-            donors = {i: parse_typing(gl_strings[i]) for i in index.ids[rows]}
+            donors = {i: parse_typing(gl_strings[i]) for i in index.ids(rows)}
             p10, p9 = match_probabilities(imputer, typings[person.id], donors)
         factors = pair_factors(
-            person.facts, donor_facts(index, rows), ages[rows], matches[person.id]
+            person.facts,
+            index.facts(rows),
+            index.ages(settings.as_of, rows),
+            matches[person.id],
         )
         scores[person.id] = {"p10": p10, "p9": p9, **predicted_risks(model, factors, len(rows))}
         progress(done)
@@ -90,12 +96,6 @@ def search_people(
         settings.max_mismatches,
         settings.as_of,
     )
-
-
-def donor_facts(index: StoredIndex, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Facts of donors by row of the index."""
-    facts: pd.DataFrame = index.table.select(INDEXED_FACTS).take(pa.array(rows)).to_pandas()
-    return facts
 
 
 def match_probabilities(

@@ -9,15 +9,18 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from grpc_status import rpc_status
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
+from matching.donor_index import DonorIndex
 from matching.errors import TooAmbiguousError, TypingError
-from matching.genotypes import UNTYPED, DonorIndex, encode
+from matching.genotypes import encode
 from matching.haplotypes import Imputer
 from matching.pair import PairDetails
 from matching.pipeline import Matches, match, match_one
@@ -92,7 +95,7 @@ class Search:
             request.patient,
             snapshot.nomenclature,
             index.donors,
-            snapshot.ages(as_of),
+            partial(index.ages, as_of),
             request.loci,
             request.max_mismatches,
         )
@@ -119,10 +122,10 @@ class Search:
             (),
         )
         rows = part.candidates.rows
-        ids = self.index.ids[rows].tolist()
+        ids = self.index.ids(rows)
         compared = convert.comparisons(part, self._probabilities(part, ids))
-        facts = self.index.table.take(rows).to_pylist()
-        ages = self.snapshot.ages(self.as_of)[rows].tolist()
+        facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
+        ages = self.index.ages(self.as_of, rows).tolist()
         reasons = [*KEYS, ""]
         return graftmatch_pb2.SearchDonorsResponse(
             provenance=provenance(self.snapshot),
@@ -160,8 +163,7 @@ def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> T
     except TypingError:
         return None
     for locus, genotype in presented.items():
-        code = int(donors.codes[row, locus.position])
-        if genotype != (None if code == UNTYPED else donors.books[locus].entry(code)):
+        if genotype != donors.genotype(row, locus):
             return None
     return typing
 

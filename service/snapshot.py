@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
@@ -20,8 +16,6 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.prediction import imputer_of
-
-_DAYS_KEPT = 2
 
 
 @dataclass
@@ -60,9 +54,6 @@ class Snapshot:
     frequencies: FrequencySet | None
     model: RiskModel
     model_label: str
-    _ages: dict[datetime.date, npt.NDArray[np.float64]] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
 
     @property
     def index_version(self) -> str:
@@ -79,20 +70,6 @@ class Snapshot:
         return imputer_of(
             self.frequencies, self.nomenclature, NullImputation.TYPED, Resolution.P_GROUP
         )
-
-    def ages(self, day: datetime.date) -> npt.NDArray[np.float64]:
-        """Age in years of every donor of the index on a day, NaN where unknown.
-
-        The last days are kept: a search with another one computes them anew.
-        """
-        assert self.index is not None
-        known = self._ages.get(day)
-        if known is None:
-            known = self.index.ages(day)
-            if len(self._ages) >= _DAYS_KEPT:
-                self._ages.clear()
-            self._ages[day] = known
-        return known
 
 
 def load_snapshot(

@@ -20,16 +20,15 @@ import sqlalchemy as sa
 
 from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
 from data.files import remove_folder, replacing
-from data.index import StoredIndex
+from data.index import DamagedIndexError, StoredIndex, open_index, update_index
 from data.registry.databases import Database, Session, Sqlite
 from data.registry.importing import Importer, ImportSummary, Mode
-from data.registry.indexes import newest_index, update_index
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
 from matching.errors import InputFileError, StoreError
 from matching.nomenclature import Nomenclature
 
-_STORE_NAME = 8
+_STORE_NAME = 12
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,11 @@ class Registry:
         """
         with self.opened() as source:
             root = self._index_root(source, nomenclature)
-        return newest_index(root, nomenclature) or self.update_index(nomenclature)
+        try:
+            found = open_index(root, nomenclature)
+        except DamagedIndexError:
+            found = None
+        return found or self.update_index(nomenclature)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:

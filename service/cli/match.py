@@ -121,7 +121,7 @@ def match(
         allocation = allocate_candidates(result_table(results, {}), list(results.matches))
         print_patients(console(), results, allocation.table, limit)
     else:
-        donors = {i for m in results.matches.values() for i in index.ids[m.candidates.rows]}
+        donors = {i for m in results.matches.values() for i in index.ids(m.candidates.rows)}
         donor_typings = store.typings(sorted(donors))
         table = result_table(results, donor_typings)
         if details:
