@@ -318,7 +318,7 @@ def test_typings_beyond_the_arrays_are_left_to_pairwise_prediction() -> None:
 
 
 def test_phase_between_loci_of_the_set_is_not_in_codes() -> None:
-    source = {("A*01:01", "DRB3*01:01", "B*01:01"): Fraction(1, 2)}
+    source: Source = {("A*01:01", "DRB3*01:01", "B*01:01"): Fraction(1, 2)}
     tables = tables_of(source, 3, NullImputation.TYPED)
     assert not tables.is_separable(parse_typing("A*01:01~B*01:01+A*02:01~B*02:01"))
     assert tables.is_separable(parse_typing("A*01:01+A*02:01^B*01:01+B*02:01"))
