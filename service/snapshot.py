@@ -73,7 +73,7 @@ class Snapshot:
 
 
 def load_snapshot(
-    settings: Settings, release: str | None = None, registry: Path | None = None
+    settings: Settings, release: str | None = None, registry: str | Path | None = None
 ) -> Snapshot:
     """Everything that is in use in a home folder; the newest release if none is named.
 
@@ -82,7 +82,7 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = Registry(registry or settings.registry)
+    store = settings.open_registry(registry)
     active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
     label, frequencies = active or ("", None)
     model = active_model(settings.models)

@@ -34,6 +34,7 @@ from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
+from matching.rank import RankRule
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
@@ -194,8 +195,10 @@ def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
     assert len(batches) > 2 and {len(b.candidates) for b in batches[:-1]} == {7}
     assert [c.rank for c in candidates] == list(range(1, len(candidates) + 1))
     assert {b.found for b in batches} == {len(candidates)}
-    best = [c.comparison.mismatches.best for c in candidates]
-    assert best == sorted(best) and max(best) == 2
+    places = [sum(c.comparison.p10 < bound / 100 for bound in RankRule().bands) for c in candidates]
+    assert places == sorted(places) and len(set(places)) > 2
+    assert all(c.rank_values[0].key == "p10" for c in candidates)
+    assert {c.rank_values[0].value for c in candidates[-2:]} == {"below 1 %"}
     assert candidates[0].ranked_below_previous_for == ""
     assert all(c.ranked_below_previous_for for c in candidates[1:])
     for candidate in candidates:
@@ -245,8 +248,11 @@ def test_probabilities_are_those_of_the_pair(
         for name in ("p10", "p9", "p8"):
             candidate.comparison.ClearField(name)
         assert pair.comparison == candidate.comparison
-    without = pb.SearchDonorsRequest(patient=PATIENT, without_probabilities=True)
+    without = pb.SearchDonorsRequest(patient=PATIENT, without_probabilities=True, max_mismatches=1)
     for batch in stub.SearchDonors(without):
+        # Mismatch counts stand in for the bands.
+        best = [c.comparison.mismatches.best for c in batch.candidates]
+        assert best == sorted(best) and max(best) == 1
         for candidate in batch.candidates:
             compared = candidate.comparison
             assert compared.probability_status == common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
