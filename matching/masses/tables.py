@@ -259,7 +259,7 @@ def _by_prefix(
 def _name_arrays(imputer: Imputer) -> NameArrays:
     n_loci = len(imputer.frequencies.loci)
     partner = imputer.nulls is NullImputation.PARTNER
-    tokens = [imputer.name_tokens(c).astype(np.int32) for c in range(n_loci)]
+    tokens = [imputer.name_tokens(c) for c in range(n_loci)]
     nulls = [
         np.array(
             [
