@@ -29,6 +29,7 @@ from data.index.arrays import Array, read_arrays, write_arrays
 from data.index.segments import damaged
 from data.index.stored import DonorSource, StoredIndex
 from matching.errors import OutputError, StoreError
+from matching.haplotypes import Imputer
 from matching.loci import Locus
 from matching.masses import MassTables
 
@@ -106,7 +107,7 @@ class IndexMasses:
 
 def open_masses(index: StoredIndex, tables: MassTables) -> IndexMasses:
     """The masses that are there. Raises `DamagedIndexError` naming a damaged file."""
-    key = _key(tables)
+    key = _key(tables.imputer)
     segments = [
         _open(index.root / entry.name / key, tables, entry.rows)
         for entry in index.manifest.segments
@@ -127,7 +128,7 @@ def fill_masses(
     """
     if (source.store_id, source.revision) != (index.manifest.store_id, index.revision):
         raise StoreError("masses are computed for an index that is up to date: update it first")
-    key = _key(tables)
+    key = _key(tables.imputer)
     phased = pa.array(source.phased_ids(), pa.string())
     after, done = 0, 0
     for entry, stored in zip(index.manifest.segments, index.segments, strict=True):
@@ -141,9 +142,15 @@ def fill_masses(
     return open_masses(index, tables)
 
 
-def _key(tables: MassTables) -> str:
+def has_masses(index: StoredIndex, imputer: Imputer) -> bool:
+    """Whether some segment has masses under the imputer's set, so that tables are worth making."""
+    key = _key(imputer)
+    return any((index.root / entry.name / key).is_dir() for entry in index.manifest.segments)
+
+
+def _key(imputer: Imputer) -> str:
     """Folder of the masses of a set under a choice of options."""
-    source, imputer = tables.imputer.frequencies, tables.imputer
+    source = imputer.frequencies
     digest = hashlib.sha256()
     options = [FORMAT, [locus.value for locus in source.loci], source.names]
     options += [imputer.nulls.value, imputer.resolution.value, imputer.nomenclature.fingerprint]
