@@ -18,9 +18,9 @@ from scipy.special import logit
 from data.files import replacing
 from matching.errors import ModelError
 from matching.risk import (
-    ENDPOINTS,
     MIN_SE_WITHOUT_INTERVAL,
     MODEL_SCHEMA,
+    OUTCOMES,
     Z95,
     Factor,
     OutcomeModel,
@@ -73,7 +73,7 @@ _LITERATURE_NOTES = (
 def _literature_outcome(document: Any, baseline: Any) -> OutcomeModel:
     p0 = baseline["percent"] / 100
     name = baseline["outcome"]
-    horizon = next(e.horizon_days for e in ENDPOINTS if e.name == name)
+    horizon = next(o.horizon_days for o in OUTCOMES if o.name == name)
     coefficients, variances = [round(float(logit(p0)), 6)], [MIN_SE_WITHOUT_INTERVAL**2]
     factors, references = [], []
     for factor, reference in document["factors"].items():
@@ -101,6 +101,7 @@ def _literature_outcome(document: Any, baseline: Any) -> OutcomeModel:
         name,
         horizon,
         tuple(factors),
+        np.zeros(len(references)),
         np.zeros(len(references)),
         np.array(coefficients),
         np.diag(variances),
@@ -143,7 +144,7 @@ def card(model: RiskModel) -> str:
         "It predicts the cumulative incidence at a horizon, death first being a competing event. "
         "For research and donor comparison; not a medical device.",
     ]
-    texts = {endpoint.name: endpoint.text for endpoint in ENDPOINTS}
+    texts = {one.name: one.text for one in OUTCOMES}
     for outcome in model.outcomes:
         errors = np.sqrt(np.diag(outcome.covariance))
         title = texts.get(outcome.name, outcome.name)
@@ -193,6 +194,7 @@ def model_document(model: RiskModel) -> dict[str, Any]:
                 "baseline": outcome.baseline,
                 "references": list(outcome.references),
                 "centre": outcome.centre.tolist(),
+                "spread": outcome.spread.tolist(),
                 "coefficients": outcome.coefficients.tolist(),
                 "covariance": outcome.covariance.tolist(),
                 "factors": [_factor_document(factor) for factor in outcome.factors],
@@ -292,6 +294,7 @@ def _parse_outcome(body: Any) -> OutcomeModel:
         float(body["horizon_days"]),
         tuple(_parse_factor(factor) for factor in _list(body["factors"])),
         _floats(body["centre"]),
+        _floats(body["spread"]),
         _floats(body["coefficients"]),
         _floats(body["covariance"]),
         _str(body["baseline"]),

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import expit
 
 from data.files import replacing
-from matching.risk import ENDPOINTS
+from matching.risk import OUTCOMES
 
 NAME = "synthetic"
 N_CENTRES = 20
@@ -100,7 +100,7 @@ def _event_days(
     acute = np.where(draw < p["agvhd_2_4"], rng.uniform(8, 80, n), np.inf)
     severe = np.where(draw < np.minimum(p["agvhd_3_4"], p["agvhd_2_4"]), acute, np.inf)
     chronic = np.where(rng.random(n) < p["cgvhd"], rng.uniform(80, 365, n), np.inf)
-    horizons = {endpoint.name: endpoint.horizon_days for endpoint in ENDPOINTS}
+    horizons = {outcome.name: outcome.horizon_days for outcome in OUTCOMES}
     late = rng.random(n) < 0.1
     # Some chronic GVHD begins after the horizon.
     after = rng.uniform(horizons["cgvhd"] + 1, 700, n)

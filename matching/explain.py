@@ -11,25 +11,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matching.errors import TypingError, TypingSyntaxError
+from matching.errors import TypingError
 from matching.linkage import drb345_disagreement
-from matching.loci import CARRIED_GENES, Locus
-from matching.names import sort_key
+from matching.loci import Locus
 from matching.nomenclature import Allele, Nomenclature, tce_group
-from matching.reduction import Level, reduce_name
+from matching.reduction import MAX_NAMES, Level, check_size, reduce_position
 from matching.serology import PREFIX_OF_CARRIER, reported_antigens
 from matching.typings import (
     Form,
     LocusTyping,
     Position,
     Typing,
-    locus_of,
-    parse_position,
+    is_lone_position,
+    parse_lone_position,
     parse_typing,
     split_release,
 )
 
-_OPERATORS = frozenset("^|+~")
 # Columns of rel_dna_ser after the allele.
 _SOURCES = ("unambiguous", "possible", "assumed", "expert")
 
@@ -100,23 +98,41 @@ class Explanation:
 def explain(text: str, nomenclature: Nomenclature, level: Level | None = None) -> Explanation:
     """A whole GL string, one locus of it, or a single position, with every warning.
 
-    Raises `TypingError`.
+    Raises `TypingError`, and `TooAmbiguousError` where it would list more than
+    `reduction.MAX_NAMES` alleles.
     """
     release, written = split_release(text)
-    if not _OPERATORS & set(written):
-        position = _lone_position(written)
-        explained = _position(position, nomenclature, level)
+    explained = _Positions(nomenclature, level)
+    if is_lone_position(written):
+        position = parse_lone_position(written)
+        only = explained.of(position)
         gene = position.names[0].partition("*")[0]
-        locus = ExplainedLocus(gene, ((explained,),), len(explained.p_groups))
+        locus = ExplainedLocus(gene, ((only,),), len(only.p_groups))
         warnings = _other_release(release, nomenclature)
         return Explanation(nomenclature.release, position.text, (locus,), warnings)
     typing = parse_typing(text)
     loci = tuple(
-        _locus(locus, typed, nomenclature, level)
-        for locus, typed in typing.loci.items()
-        if typed is not None
+        _locus(locus, typed, explained) for locus, typed in typing.loci.items() if typed is not None
     )
     return Explanation(nomenclature.release, typing.text, loci, _warnings(typing, nomenclature))
+
+
+class _Positions:
+    """Explained positions of one text, each distinct one worked out once."""
+
+    def __init__(self, nomenclature: Nomenclature, level: Level | None) -> None:
+        self._nomenclature, self._level = nomenclature, level
+        self._known: dict[Position, ExplainedPosition] = {}
+        self._n_listed = 0
+
+    def of(self, position: Position) -> ExplainedPosition:
+        found = self._known.get(position)
+        if found is None:
+            found = _position(position, self._nomenclature, self._level)
+            self._known[position] = found
+        self._n_listed += max(len(found.alleles), len(found.reduced))
+        check_size(self._n_listed, f"stands for more than {MAX_NAMES:,} alleles in all")
+        return found
 
 
 class ReleaseDifference(NamedTuple):
@@ -137,12 +153,12 @@ def release_differences(
     difference.
     """
     written = split_release(text)[1]
-    if _OPERATORS & set(written):
+    if is_lone_position(written):
+        positions = {parse_lone_position(written): None}
+    else:
         typing = parse_typing(written)
         pairs = (pair for typed in typing.loci if typed for pair in typed.alternatives)
         positions = dict.fromkeys(chain.from_iterable(pairs))
-    else:
-        positions = {_lone_position(written): None}
     found = []
     for position in positions:
         old, new = _facts(position, before), _facts(position, after)
@@ -175,29 +191,16 @@ def _listed(names: Iterable[str]) -> str:
     return "/".join(names)
 
 
-def _lone_position(text: str) -> Position:
-    locus = locus_of(text)
-    if locus is not None:
-        return parse_position(locus.value, text)
-    name = text.strip().removeprefix("HLA-")
-    if name.partition("*")[0] in CARRIED_GENES:
-        return Position(Form.ALLELE, (name,))
-    raise TypingSyntaxError("?", name, "not an HLA name")
-
-
-def _locus(
-    locus: Locus, typed: LocusTyping, nomenclature: Nomenclature, level: Level | None
-) -> ExplainedLocus:
+def _locus(locus: Locus, typed: LocusTyping, explained: _Positions) -> ExplainedLocus:
     genotypes = tuple(
-        (_position(first, nomenclature, level), _position(second, nomenclature, level))
-        for first, second in typed.alternatives
+        (explained.of(first), explained.of(second)) for first, second in typed.alternatives
     )
     return ExplainedLocus(locus.value, genotypes, _n_pairs(genotypes))
 
 
 def _n_pairs(genotypes: Iterable[tuple[ExplainedPosition, ExplainedPosition]]) -> int:
     """Pairs of P groups in no order, each counted once; a null has its partner's group (R3)."""
-    sides = [(first.p_groups, second.p_groups) for first, second in genotypes]
+    sides = {(first.p_groups, second.p_groups) for first, second in genotypes}
     place = {name: i for i, name in enumerate(dict.fromkeys(chain(*chain(*sides))))}
     paired = np.zeros((len(place), len(place)), dtype=bool)
     for groups in sides:
@@ -247,13 +250,8 @@ def _position(
         _antigens(position, kept, nomenclature),
         tuple(sorted({group for allele in kept if (group := tce_group(allele.tce_v2))})),
         tuple(dict.fromkeys(notes)),
-        () if level is None else _reduced(position, level, nomenclature),
+        () if level is None else reduce_position(position, level, nomenclature),
     )
-
-
-def _reduced(position: Position, level: Level, nomenclature: Nomenclature) -> tuple[str, ...]:
-    reduced = (reduce_name(name, level, nomenclature) for name in position.names)
-    return tuple(sorted(set(chain.from_iterable(reduced)), key=sort_key))
 
 
 def _distinct(groups: Iterable[str | None]) -> tuple[str, ...]:

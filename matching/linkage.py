@@ -11,7 +11,9 @@ from types import MappingProxyType
 
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
-from matching.typings import Form, Pair, Position, Typing
+from matching.typings import Form, LocusTyping, Pair, Position, Typing
+
+Copies = frozenset[tuple[str, ...]]
 
 _ABSENT = ""
 _GENE_OF_FAMILY = MappingProxyType(
@@ -31,15 +33,25 @@ def drb345_disagreement(typing: Typing, nomenclature: Nomenclature) -> str:
     drb1, drb345 = typing.loci[Locus.DRB1], typing.loci[Locus.DRB345]
     if drb1 is None or drb345 is None:
         return ""
-    genes = {
-        position: _genes(position, nomenclature)
-        for position in chain.from_iterable((*drb1.alternatives, *drb345.alternatives))
-    }
-    expected = set(chain.from_iterable(_copies(genes, pair) for pair in drb1.alternatives))
-    reported = set(chain.from_iterable(_copies(genes, pair) for pair in drb345.alternatives))
+    known: dict[Position, frozenset[str]] = {}
+    expected, reported = (drb345_copies(typed, nomenclature, known) for typed in (drb1, drb345))
     if expected & reported:
         return ""
     return f"DRB1 lets expect {_text(expected)}, reported is {_text(reported)}"
+
+
+def drb345_copies(
+    typed: LocusTyping, nomenclature: Nomenclature, known: dict[Position, frozenset[str]]
+) -> Copies:
+    """The genes of DRB3/4/5 on both chromosomes, sorted, "" for none: every possible pair.
+
+    At DRB1 those that it lets expect, at DRB3/4/5 those reported. `known`: genes of the positions
+    read so far, which grows. Raises `TypingError` for a name that cannot be read.
+    """
+    for position in chain.from_iterable(typed.alternatives):
+        if position not in known:
+            known[position] = _genes(position, nomenclature)
+    return frozenset(chain.from_iterable(_copies(known, pair) for pair in typed.alternatives))
 
 
 def _copies(genes: dict[Position, frozenset[str]], pair: Pair) -> set[tuple[str, ...]]:
@@ -66,7 +78,7 @@ def _genes(position: Position, nomenclature: Nomenclature) -> frozenset[str]:
     return frozenset(found)
 
 
-def _text(options: set[tuple[str, ...]]) -> str:
+def _text(options: Copies) -> str:
     return " or ".join(
         "+".join(copy or "none" for copy in copies) for copies in sorted(options, reverse=True)
     )

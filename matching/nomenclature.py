@@ -116,8 +116,8 @@ class Nomenclature:
     `notes` lists what the reader of the files had to decide (see `data.release_files`).
     `codes` holds the members of multiple allele codes: second fields, or names without gene.
     `fingerprint` identifies the content, so that what was encoded with it can be recognised.
-    `strict`: every name must be current in the release; renamed and deleted names, names of before
-    2010 and g groups are refused.
+    `strict`: every name must be current in the release; renamed and deleted names, codes with such
+    members, names of before 2010 and g groups are refused.
     """
 
     release: str
@@ -257,7 +257,7 @@ class Nomenclature:
                 self._gene(name),
                 name,
                 f"no current name of release {self.release}, but "
-                f"{found.note or 'a g group'}; the lenient reading takes it",
+                f"{found.note}; the lenient reading takes it",
             )
         return found
 
@@ -271,10 +271,11 @@ class Nomenclature:
         return GENE_OF_PREFIX[antigen[0]] if antigen else name.partition("*")[0]
 
     def decode(self, name: str) -> tuple[dict[str, Reading], tuple[str, ...]]:
-        """The members of a multiple allele code that the release holds, and those that it lacks.
+        """The members of a multiple allele code that the release leads to, and those it lacks.
 
-        Rule R4. Raises `UnknownNameError` where the code is not installed, belongs to another
-        first field or has no member that exists.
+        The reading of a renamed or deleted member has a note. Rule R4. Raises `UnknownNameError`
+        where the code is not installed, belongs to another first field or has no member that
+        exists.
         """
         found = _CODE.fullmatch(name)
         gene, first_field, code = found.groups() if found else ("", "", name)
@@ -294,9 +295,7 @@ class Nomenclature:
             )
         readings = {}
         for member in names:
-            reading = self._current(member)
-            if reading is None and not self.strict:
-                reading = self._followed(member, frozenset())
+            reading = self._current(member) or self._followed(member, frozenset())
             if reading is not None:
                 readings[member] = reading
         if not readings:
@@ -308,8 +307,16 @@ class Nomenclature:
         if not _CODE.fullmatch(name):
             return None
         readings, lacking = self.decode(name)
+        followed = [reading.note for reading in readings.values() if reading.note]
+        if self.strict and followed:
+            raise UnknownNameError(
+                self._gene(name),
+                name,
+                f"{len(followed)} of its members not current in release {self.release}: "
+                f"{'; '.join(followed)}; the lenient reading follows them",
+            )
         notes = [f"{name}: release {self.release} has no {member}" for member in lacking]
-        notes += [reading.note for reading in readings.values() if reading.note]
+        notes += followed
         alleles = dict.fromkeys(i for reading in readings.values() for i in reading.alleles)
         return Reading(tuple(alleles), "; ".join(notes))
 
@@ -366,7 +373,7 @@ class Nomenclature:
     def _group(self, name: str, stem: str, letter: str) -> Reading | None:
         """The groups that now hold the allele of a group's name, or its g group (rule R7)."""
         if letter == "g" and (members := self.by_lgx_name.get(stem)):
-            return Reading(members)
+            return Reading(members, f"{name} read as a g group")
         named = self._current(stem) or self._followed(stem, frozenset())
         if named is None:
             return None

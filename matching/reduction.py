@@ -12,23 +12,31 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from enum import Enum
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from matching.errors import TypingSyntaxError, UnknownNameError
+from matching.errors import TooAmbiguousError, UnknownNameError
 from matching.names import sort_key
 from matching.nomenclature import NO_P_GROUP, Allele, Nomenclature, split_name, two_fields
 from matching.serology import PREFIX_OF_CARRIER, assigned_antigens, split_antigen
+from matching.typings import (
+    Form,
+    Position,
+    Typing,
+    is_lone_position,
+    parse_lone_position,
+    split_gl,
+    split_release,
+    typing_of,
+)
 
 NOTHING = "X"
 _SUFFIXED = re.compile(r".*[0-9][NLSQCA]")
-_WORD = re.compile(r"[A-Z0-9]+\*(UUUU|NNNN|NEW)")
-_NAME = re.compile(r"[A-Z0-9]+\*[0-9][0-9A-Z:]*g?|[A-Z][a-zA-Z]*[0-9]+")
-_GENE = re.compile(r"[A-Z][A-Z0-9]{0,7}")
-_SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
+# Most names that one text is answered with: 15 MB of them.
+MAX_NAMES = 1_000_000
 
 
 class Level(Enum):
@@ -155,68 +163,125 @@ def _with_broads(antigens: Iterable[str], nomenclature: Nomenclature) -> tuple[s
 
 
 def reduce_gl(text: str, level: Level, nomenclature: Nomenclature) -> str:
-    """A GL string (Milius 2013, Tissue Antigens 82:106) with every position reduced.
+    """A GL string (Milius 2013, Tissue Antigens 82:106) or a single position, reduced.
 
-    Everything is sorted but the loci in phase (`~`), and a genotype of a list stands once. `X`
-    stands where nothing is left of a position; UUUU, NNNN and NEW stay, and so does `HLA-`.
-    Raises `TypingSyntaxError`, `UnknownNameError` and `IncompleteReferenceError`.
+    It is read as a typing is, so the DRB3/4/5 of several parts stand in one, and a locus that is
+    said to be untyped (`UUUU+UUUU`) is left out. Everything is sorted, names in phase (`~`) too,
+    and a genotype of a list stands once. `X` stands where nothing is left of a position; UUUU, NNNN
+    and NEW stay, and so does an `HLA-` in front, then of every name.
+    Raises `TypingSyntaxError`, `HalfTypedError`, `UnknownNameError`, `IncompleteReferenceError`,
+    and `TooAmbiguousError` where it would hold more than `MAX_NAMES` names.
     """
-    return _joined("^", (_locus(part, level, nomenclature) for part in text.split("^")))
+    bare = split_release(text)[1]
+    reduction = _Reduction(level, nomenclature, "HLA-" if bare.startswith("HLA-") else "")
+    if is_lone_position(bare):
+        return reduction.text(parse_lone_position(bare))
+    written = split_gl(bare)
+    parts = [_genotypes_of_carried(part) for part in written.carried]
+    if written.loci:
+        parts += _genotypes(typing_of(written))
+    return reduction.joined(parts)
 
 
-def _locus(text: str, level: Level, nomenclature: Nomenclature) -> str:
-    genotypes = (_genotype(part, level, nomenclature) for part in text.split("|"))
-    return _joined("|", set(genotypes))
+# The genotypes of one part of a GL string: copies, of names in phase.
+_Copy = tuple[Position, ...]
+_Genotypes = list[tuple[_Copy, ...]]
+# Ranks of texts in place of positions.
+_Ranks = tuple[int, ...]
 
 
-def _genotype(text: str, level: Level, nomenclature: Nomenclature) -> str:
-    return _joined("+", (_copy(part, level, nomenclature) for part in text.split("+")))
+def _genotypes(typing: Typing) -> list[_Genotypes]:
+    """Every locus of a typing, those in phase as one part."""
+    in_phase = set(chain.from_iterable(typing.phase))
+    alone = ((locus,) for locus, typed in typing.loci.items() if typed and locus not in in_phase)
+    parts = []
+    for block in (*alone, *typing.phase):
+        by_name = sorted(block, key=lambda locus: locus.value)
+        typed = [found for locus in by_name if (found := typing.loci[locus]) is not None]
+        entries = zip(*(one.alternatives for one in typed), strict=True)
+        parts.append([tuple(zip(*pairs, strict=True)) for pairs in entries])
+    return parts
 
 
-def _copy(text: str, level: Level, nomenclature: Nomenclature) -> str:
-    return "~".join(_position(part.strip(), level, nomenclature) for part in text.split("~"))
+def _genotypes_of_carried(text: str) -> _Genotypes:
+    return [
+        tuple((parse_lone_position(copy),) for copy in genotype.split("+"))
+        for genotype in text.split("|")
+    ]
 
 
-def _joined(operator: str, parts: Iterable[str]) -> str:
-    return operator.join(
-        sorted(parts, key=lambda part: [sort_key(name) for name in re.split(r"[|+~/]", part)])
-    )
+class _Reduction:
+    """Positions of one text at one level, each distinct one reduced once."""
+
+    def __init__(self, level: Level, nomenclature: Nomenclature, prefix: str) -> None:
+        self._level, self._nomenclature, self._prefix = level, nomenclature, prefix
+        self._names: dict[Position, tuple[str, ...]] = {}
+
+    def text(self, position: Position) -> str:
+        return "/".join(self._prefix + name for name in self._reduced(position)) or NOTHING
+
+    def _reduced(self, position: Position) -> tuple[str, ...]:
+        names = self._names.get(position)
+        if names is None:
+            names = reduce_position(position, self._level, self._nomenclature)
+            self._names[position] = names
+        return names
+
+    def joined(self, parts: list[_Genotypes]) -> str:
+        """Parts as a GL string in order of names; what is written alike stands once in a list."""
+        positions = {p for part in parts for genotype in part for copy in genotype for p in copy}
+        self._check_size(positions)
+        keys = {
+            self.text(position): list(map(sort_key, self._reduced(position) or (NOTHING,)))
+            for position in positions
+        }
+        texts = sorted(keys, key=keys.__getitem__)
+        place = {text: i for i, text in enumerate(texts)}
+        rank = {position: place[self.text(position)] for position in positions}
+        ranked = sorted(
+            sorted(
+                {
+                    tuple(sorted(tuple(rank[position] for position in copy) for copy in genotype))
+                    for genotype in genotypes
+                }
+            )
+            for genotypes in parts
+        )
+        written = chain.from_iterable(chain.from_iterable(chain.from_iterable(ranked)))
+        of_rank = {i: position for position, i in rank.items()}
+        self._check_size(of_rank[i] for i in written)
+        return "^".join(
+            "|".join(
+                "+".join("~".join(texts[i] for i in copy) for copy in genotype)
+                for genotype in genotypes
+            )
+            for genotypes in ranked
+        )
+
+    def _check_size(self, positions: Iterable[Position]) -> None:
+        n_names = 0
+        for position in positions:
+            n_names += max(len(self._reduced(position)), 1)
+            check_size(n_names, f"reduces to more than {MAX_NAMES:,} names at {self._level.value}")
 
 
-def _position(text: str, level: Level, nomenclature: Nomenclature) -> str:
-    names = _names(text)
-    prefix = "HLA-" if text.startswith("HLA-") else ""
-    reduced: list[str] = []
-    for name in names:
-        if _WORD.fullmatch(name):
-            reduced.append(name)
-        else:
-            reduced += reduce_name(name, level, nomenclature)
-    return "/".join(prefix + name for name in _sorted(reduced)) or NOTHING
+def reduce_position(
+    position: Position, level: Level, nomenclature: Nomenclature
+) -> tuple[str, ...]:
+    """What the names of a position reduce to, sorted; a new, absent or untyped one stays.
 
-
-def _names(text: str) -> list[str]:
-    """Full names of a position: `A*01:01/02`, `A*01:01/A*01:02` and `A*01:01/01:02` are the same.
-
-    Raises `TypingSyntaxError`.
+    Raises `UnknownNameError` and `IncompleteReferenceError`.
     """
-    names: list[str] = []
-    gene = first_field = ""
-    for part in (part.strip().removeprefix("HLA-") for part in text.split("/")):
-        written, star, rest = part.partition("*")
-        if star:
-            gene = "C" if written == "Cw" else written
-            name = f"{gene}*{rest}"
-        elif gene and _SECOND_FIELD.fullmatch(part) and first_field:
-            name = f"{gene}*{first_field}:{part}"
-        else:
-            name = f"{gene}*{part}" if gene and ":" in part else part
-        if not _NAME.fullmatch(name) and not _WORD.fullmatch(name):
-            raise TypingSyntaxError(gene if _GENE.fullmatch(gene) else "?", part, "not an HLA name")
-        before, colon, _ = name.partition("*")[2].partition(":")
-        first_field = before if colon else ""
-        names.append(name)
-    return names
+    if position.form in (Form.NEW, Form.ABSENT, Form.UNTYPED):
+        return position.names
+    reduced = (reduce_name(name, level, nomenclature) for name in position.names)
+    return _sorted(chain.from_iterable(reduced))
+
+
+def check_size(n_names: int, what: str) -> None:
+    """Raises `TooAmbiguousError` where a typing would be answered with too many names."""
+    if n_names > MAX_NAMES:
+        raise TooAmbiguousError(f"the typing {what}; type more exactly, or give it in parts")
 
 
 def xx_of_antigen(name: str, nomenclature: Nomenclature) -> str:

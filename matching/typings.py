@@ -135,6 +135,7 @@ _SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
 _OLD_SECOND_FIELD = re.compile(r"[0-9]{2}[NLSQCA]?")
 _TWO_FIELDS = re.compile(r"([0-9]{2,5}:)[0-9]{2,5}[NLSQCA]?|([0-9]{2})[0-9]{2}[NLSQCA]?")
 _RELEASE = re.compile(r"hla#([0-9]+\.[0-9]+\.[0-9]+)#")
+_ABSENT_COPY = re.compile(r"(HLA-)?DRB(3|4|5|X|345)\*NNNN")
 _UNTYPED_WORDS = frozenset({"", "-", "?"})
 _PREFIXES = {**PREFIX_OF_GENE, Locus.DRB345.value: "DR"}
 
@@ -277,6 +278,34 @@ def locus_of(text: str) -> Locus | None:
     return LOCUS_OF_GENE[_gene_of_antigen(*antigen)] if antigen else None
 
 
+_OTHER_NAME = re.compile(r"[A-Z][A-Z0-9]{0,7}\*[0-9][0-9A-Z:]*|[A-Z][a-zA-Z]{0,7}[0-9]+")
+
+
+def parse_lone_position(text: str) -> Position:
+    """One position by itself; its gene is that of the name and need not be a matched one.
+
+    Names of other genes are only told from nonsense: fields, or an antigen such as Dw8.
+
+    >>> parse_lone_position("A*01:01/02").text, parse_lone_position("MICA*002:01/MICA*004").text
+    ('A*01:01/A*01:02', 'MICA*002:01/MICA*004')
+
+    Raises `TypingSyntaxError`.
+    """
+    locus = locus_of(text)
+    if locus is not None:
+        return parse_position(locus.value, text)
+    names = tuple(part.strip().removeprefix("HLA-") for part in text.split("/"))
+    if not all(map(_OTHER_NAME.fullmatch, names)):
+        raise TypingSyntaxError("?", text.strip(), "not an HLA name")
+    form = Form.ALLELE if "*" in names[0] else Form.SEROLOGY
+    return Position(form if len(names) == 1 else Form.STRING, tuple(dict.fromkeys(names)))
+
+
+def is_lone_position(text: str) -> bool:
+    """Whether a text is one position, as it joins nothing by `^`, `|`, `+` or `~`."""
+    return not any(operator in text for operator in "^|+~")
+
+
 def split_release(text: str) -> tuple[str, str]:
     """The release that a GL String Code names, or "", and the GL string.
 
@@ -399,11 +428,18 @@ def merge_drb345(parts: Sequence[str]) -> str:
     if len(parts) == 1 and ("|" in parts[0] or parts[0].count("+") == 1):
         return parts[0]
     copies = [[copy.strip() for copy in part.split("+") if copy.strip()] for part in parts]
-    typed = [[copy for copy in part if not copy.endswith("*NNNN")] for part in copies]
+    typed = [[copy for copy in part if not _ABSENT_COPY.fullmatch(copy)] for part in copies]
     if sum(map(len, typed)) > 2:
         typed = [list(dict.fromkeys(part)) for part in typed]
     found = list(chain.from_iterable(typed))
-    if len(found) > 2 or any("|" in part for part in parts):
+    if any("|" in part for part in parts):
+        raise TypingSyntaxError(
+            Locus.DRB345.value,
+            "^".join(parts),
+            "a genotype list (|) holds all copies of DRB3, DRB4 and DRB5: write them in one part, "
+            "such as DRB3*01:01+DRB4*01:03|DRB3*02:02+DRB4*01:03",
+        )
+    if len(found) > 2:
         raise TypingSyntaxError(
             Locus.DRB345.value,
             "^".join(parts),

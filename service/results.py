@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from data.donor_files import FACTS
+from data.donor_files import INDEXED_FACTS
 from data.files import replacing
 from data.index import StoredIndex
 from matching.kernels import (
@@ -125,7 +125,7 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
             columns[f"{locus.value.lower()}_{name}"] = letters[codes]
     columns["dpb1_tce"] = [category.value for m in all_matches for category in m.tce]
     facts = results.index.facts(rows)
-    for name in FACTS:
+    for name in INDEXED_FACTS:
         # Unknown is None; pandas would make it a number (NaN) in columns of text.
         columns[name] = facts[name].astype(object).where(facts[name].notna(), None)
     columns["age_years"] = results.index.ages(results.as_of, rows)

@@ -91,7 +91,7 @@ def load_snapshot(
         folder.proteins(nomenclature.release),
         Releases(folder, nomenclature),
         store,
-        store.index(nomenclature) if _holds_donors(store) else None,
+        store.index(nomenclature) if store.holds_donors() else None,
         label,
         frequencies,
         model,
@@ -100,7 +100,3 @@ def load_snapshot(
     # So that a set that cannot be used is known now and not at the first search.
     snapshot.imputer()
     return snapshot
-
-
-def _holds_donors(store: Registry) -> bool:
-    return (store.root / "donors.sqlite").exists() and store.count() > 0

@@ -41,7 +41,8 @@ def registry_import(
     nomenclature = open_nomenclature(release)
     rejects_path = rejects or file.with_name(file.name + ".rejects.csv")
     with progress_of("records") as progress:
-        summary = open_registry(folder).import_file(
+        store = open_registry(folder)
+        summary = store.import_file(
             file, nomenclature, rejects_path, progress, ReadingOptions(strict, blank_second)
         )
     typer.echo(

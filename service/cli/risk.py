@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +11,19 @@ import typer
 from rich.table import Table
 
 from data.cohort import read_cohort
-from data.models import active_model, add_model, card, find_model, model_label, promote
+from data.evaluations import evaluation_document
+from data.models import (
+    active_model,
+    add_model,
+    card,
+    find_model,
+    literature_model,
+    model_label,
+    promote,
+)
 from data.synthetic_cohort import write_synthetic_cohort
 from matching.errors import ModelError
-from matching.fit import Evaluation, cross_validate, evaluate, train
+from matching.fit import MEASURES, Evaluation, cross_validate, evaluate, train, with_prior
 from matching.risk import VARIABLES, Known, Prediction, RiskModel, predict
 from service.cli.common import console, progress_of, settings
 
@@ -31,7 +39,12 @@ ModelOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of folds and resampling.")]
 FormatOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-_UNKNOWN = {Known.YES: "", Known.NO: "unknown, contributes 0", Known.CLIPPED: "taken at the limit"}
+_UNKNOWN = {
+    Known.YES: "",
+    Known.NO: "unknown, averaged over",
+    Known.CLIPPED: "taken at the limit",
+    Known.UNSEEN: "never seen by the model, averaged over",
+}
 
 
 def _model(which: str | None) -> RiskModel:
@@ -48,7 +61,7 @@ def risk_train(
     """Fit a model on a cohort and keep it; it is not in use until it is promoted."""
     patients = read_cohort(cohort, mapping)
     with progress_of("training"):
-        model = train(patients, name)
+        model = train(patients, name, literature_model(), 1)
     digest = add_model(settings().models, model)
     for outcome in model.outcomes:
         typer.echo(
@@ -75,23 +88,15 @@ def risk_evaluate(
     patients = read_cohort(cohort, mapping)
     with progress_of("evaluating"):
         if model is None:
-            found = cross_validate(patients, seed)
+            found = cross_validate(patients, seed, with_prior(literature_model()))
         else:
             found = evaluate(patients, _model(model), seed)
     if as_json:
-        typer.echo(json.dumps([_finite(asdict(one)) for one in found], indent=1))
+        outcomes = {one.outcome: evaluation_document(one) for one in found}
+        typer.echo(json.dumps({"outcomes": outcomes}, indent=1))
         return
     for one in found:
         _print_evaluation(one)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: what could not be computed is null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _print_evaluation(found: Evaluation) -> None:
@@ -103,12 +108,16 @@ def _print_evaluation(found: Evaluation) -> None:
     table.add_column("measure")
     for name in ("estimate", "95 % low", "95 % high"):
         table.add_column(name, justify="right")
-    for score in found.scores:
-        values = (score.estimate, score.low, score.high)
-        table.add_row(score.measure, *("" if np.isnan(v) else f"{v:.3f}" for v in values))
+    for measure in MEASURES:
+        values = (found[measure], *found.interval(measure))
+        table.add_row(measure, *("" if np.isnan(v) else f"{v:.3f}" for v in values))
     console().print(table)
-    auc = next((s for s in found.scores if s.measure == "AUC"), None)
-    if auc is not None and auc.low <= 0.5 <= auc.high:
+    for level, count in found.unseen.items():
+        typer.echo(
+            f"{count:,} patients with {level}, which the model has never seen: averaged over"
+        )
+    low, high = found.interval("auc")
+    if low <= 0.5 <= high:
         typer.echo("the interval of the AUC holds 0.5: nothing is shown by this file")
 
 

@@ -122,6 +122,7 @@ def test_a_refusal_says_where_what_and_why(
         ("B*9502", "B*9502 read as B*15:102"),
         ("A*01:01:99G", "A*01:01:99G read as A*01:01:99"),
         ("DRB3*03:22", "DRB3*03:22 read as DRB3*03:22P"),
+        ("A*01:01g", "A*01:01g read as a g group"),
     ],
 )
 def test_lenient_notes_what_it_follows_and_strict_tells_it(
@@ -157,6 +158,22 @@ def test_a_member_that_the_release_lacks_is_noted_in_both_readings(
     table = {"ABD": ("01", "99")}
     for release in (lenient, strict):
         assert read("A*43:ABD+A*01:01", replace(release, codes=table)).notes == (note,)
+
+
+def test_a_code_with_a_renamed_member_is_followed_with_a_note_or_refused(
+    lenient: Nomenclature, strict: Nomenclature
+) -> None:
+    table = {"ABD": ("02", "329")}
+    (note,) = read("A*24:ABD+A*01:01", replace(lenient, codes=table)).notes
+    assert note == "A*24:329 read as A*24:329Q"
+    for name in ("A*24:ABD", "A*24ABD"):
+        with pytest.raises(UnknownNameError) as caught:
+            read(f"{name}+A*01:01", replace(strict, codes=table))
+        assert caught.value.token == "A*24:ABD"
+        assert caught.value.reason == (
+            f"1 of its members not current in release 3.58.0: {note}; "
+            "the lenient reading follows them"
+        )
 
 
 def leads_somewhere(name: str, release: Nomenclature) -> bool:

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 
 from matching.errors import TypingError
 from matching.explain import explain
-from matching.genotypes import NEW_ALLELE, Book, LocusGenotype, encode
+from matching.genotypes import NEW_ALLELE, Book, LocusGenotype, encode, encode_locus
 from matching.grade import grade_locus
 from matching.kernels import COUNT_BEST, GVH_BEST, HVG_BEST
 from matching.linkage import drb345_disagreement
 from matching.nomenclature import Nomenclature
 from matching.reduction import Level, reduce_gl
 from matching.search import compare_locus
-from matching.typings import parse_typing
+from matching.typings import is_lone_position, locus_of, parse_locus, parse_typing, split_gl
 from tests.matching.grammar import Grammar
 
 LEVELS = tuple(Level)
@@ -83,10 +83,15 @@ def with_itself(locus: LocusGenotype) -> list[int]:
 def check(text: str, level: Level, readers: Readers) -> str:
     """Every function that reads a text, on one text. Returns how far it could be read."""
     lenient, strict, _ = readers
-    allowed(reduce_gl, text, level, lenient)
-    allowed(explain, text, lenient, level)
+    reduced = allowed(reduce_gl, text, level, lenient)
+    explained = allowed(explain, text, lenient, level)
     typing = allowed(parse_typing, text)
     if typing is None:
+        # A position by itself, or genes that are not matched.
+        assert reduced is None or is_lone_position(text) or not split_gl(text).loci
+        if is_lone_position(text):
+            assert (reduced is None) == (explained is None)
+            check_position(text, reduced, lenient)
         return "no typing"
     # The canonical text is the same typing, so all that is read of it is the same too.
     assert parse_typing(typing.text) == replace(typing, release="")
@@ -96,6 +101,9 @@ def check(text: str, level: Level, readers: Readers) -> str:
             allowed(grade_locus, locus, typed, typed, lenient)
     read = allowed(encode, typing, lenient)
     only_current = allowed(encode, typing, strict)
+    # A typing and a reduction take the same texts, but that a typing keeps other genes unread.
+    assert (read is None) == (explained is None)
+    assert (read is None) == (reduced is None) or typing.carried
     if read is None:
         assert only_current is None
         return "not in the release"
@@ -106,10 +114,18 @@ def check(text: str, level: Level, readers: Readers) -> str:
         )
         assert unmatched or (matched, gvh, hvg) == (2, 0, 0)
     if only_current is None:
-        # g groups are no names of the release and still leave nothing open.
-        assert read.notes or "g" in typing.text
+        assert read.notes
         return "followed"
     return "current"
+
+
+def check_position(text: str, reduced: str | None, release: Nomenclature) -> None:
+    """A position by itself is read where both positions of a locus may be written so."""
+    if (locus := locus_of(text)) is None:
+        return
+    typed = allowed(parse_locus, locus, f"{text}+{locus.genes[0]}*NEW")
+    read = typed and allowed(encode_locus, locus, typed, release)
+    assert (read is None) == (reduced is None)
 
 
 def fuzz(seed: int, n_strings: int, readers: Readers) -> tuple[Counter[str], float, str]:

@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from data.frequencies import read_frequencies
-from matching import haplotypes
 from matching.errors import TooAmbiguousError
-from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution, imputation
 from matching.loci import Locus
 from matching.nomenclature import Allele, Nomenclature
 from matching.probability import predict
@@ -171,7 +170,7 @@ def test_names_the_release_cannot_read_are_listed() -> None:
 def test_a_typing_with_too_many_explanations_is_refused(
     demo: Nomenclature, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(haplotypes, "MAX_PAIRS", 5000)
+    monkeypatch.setattr(imputation, "MAX_PAIRS", 5000)
     (frequencies,) = read_frequencies("demo")
     imputer = Imputer(frequencies, demo, NullImputation.TYPED, Resolution.P_GROUP)
     names = "/".join(frequencies.names[frequencies.loci.index(Locus.DPB1)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,30 @@ import pyarrow as pa
 import pytest
 
 from data.nomenclature import ReferenceFolder
-from matching.errors import TypingSyntaxError, UnknownNameError
+from matching.errors import (
+    TooAmbiguousError,
+    TypingError,
+    TypingSyntaxError,
+    UnknownNameError,
+)
+from matching.explain import explain
 from matching.names import codes_by_members, encode
-from matching.nomenclature import NO_P_GROUP, Allele, Nomenclature, split_name, two_fields
-from matching.reduction import Level, p_group_codes_of, reduce_gl, reduce_name, xx_of_antigen
+from matching.nomenclature import (
+    NO_P_GROUP,
+    Allele,
+    Nomenclature,
+    Reading,
+    split_name,
+    two_fields,
+)
+from matching.reduction import (
+    MAX_NAMES,
+    Level,
+    p_group_codes_of,
+    reduce_gl,
+    reduce_name,
+    xx_of_antigen,
+)
 from tests.conftest import release_folder
 
 
@@ -60,6 +82,17 @@ def oldest(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Nomenclatu
             "HLA-A*01:01P/HLA-A*01:02P+HLA-A*01:04:01:01N/HLA-A*01:04:01:02N",
         ),
         ("A*02:01+A*01:01/02", "lgx", "A*01:01/A*01:02+A*02:01"),
+        ("A*0101/02", "lgx", "A*01:01/A*01:02"),
+        ("HLA-A*01:01:01", "lgx", "HLA-A*01:01"),
+        ("HFE*002", "lgx", "HFE*002"),
+        ("Dw8", "lgx", "X"),
+        ("DRB4*01:03+DRB4*01:03^DRB3*01:01", "lgx", "DRB3*01:01+DRB4*01:01"),
+        (
+            "MICA*002:02+MICA*001:01^A*02:01+A*01:01",
+            "P",
+            "A*01:01P+A*02:01P^MICA*001:01+MICA*002:02",
+        ),
+        ("hla#3.58.0#A*02:01+A*01:01", "lgx", "A*01:01+A*02:01"),
         ("A*02:01+A*01:01/01:02", "lgx", "A*01:01/A*01:02+A*02:01"),
         (
             "A*02:01+A*01:01|A*01:01+A*02:01|A*01:01+A*01:01",
@@ -76,10 +109,87 @@ def test_worked_examples(nomenclature: Nomenclature, text: str, level: str, expe
     assert reduce_gl(text, Level(level), nomenclature) == expected
 
 
-@pytest.mark.parametrize("text", ["", "A*01:01+", "X", "A*", "01:01", "A*01:01/XX", "a*01:01"])
-def test_what_is_no_name_is_refused(nomenclature: Nomenclature, text: str) -> None:
-    with pytest.raises(TypingSyntaxError, match="not an HLA name"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *(
+            (text, "not an HLA name")
+            for text in ("", "X", "A*", "01:01", "a*01:01", "MICA*002/004")
+        ),
+        ("A*01:01/XX", "an allele string holds"),
+        # What a typing refuses, a reduction refuses.
+        ("A*01:01/A*02:01/03", "an allele string holds"),
+        ("A*01:01+", "only one of two positions"),
+        ("A*01:01^B*07:02+B*08:01", "only one of two positions"),
+        ("A*01:01+B*07:02", "belongs to B"),
+        ("A*01:01~B*08:01", "two haplotypes"),
+        ("A*01:01+A*02:01+A*03:01", "3 positions"),
+        ("A*UUUU+A*UUUU", "no locus is typed"),
+        ("MICA*002:01+MICAX", "not an HLA name"),
+    ],
+)
+def test_what_is_no_typing_is_refused(nomenclature: Nomenclature, text: str, reason: str) -> None:
+    with pytest.raises(TypingError, match=reason):
         reduce_gl(text, Level.LGX, nomenclature)
+
+
+class Counting(Nomenclature):
+    """A release that counts how often each name is read."""
+
+    @cached_property
+    def n_reads(self) -> Counter[str]:
+        return Counter()
+
+    def read(self, name: str) -> Reading:
+        self.n_reads[name] += 1
+        return super().read(name)
+
+
+@pytest.fixture
+def counting(nomenclature: Nomenclature) -> Counting:
+    return Counting(
+        **{item.name: getattr(nomenclature, item.name) for item in fields(Nomenclature)}
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|".join(f"A*01:{i:02}+A*02:{i:02}|A*01:01+A*02:01" for i in range(1, 4))
+        + "|A9+A*01:XX" * 50,
+        "+".join("~".join(("A*01:01", "B*07:02", "C*07:02")) for _ in "12"),
+        "^".join(["DRB3*01:01+DRB3*01:01", "DRB4*01:03+DRB4*01:03", "MICA*002:01+MICA*002:01"]),
+    ],
+)
+def test_a_name_that_a_text_repeats_is_read_once(counting: Counting, text: str) -> None:
+    for level in (Level.G, Level.P, Level.LGX, Level.W, Level.S):
+        counting.n_reads.clear()
+        assert reduce_gl(text, level, counting)
+        assert counting.n_reads and set(counting.n_reads.values()) == {1}
+        counting.n_reads.clear()
+        explain(text, counting, level)
+        # Once for its alleles and once for its reduction; DRB3/4/5 beside DRB1 are not here.
+        assert counting.n_reads and max(counting.n_reads.values()) == 2
+
+
+def test_an_answer_too_long_to_read_is_refused(nomenclature: Nomenclature) -> None:
+    names = [row.name for row in nomenclature.alleles if row.name.startswith("B*")]
+    fitting, too_long = ("|".join(f"B*15:XX+{name}" for name in names[:n]) for n in (500, 1500))
+    n_names = len(nomenclature.read("B*15:XX").alleles)
+    assert 500 * (n_names + 1) < MAX_NAMES < 1500 * n_names
+    (locus,) = explain(fitting, nomenclature).loci
+    assert len(locus.genotypes) == 500
+    assert reduce_gl(fitting, Level.W, nomenclature).count("/") == 500 * (n_names - 1)
+    with pytest.raises(
+        TooAmbiguousError, match="more than 1,000,000 names at W; type more exactly"
+    ):
+        reduce_gl(too_long, Level.W, nomenclature)
+    with pytest.raises(TooAmbiguousError, match="more than 1,000,000 alleles in all"):
+        explain(too_long, nomenclature)
+    assert "B62" in reduce_gl(too_long, Level.S, nomenclature)
+    # Genotypes that are written alike stand once.
+    again = "|".join(["B*15:XX+B*15:XX"] * 1500)
+    assert reduce_gl(again, Level.W, nomenclature).count("/") == 2 * (n_names - 1)
 
 
 def test_a_refusal_is_one_line_of_text(nomenclature: Nomenclature) -> None:

@@ -24,6 +24,8 @@ from matching.risk import (
     log_odds,
     log_odds_error,
     predict,
+    recorded_after,
+    what_if,
 )
 
 INCIDENCES = st.floats(0.01, 0.95)
@@ -49,6 +51,7 @@ def outcome_model() -> OutcomeModel:
         100.0,
         factors,
         np.array([0.3, 0.1, 4.5]),
+        np.array([np.sqrt(0.21), 0.3, 1.2]),
         np.array([-0.6, -0.5, 0.8, 0.2]),
         square,
         "invented",
@@ -162,12 +165,66 @@ def test_every_prediction_is_a_probability_inside_its_interval(
     assert np.allclose(expit(score), found.probability)
 
 
-def test_what_is_not_known_contributes_nothing_and_is_flagged() -> None:
-    columns = {"donor_type": np.array(["", "haploidentical", "cord"])}
+def test_what_is_not_known_is_averaged_over_the_cohort_and_flagged() -> None:
+    columns = {
+        "donor_type": np.array(["", "haploidentical", "cord"]),
+        "age_years": np.array([60.0, 60.0, np.nan]),
+    }
     found = predict(outcome_model(), columns, 3)
-    assert found.known.tolist() == [[Known.NO, Known.NO]] * 2 + [[Known.YES, Known.NO]]
-    assert found.contributions[:2].tolist() == [[0, 0], [0, 0]]
-    assert found.probability[0] == pytest.approx(float(expit(-0.6)))
+    assert found.known.tolist() == [
+        [Known.NO, Known.YES],
+        [Known.UNSEEN, Known.YES],
+        [Known.YES, Known.NO],
+    ]
+    # The mean over the levels with the shares 0.6, 0.3 and 0.1 of the cohort, by hand.
+    scores = [-0.6 + d + 0.3 for d in (0.15 - 0.08, -0.35 - 0.08, 0.15 + 0.72)]
+    mean = 0.6 * expit(scores[0]) + 0.3 * expit(scores[1]) + 0.1 * expit(scores[2])
+    assert found.probability[0] == pytest.approx(float(mean), abs=1e-3)
+    assert found.probability[1] == found.probability[0]
+    # A number: normal with the cohort's mean and standard deviation.
+    ages = np.random.default_rng(0).normal(4.5, 1.2, 400_000)
+    score = -0.6 + 0.15 + 0.72 + 0.2 * (ages - 4.5)
+    assert found.probability[2] == pytest.approx(float(expit(score).mean()), abs=1e-3)
+    total = found.intercept + found.contributions.sum(axis=1)
+    assert expit(total) == pytest.approx(found.probability)
+
+
+def test_gvhd_is_not_applicable_to_an_autologous_transplant() -> None:
+    columns = {"donor_type": np.array(["autologous", "unrelated"])}
+    found = predict(outcome_model(), columns, 2)
+    assert found.applicable.tolist() == [False, True]
+    assert np.isnan([found.probability[0], found.low[0], found.high[0]]).all()
+    survival = replace(outcome_model(), name="survival")
+    assert predict(survival, columns, 2).applicable.all()
+
+
+def test_what_it_would_be_with_each_level_of_a_factor() -> None:
+    columns = {"age_years": np.array([30.0, 60.0])}
+    found = what_if(outcome_model(), columns, 2, "donor_type")
+    assert list(found) == ["unrelated", "sibling", "other related", "cord"]
+    for level, prediction in found.items():
+        asked = {**columns, "donor_type": np.array([level, level])}
+        again = predict(outcome_model(), asked, 2)
+        assert prediction.probability.tolist() == again.probability.tolist()
+    assert what_if(outcome_model(), columns, 2, "dpb1_tce") == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ANC_recovery", "PLT_recovery", "surv", "survival_time", "ST2", "reg3a", "cgvhd_months",
+     "agvhd24_status", "relapse", "time_to_acute_GvHD_III_IV", "day28_chimerism", "death"],
+)  # fmt: skip
+def test_names_of_what_follows_the_transplant_are_known(name: str) -> None:
+    assert recorded_after(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["age", "dage", "status", "disease_status", "donor_CMV", "CMV_status", "gvhd_prophylaxis",
+     "CD34_x1e6_per_kg", "tx_post_relapse", "time_to_transplant", "int", "race", "z5"],
+)  # fmt: skip
+def test_names_of_what_precedes_it_are_not_refused(name: str) -> None:
+    assert not recorded_after(name)
 
 
 def test_a_number_beyond_the_cohort_is_taken_at_its_limit_and_flagged() -> None:
@@ -187,7 +244,7 @@ def test_bands_hold_their_lower_bound() -> None:
 def test_a_model_without_factors_predicts_its_baseline() -> None:
     empty = np.empty(0)
     model = OutcomeModel(
-        "cgvhd", 365, (), empty, np.array([0.0]), np.array([[0.25]]), "invented", ()
+        "cgvhd", 365, (), empty, empty, np.array([0.0]), np.array([[0.25]]), "invented", ()
     )
     assert predict(model, {}, 2).probability.tolist() == [0.5, 0.5]
     assert design((), {}, 2)[0].shape == (2, 0)
@@ -197,6 +254,9 @@ def test_a_model_without_factors_predicts_its_baseline() -> None:
     "change",
     [
         {"centre": np.zeros(2)},
+        {"spread": np.zeros(2)},
+        {"spread": -np.ones(3)},
+        {"name": "fame"},
         {"coefficients": np.zeros(3)},
         {"coefficients": np.array([0, 0, 0, np.nan])},
         {"covariance": np.eye(3)},
@@ -213,8 +273,8 @@ def test_parts_that_do_not_fit_together_are_refused(change: dict[str, object]) -
 
 
 def test_a_model_of_another_schema_or_without_the_outcome_is_refused() -> None:
-    with pytest.raises(ModelError, match="schema 2"):
-        RiskModel("m", "fitted", (outcome_model(),), schema=2)
+    with pytest.raises(ModelError, match="schema 1"):
+        RiskModel("m", "fitted", (outcome_model(),), schema=1)
     model = RiskModel("m", "fitted", (outcome_model(),))
     with pytest.raises(ModelError, match="no outcome 'cgvhd'"):
         model.outcome("cgvhd")

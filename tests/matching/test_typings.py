@@ -75,7 +75,10 @@ def test_untyped_is_none(text: str) -> None:
         ("A*01:01~C*01:02+A*02:01~C*07:01^A*01:01+A*02:01", "given twice"),
         ("MICA*001+MICA*002", "no locus is typed"),
         ("DRB3*01:01+DRB3*02:02^DRB4*01:03+DRB4*01:01", "more than the two copies"),
+        ("DRB3*01:01+DRB3*01:02|DRB3*01:01+DRB3*02:02^DRB4*01:03", "write them in one part"),
         ("DRB345*01:01+DRB3*01:01", "write the gene"),
+        # Ends as an absent gene does, and is none.
+        ("DRB5*01?X*NNNN", "not an HLA name"),
         ("A*NNNN+A*01:01", "not an HLA name"),
         ("DRBX*01:01/DRBX*01:02+DRBX*NNNN", "write the gene"),
         ("A*01:01+B\x1b*01:01", r"no gene is called 'B\\x1b'"),

@@ -14,6 +14,7 @@ class Known(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KNOWN_YES: _ClassVar[Known]
     KNOWN_NO: _ClassVar[Known]
     KNOWN_CLIPPED: _ClassVar[Known]
+    KNOWN_UNSEEN: _ClassVar[Known]
 
 class AllocationStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -29,6 +30,7 @@ KNOWN_UNSPECIFIED: Known
 KNOWN_YES: Known
 KNOWN_NO: Known
 KNOWN_CLIPPED: Known
+KNOWN_UNSEEN: Known
 ALLOCATION_STATUS_UNSPECIFIED: AllocationStatus
 ALLOCATION_STATUS_OPTIMAL: AllocationStatus
 ALLOCATION_REASON_UNSPECIFIED: AllocationReason

@@ -17,48 +17,13 @@ import numpy.typing as npt
 
 from matching import kernels
 from matching.errors import TooAmbiguousError, TypingError
-from matching.loci import Locus
+from matching.haplotypes.frequencies import FrequencySet
 from matching.nomenclature import NO_P_GROUP, Nomenclature, split_name
 from matching.typings import ABSENT_GENE, Form, Position, Typing
 
 MAX_PAIRS = 20_000_000
 MAX_CHOICES = 10_000
 NOTHING = 0
-
-
-@dataclass(frozen=True)
-class FrequencySet:
-    """Haplotypes over `loci` and their frequencies, as published.
-
-    `names`: the allele names of each locus of `loci`, in the order of first appearance.
-    `haplotypes`: (n_haplotypes, n_loci) int32 positions in `names`.
-    `frequencies`: (n_haplotypes,) float64 in [0, 1], with a sum of at most 1.0001: what is
-    missing to 1 is haplotypes that were too rare to list.
-    """
-
-    population: str
-    loci: tuple[Locus, ...]
-    names: tuple[tuple[str, ...], ...]
-    haplotypes: npt.NDArray[np.int32]
-    frequencies: npt.NDArray[np.float64]
-
-    def over(self, loci: Sequence[Locus]) -> FrequencySet:
-        """The marginal haplotypes over some of the loci, in the given order.
-
-        Raises `ValueError` naming a locus that the set does not carry.
-        """
-        missing = [locus.value for locus in loci if locus not in self.loci]
-        if missing:
-            raise ValueError(f"the set of {self.population} does not carry {', '.join(missing)}")
-        columns = [self.loci.index(locus) for locus in loci]
-        kept, group = np.unique(self.haplotypes[:, columns], axis=0, return_inverse=True)
-        return FrequencySet(
-            self.population,
-            tuple(loci),
-            tuple(self.names[column] for column in columns),
-            kept,
-            np.asarray(np.bincount(group.ravel(), self.frequencies), dtype=np.float64),
-        )
 
 
 class NullImputation(Enum):
@@ -172,6 +137,20 @@ class Imputer:
         groups = {self.nomenclature.alleles[i].p_group for i in alleles} - {None}
         # A null has no P group and stays itself; a name of several groups is no one group.
         return "/".join(sorted(map(str, groups))) or name
+
+    def tokens(self, column: int) -> tuple[str, ...]:
+        """What the match count compares of every name of a locus of the set: equal texts match.
+
+        Token t of `genotypes` is the t-th distinct one of these, from 1.
+        """
+        names = self.frequencies.names[column]
+        return tuple(self._token(name, name in self.unmapped) for name in names)
+
+    def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
+        """The names of the set that explain a written position, (n_names,), and whether it is
+        null. Raises `TypingError`."""
+        explained = self._position(column, position)
+        return explained.names, explained.is_null
 
     def genotypes(self, column: int) -> npt.NDArray[np.int32]:
         """The distinct genotypes met so far at a locus of the set, (n, 2) tokens.

@@ -1,0 +1,51 @@
+"""Files of donors or patients -> checked records."""
+
+from data.donor_files.batches import PeopleFile
+from data.donor_files.columns import (
+    CHANGES,
+    COLUMNS,
+    DEFAULTS,
+    FACTS,
+    INDEXED,
+    INDEXED_FACTS,
+    LOCUS_COLUMNS,
+    NUMBERS,
+    Person,
+    time_text,
+)
+from data.donor_files.reader import (
+    AS_WRITTEN,
+    CONTENT,
+    TYPING,
+    BlankSecond,
+    CheckedBatch,
+    ReadingOptions,
+    RecordReader,
+    Reject,
+    duplicate,
+    written_of,
+)
+
+__all__ = [
+    "AS_WRITTEN",
+    "CHANGES",
+    "COLUMNS",
+    "CONTENT",
+    "DEFAULTS",
+    "FACTS",
+    "INDEXED",
+    "INDEXED_FACTS",
+    "LOCUS_COLUMNS",
+    "NUMBERS",
+    "TYPING",
+    "BlankSecond",
+    "CheckedBatch",
+    "PeopleFile",
+    "Person",
+    "ReadingOptions",
+    "RecordReader",
+    "Reject",
+    "duplicate",
+    "time_text",
+    "written_of",
+]

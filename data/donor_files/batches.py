@@ -1,0 +1,248 @@
+"""Files of people -> batches of records as written, in the file's order.
+
+Formats, told from the content: CSV with a header, text lines ``ID%GL string``, Parquet with the
+columns of CSV, the JSON donor file of Atlas, and the inventory XML of WMDA; all but Parquet may be
+compressed with gzip.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import gzip
+import io
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, compress, islice
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.donor_files.columns import MAX_FIELD_CHARACTERS, MAX_ID_CHARACTERS, check_columns
+from matching.errors import InputFileError
+
+# Records at a time.
+BATCH = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A record that could not even be split into fields."""
+
+    number: int
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records as written, column by column.
+
+    `numbers`: their lines (CSV, text) or their count in the file (Parquet, JSON, XML), from 1.
+    `columns`: one text a record. `problems` lie between them in the file.
+    """
+
+    numbers: Sequence[int]
+    columns: Mapping[str, Sequence[str]]
+    problems: Sequence[Problem] = ()
+
+
+@dataclass
+class PeopleFile:
+    """A file of people.
+
+    While it is read, `full` becomes True or False where the file says whether it holds everyone of
+    its registries, `time` the time of its content in microseconds since 1970, and `ignored` counts
+    the elements of it that are not used, by name.
+    """
+
+    path: Path
+    full: bool | None = None
+    time: int | None = None
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def batches(self) -> Iterator[Batch]:
+        """The records of the file.
+
+        Raises `InputFileError`: not there, empty, an unknown or missing column, damaged.
+        """
+        try:
+            with self.path.open("rb") as file:
+                magic = file.read(4)
+        except OSError as error:
+            raise InputFileError(f"cannot read {self.path}: {error.strerror}") from error
+        if not magic:
+            raise InputFileError(f"{self.path} is empty; give a file with at least one record")
+        if magic == b"PAR1":
+            yield from _parquet(self.path)
+            return
+        try:
+            with _opened(self.path, magic) as file:
+                yield from self._streamed(file)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputFileError(f"{self.path} is damaged: {error}; nothing was used") from error
+
+    def _streamed(self, file: IO[bytes]) -> Iterator[Batch]:
+        # Bytes that are no UTF-8 become surrogates, so that one bad record does not end the file.
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+        yield from _text(self.path, text)
+
+
+def _opened(path: Path, magic: bytes) -> IO[bytes]:
+    if magic[:2] == b"\x1f\x8b":
+        return io.BufferedReader(gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def _text(path: Path, lines: Iterator[str]) -> Iterator[Batch]:
+    number, first = 0, ""
+    while not first.strip():
+        number += 1
+        first = next(lines, "").lstrip("\ufeff")
+        if not first:
+            raise InputFileError(f"{path} is empty; give a file with at least one record")
+    every = chain([first], lines)
+    if "%" in first.partition(",")[0]:
+        batches = _gl_text(every, number)
+    else:
+        batches = _csv(path, every, number)
+    count = 0
+    for batch in batches:
+        count += len(batch.numbers) + len(batch.problems)
+        yield batch
+    if not count:
+        raise InputFileError(f"{path} holds a header and no record")
+
+
+def _gl_text(lines: Iterator[str], start: int) -> Iterator[Batch]:
+    """`start`: number of the first line."""
+    while chunk := list(islice(lines, BATCH)):
+        numbers: list[int] = []
+        ids: list[str] = []
+        typings: list[str] = []
+        problems: list[Problem] = []
+        for number, line in enumerate(chunk, start):
+            stripped = line.strip()
+            if not stripped:
+                continue
+            identifier, percent, gl = stripped.partition("%")
+            if percent and len(gl) <= MAX_FIELD_CHARACTERS:
+                numbers.append(number)
+                ids.append(identifier)
+                typings.append(gl)
+            else:
+                reason = "longer than a typing can be" if percent else _NO_PERCENT
+                problems.append(Problem(number, identifier[:MAX_ID_CHARACTERS], reason))
+        start += len(chunk)
+        yield Batch(numbers, {"id": ids, "gl": typings}, problems)
+
+
+_NO_PERCENT = "no % between id and GL string"
+
+
+def _csv(path: Path, lines: Iterator[str], start: int) -> Iterator[Batch]:
+    """`start`: number of the first line, which holds the names of the columns."""
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    header = csv.reader(lines)
+    try:
+        columns = check_columns(path, next(header))
+    except csv.Error as error:
+        raise InputFileError(f"{path}: the first line is no CSV record: {error}") from error
+    start += header.line_num
+    while chunk := list(islice(lines, BATCH)):
+        rows = _one_a_line(chunk)
+        if rows is not None:
+            numbers: Sequence[int] = range(start, start + len(rows))
+            problems: list[Problem] = []
+            start += len(chunk)
+        else:
+            numbers, rows, problems, n_lines = _line_by_line(chunk, lines, start)
+            start += n_lines
+        kept = [len(row) == len(columns) for row in rows]
+        if not all(kept):
+            odd = [i for i, fits in enumerate(kept) if not fits and rows[i]]
+            problems += [_not_fitting(numbers[i], rows[i], columns) for i in odd]
+            numbers, rows = list(compress(numbers, kept)), list(compress(rows, kept))
+        by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+        yield Batch(numbers, dict(zip(columns, by_column, strict=True)), problems)
+
+
+def _one_a_line(lines: Sequence[str]) -> list[list[str]] | None:
+    """The record of each line; None where a record may lie on several lines or cannot be read."""
+    if lines[-1].count('"') % 2:
+        return None
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error:
+        return None
+    return rows if len(rows) == len(lines) else None
+
+
+def _line_by_line(
+    lines: Sequence[str], further: Iterator[str], start: int
+) -> tuple[list[int], list[list[str]], list[Problem], int]:
+    """Numbers and fields of the records of some lines, and of the further ones that the last record
+    lies on; the lines that are no record; how many lines that was."""
+    reader = csv.reader(chain(lines, further))
+    numbers: list[int] = []
+    rows: list[list[str]] = []
+    problems: list[Problem] = []
+    while reader.line_num < len(lines):
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            number = start + reader.line_num - 1
+            problems.append(Problem(number, "", f"not a CSV record: {error}"))
+        else:
+            numbers.append(start + reader.line_num - 1)
+            rows.append(row)
+    return numbers, rows, problems, reader.line_num
+
+
+def _not_fitting(number: int, row: Sequence[str], columns: Sequence[str]) -> Problem:
+    identifier = dict(zip(columns, row, strict=False)).get("id", "")
+    return Problem(number, identifier, f"{len(row)} fields where the header has {len(columns)}")
+
+
+def _parquet(path: Path) -> Iterator[Batch]:
+    try:
+        file = pq.ParquetFile(path)
+        columns = check_columns(path, file.schema_arrow.names)
+        if not file.metadata.num_rows:
+            raise InputFileError(f"{path} is empty; give a file with at least one record")
+        start = 1
+        for batch in file.iter_batches(batch_size=BATCH):
+            texts = [_texts(column) for column in batch.columns]
+            yield Batch(range(start, start + len(batch)), dict(zip(columns, texts, strict=True)))
+            start += len(batch)
+    except pa.ArrowException as error:
+        raise InputFileError(f"{path} is no readable Parquet file: {error}") from error
+
+
+def _texts(column: pa.Array) -> Sequence[str]:
+    """One text a value; each distinct value is converted once."""
+    if not pa.types.is_dictionary(column.type):
+        try:
+            column = column.dictionary_encode()
+        except pa.ArrowException:
+            return [_cell(value) for value in column.to_pylist()]
+    # Null has no entry and gets the last one.
+    known = [*(_cell(value) for value in column.dictionary.to_pylist()), ""]
+    codes = column.indices.fill_null(len(known) - 1).to_numpy().tolist()
+    return [known[code] for code in codes]
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, datetime.datetime):
+        # A birth date read by a data frame is a time at midnight.
+        return value.isoformat() if value.time() != datetime.time() else value.date().isoformat()
+    return str(value)

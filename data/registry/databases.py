@@ -1,0 +1,201 @@
+"""SQLite and PostgreSQL behind one face: transactions, and rows in bulk at driver level."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from data.registry.schema import SCHEMA, prepare, version_of
+from matching.errors import StoreError
+
+BUSY_SECONDS = 5.0
+# Rows fetched at a time.
+FETCHED = 20_000
+_SQLITE_PARAMETERS = 500
+_CACHE_KIB = 262_144
+_WAL_BYTES = 64 * 2**20
+
+Row = tuple[Any, ...]
+_BUSY = "another import is writing; wait for it to end and run this one again"
+_FULL = "the disk is full; free space and run it again"
+
+
+@dataclass(frozen=True)
+class Session(ABC):
+    """A transaction."""
+
+    connection: sa.Connection
+
+    @abstractmethod
+    def insert(self, table: sa.Table, rows: Iterable[Row]) -> None:
+        """Add rows with a value for every column."""
+
+    @abstractmethod
+    def replace(self, table: sa.Table, rows: Sequence[Row]) -> None:
+        """Add rows, or put them in the place of those with the same identifier."""
+
+    @abstractmethod
+    def delete(self, table: sa.Table, ids: Sequence[str]) -> None:
+        """Delete the rows of the given identifiers."""
+
+    @abstractmethod
+    def find(self, table: sa.Table, columns: Sequence[str], ids: Sequence[str]) -> Iterator[Row]:
+        """Columns of the rows of the given identifiers, in any order."""
+
+    @abstractmethod
+    def stream(self, query: str) -> Iterator[list[Row]]:
+        """The rows of a query without parameters, some thousand at a time."""
+
+
+class Database(ABC):
+    """Where a store is kept."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Path or address, without password."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether a store was ever made here. Raises `StoreError`."""
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make a store, or bring the one here up to date. Raises `StoreError`."""
+
+    @abstractmethod
+    def session(self, writes: bool = False) -> Any:
+        """Context manager of a transaction, which sees one state of the store.
+
+        One that writes excludes others that write. Raises `StoreError`, also for a store of an
+        earlier version that cannot be brought up to date here.
+        """
+
+
+class _SqliteSession(Session):
+    def _cursor(self) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = self.connection.connection.cursor()  # type: ignore[assignment]
+        return cursor
+
+    def insert(self, table: sa.Table, rows: Iterable[Row]) -> None:
+        self._insert("INSERT", table, rows)
+
+    def replace(self, table: sa.Table, rows: Sequence[Row]) -> None:
+        self._insert("INSERT OR REPLACE", table, rows)
+
+    def _insert(self, verb: str, table: sa.Table, rows: Iterable[Row]) -> None:
+        marks = ",".join("?" * len(table.columns))
+        self._cursor().executemany(f"{verb} INTO {table.name} VALUES ({marks})", rows)
+
+    def delete(self, table: sa.Table, ids: Sequence[str]) -> None:
+        statement = f"DELETE FROM {table.name} WHERE id = ?"
+        self._cursor().executemany(statement, ((identifier,) for identifier in ids))
+
+    def find(self, table: sa.Table, columns: Sequence[str], ids: Sequence[str]) -> Iterator[Row]:
+        cursor, remaining = self._cursor(), iter(ids)
+        while chunk := list(islice(remaining, _SQLITE_PARAMETERS)):
+            marks = ",".join("?" * len(chunk))
+            yield from cursor.execute(
+                f"SELECT {','.join(columns)} FROM {table.name} WHERE id IN ({marks})", chunk
+            )
+
+    def stream(self, query: str) -> Iterator[list[Row]]:
+        cursor = self._cursor().execute(query)
+        while rows := cursor.fetchmany(FETCHED):
+            yield rows
+
+
+@dataclass(frozen=True)
+class Sqlite(Database):
+    """A file in a folder of its own, with a write-ahead log."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def create(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot create {self.path.parent}: {error.strerror}") from error
+        with self._transaction(writes=True) as connection:
+            if version_of(connection) != SCHEMA:
+                prepare(connection)
+
+    @contextmanager
+    def session(self, writes: bool = False) -> Iterator[Session]:
+        with self._transaction(writes) as connection:
+            current = version_of(connection) == SCHEMA
+            if current:
+                yield _SqliteSession(connection)
+        if not current:
+            self.create()
+            with self.session(writes) as session:
+                yield session
+        elif writes:
+            self._shrink_log()
+
+    @contextmanager
+    def _transaction(self, writes: bool) -> Iterator[sa.Connection]:
+        engine = self._engine()
+        begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        sa.event.listen(engine, "connect", _set_up_writer if writes else _set_up)
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            raise StoreError(f"{self.path}: {_plainly(error)}; nothing was changed") from error
+
+    def _engine(self) -> sa.Engine:
+        return sa.create_engine(
+            f"sqlite:///{self.path}",
+            poolclass=sa.NullPool,
+            # None leaves BEGIN to us: the driver would begin too late to hold the write lock.
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        )
+
+    def _shrink_log(self) -> None:
+        """Take the log of a long transaction off the disk, unless somebody reads it just now."""
+        with self._engine().connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _set_up(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA temp.cache_size = -65536")
+
+
+def _set_up_writer(connection: Any, _: Any) -> None:
+    # FULL: a commit that was reported survives a power cut.
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        f"cache_size = -{_CACHE_KIB}",
+        f"journal_size_limit = {_WAL_BYTES}",
+        "temp.cache_size = -65536",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _plainly(error: Exception) -> str:
+    reason = str(getattr(error, "orig", error))
+    if "locked" in reason:
+        return _BUSY
+    if "full" in reason or "disk I/O error" in reason:
+        return f"{_FULL} ({reason})"
+    if "readonly" in reason or "unable to open" in reason:
+        return f"it cannot be written here ({reason}); choose another place or change its rights"
+    return reason

@@ -1,0 +1,208 @@
+"""A registry: the store of donors, and the indexes made from it.
+
+Every import that changes something is a revision of the store. It is committed first, then the
+index is brought up to date; a search uses the index there is.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
+from data.files import remove_folder, replacing
+from data.index import DamagedIndexError, StoredIndex, open_index, update_index
+from data.registry.databases import Database, Session, Sqlite
+from data.registry.importing import Importer, ImportSummary, Mode
+from data.registry.schema import imports, put
+from data.registry.store import StoredDonors
+from matching.errors import InputFileError, StoreError
+from matching.nomenclature import Nomenclature
+
+_STORE_NAME = 8
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """What is asked of an import besides the file.
+
+    `validate_only`: nothing is changed. `allow_deletions`: a full file may leave out any share of
+    the donors of its registries. `differences`: where `Mode.CHECK` writes what differs.
+    """
+
+    mode: Mode = Mode.DIFF
+    validate_only: bool = False
+    allow_deletions: bool = False
+    differences: Path | None = None
+
+
+ADD_OR_UPDATE = ImportRequest()
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The donors of a folder: `donors.sqlite`, and the indexes in `index`."""
+
+    root: Path
+
+    def import_file(
+        self,
+        path: Path,
+        nomenclature: Nomenclature,
+        rejects_path: Path,
+        progress: Callable[[int], None] = lambda _: None,
+        options: ReadingOptions = AS_WRITTEN,
+        request: ImportRequest = ADD_OR_UPDATE,
+    ) -> ImportSummary:
+        """Bring the donors of a file into the store; all or nothing.
+
+        Typings are read under `nomenclature`; records that cannot be used go to `rejects_path`
+        with their reason. Importing the same file again changes nothing. The index is brought up
+        to date after the donors are safe: a run that ends in between is caught up by the next
+        one, or by `update_index`. Raises `InputFileError`, `StoreError` and `OutputError`.
+        """
+        dry = request.validate_only or request.mode is Mode.CHECK
+        reader = RecordReader(nomenclature, options)
+        file = PeopleFile(path)
+        with ExitStack() as stack:
+            database = self._database
+            if dry and not database.exists():
+                database = Sqlite(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "none")
+            if not dry or not database.exists():
+                database.create()
+            session = stack.enter_context(database.session(writes=not dry))
+            revision = StoredDonors.of(session).revision + 1
+            differences = stack.enter_context(_differences(request))
+            importer = Importer(
+                *(session, reader, file, request.mode, revision, dry, request.allow_deletions),
+                differences,
+            )
+            summary = importer.run(progress)
+            if reader.rejects:
+                summary.rejects_file = rejects_path
+                reader.write_rejects(rejects_path)
+            if not dry and summary.changes:
+                _record(session, revision, path, request.mode, summary)
+        if not dry and (summary.changes or self.holds_donors()):
+            self.update_index(nomenclature)
+        return summary
+
+    def update_index(self, nomenclature: Nomenclature) -> StoredIndex:
+        """Bring the index of a release up to date with the store.
+
+        Raises `StoreError` where no donor was ever imported, and `OutputError`.
+        """
+        with self.opened() as source:
+            if not source.revision:
+                raise self._nothing_imported()
+            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
+            self._remove_foreign_indexes(source)
+        return index
+
+    def index(self, nomenclature: Nomenclature) -> StoredIndex:
+        """The index of a release as it is, made first where there is none.
+
+        It may be behind the store until `update_index` has run. Raises `StoreError` where no donor
+        was ever imported, and `OutputError`.
+        """
+        with self.opened() as source:
+            root = self._index_root(source, nomenclature)
+        try:
+            found = open_index(root, nomenclature)
+        except DamagedIndexError:
+            found = None
+        return found or self.update_index(nomenclature)
+
+    @contextmanager
+    def opened(self) -> Iterator[StoredDonors]:
+        """One state of the store. Raises `StoreError` where there is none."""
+        if not self._database.exists():
+            raise self._nothing_imported()
+        with self._database.session() as session:
+            yield StoredDonors.of(session)
+
+    def holds_donors(self) -> bool:
+        """Whether there is anyone to search."""
+        return self._database.exists() and self.count() > 0
+
+    def count(self) -> int:
+        """Number of stored donors. Raises `StoreError`."""
+        with self.opened() as source:
+            return source.count()
+
+    def typings(self, ids: Iterable[str]) -> dict[str, str]:
+        """GL string of each of the given donors that are stored, as reported."""
+        with self.opened() as source:
+            return source.typings(ids)
+
+    @property
+    def name(self) -> str:
+        """Where the store is."""
+        return self._database.name
+
+    @property
+    def _database(self) -> Database:
+        return Sqlite(self.root / "donors.sqlite")
+
+    def _nothing_imported(self) -> StoreError:
+        return StoreError(
+            f"no donors in {self.name}; run: graftmatch registry import FILE "
+            "(or graftmatch registry simulate to make some)"
+        )
+
+    def _index_root(self, source: StoredDonors, nomenclature: Nomenclature) -> Path:
+        name = f"{source.store_id[:_STORE_NAME]}-{nomenclature.release}"
+        return self.root / "index" / f"{name}-{nomenclature.fingerprint[:12]}"
+
+    def _remove_foreign_indexes(self, source: StoredDonors) -> None:
+        """Remove what an earlier version left."""
+        folder = self.root / "index"
+        for path in folder.iterdir() if folder.is_dir() else ():
+            # A leading dot is the temporary folder of another writer.
+            if not path.name.startswith((source.store_id[:_STORE_NAME], ".")):
+                remove_folder(path)
+
+
+@contextmanager
+def _differences(request: ImportRequest) -> Iterator[IO[str] | None]:
+    if request.mode is not Mode.CHECK or request.differences is None:
+        yield None
+        return
+    with (
+        replacing(request.differences) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        file.write("id,difference,fields\n")
+        yield file
+
+
+def _record(
+    session: Session, revision: int, path: Path, mode: Mode, summary: ImportSummary
+) -> None:
+    names = ("read", "new", "updated", "unchanged", "deleted", "rejected", "absent")
+    counts = {name: getattr(summary, name) for name in names}
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error.strerror}") from error
+    now = datetime.datetime.now(datetime.UTC)
+    row: dict[str, Any] = {
+        "revision": revision,
+        "file": path.name,
+        "sha256": sha256,
+        "mode": mode.value,
+        "counts": json.dumps(counts),
+        "imported_at": int(now.timestamp() * 1_000_000),
+    }
+    session.connection.execute(sa.insert(imports).values(row))
+    put(session.connection, "revision", str(revision))

@@ -1,0 +1,288 @@
+"""A cohort -> `RiskModel`: the prior's strength by nested cross-validation, then the fit."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit
+
+from matching.errors import CohortError
+from matching.fit.censoring import ipcw_weights
+from matching.fit.classifier import GraftRiskClassifier, penalised
+from matching.fit.cohort import EVENT, UNKNOWN, Cohort, Rows
+from matching.fit.folds import group_folds
+from matching.fit.prior import Prior, factors_of, prior_of
+from matching.risk import (
+    OUTCOMES,
+    Factor,
+    Floats,
+    Outcome,
+    OutcomeModel,
+    RiskModel,
+    applicable,
+    centred,
+    design,
+    predict,
+)
+
+Strength = tuple[float, float]
+"""Precision of the prior as a multiple of the stated one: of the effects that the literature has,
+and of those that it has not."""
+STRENGTHS: tuple[Strength, ...] = tuple(
+    itertools.product((0.1, 1.0, 10.0, 100.0), (30.0, 100.0, 200.0, 400.0, 1000.0, 10_000.0))
+)
+"""What nested validation chooses among. A published standard error is as good as it says or not
+(1 and its decades); the factors without an effect together explain little: p columns of sd
+1 / sqrt(strength) a standard deviation give the log-odds a variance of p / strength."""
+INNER_FOLDS = 5
+MIN_EVENTS = 10
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one outcome is fitted on: n patients whose outcome is not unknown.
+
+    `y`: (n,) float64 of 0 and 1; `weight`: (n,) float64, 0 where censored before the horizon;
+    `matrix`: (n, p) with NaN; `spread`: (p,) standard deviation of the columns.
+    """
+
+    rows: Rows
+    y: Floats
+    weight: Floats
+    group: npt.NDArray[np.str_]
+    factors: tuple[Factor, ...]
+    matrix: Floats
+    spread: Floats
+
+
+def material(
+    cohort: Cohort, outcome: Outcome, rows: Rows, literature: OutcomeModel | None
+) -> Material:
+    """Raises `CohortError` with fewer than ten events or ten patients without one."""
+    status, days = cohort.status[outcome.name][rows], cohort.days[outcome.name][rows]
+    fits = (status != UNKNOWN) & applicable(outcome.name, cohort.columns, len(cohort))[rows]
+    rows, days, status = rows[fits], days[fits], status[fits]
+    where = f"cohort {cohort.name}, {outcome.text}"
+    try:
+        weight = ipcw_weights(days, status, outcome.horizon_days)
+    except CohortError as error:
+        raise CohortError(f"{where}: {error}") from error
+    y = ((status == EVENT) & (days <= outcome.horizon_days)).astype(np.float64)
+    used = weight > 0
+    events = int(y.sum())
+    for count, what in ((events, "with"), (int(used.sum()) - events, "without")):
+        if count == 0:
+            raise CohortError(f"{where}: the outcome is the same for all {len(y)} patients")
+        if count < MIN_EVENTS:
+            raise CohortError(
+                f"{where}: {count} patients {what} the event by day {outcome.horizon_days:g}, "
+                f"a model needs {MIN_EVENTS}; add patients or leave the outcome out"
+            )
+    columns = {key: values[rows] for key, values in cohort.columns.items()}
+    factors = factors_of(columns, used, literature)
+    matrix, _ = design(factors, columns, len(rows))
+    return Material(rows, y, weight, cohort.centre[rows], factors, matrix, _spread(matrix, weight))
+
+
+def _spread(matrix: Floats, weight: Floats) -> Floats:
+    """(p,) weighted standard deviation of the known values of each column."""
+    shares = np.where(np.isnan(matrix), 0.0, weight[:, None])
+    total = np.maximum(shares.sum(axis=0), 1e-300)
+    values = np.where(np.isnan(matrix), 0.0, matrix)
+    mean = (shares * values).sum(axis=0) / total
+    return np.asarray(np.sqrt((shares * (values - mean) ** 2).sum(axis=0) / total))
+
+
+def log_losses(p: Floats, y: Floats) -> Floats:
+    """(n,) minus log-likelihood of each outcome, p kept within 1e-9 of 0 and 1."""
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    return np.asarray(-(y * np.log(p) + (1 - y) * np.log1p(-p)))
+
+
+def strengthened(prior: Prior, strength: Strength) -> Floats:
+    """(p,) precision of each coefficient."""
+    return np.asarray(np.where(prior.informed, *strength) / prior.sd**2)
+
+
+def choose_strength(found: Material, prior: Prior, seed: int) -> Strength:
+    """The strength with the least weighted log loss over inner folds of whole centres."""
+    fold = group_folds(found.group, INNER_FOLDS, seed)
+    loss = np.zeros(len(STRENGTHS))
+    mean = np.r_[0.0, prior.mean]
+    for k in range(fold.max() + 1):
+        train, test = fold != k, fold == k
+        y, weight = found.y[train], found.weight[train]
+        if not 0 < weight @ y < weight.sum():
+            continue
+        shares = np.where(np.isnan(found.matrix[train]), 0.0, weight[:, None])
+        total = shares.sum(axis=0)
+        centre = (shares * np.where(shares > 0, found.matrix[train], 0.0)).sum(axis=0)
+        centre /= np.where(total > 0, total, 1.0)
+        z, unseen = centred(found.matrix[train], centre), centred(found.matrix[test], centre)
+        beta = mean.copy()
+        beta[0] = logit(weight @ y / weight.sum())
+        for i in reversed(range(len(STRENGTHS))):
+            precision = np.r_[0.0, strengthened(prior, STRENGTHS[i])]
+            beta = penalised(z, y, weight, mean, precision, beta)
+            loss[i] += found.weight[test] @ log_losses(expit(unseen @ beta), found.y[test])
+    return STRENGTHS[int(loss.argmin())]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted outcome model and the strength of its prior."""
+
+    model: OutcomeModel
+    strength: Strength
+
+
+def fit_outcome(
+    cohort: Cohort,
+    outcome: Outcome,
+    rows: Rows,
+    literature: OutcomeModel | None,
+    seed: int,
+    strength: Strength | None = None,
+    centred_on_literature: bool = True,
+) -> Fitted:
+    """Fit one outcome on some rows of the cohort.
+
+    `strength`: of the prior; chosen by nested cross-validation if None, (0, 0) for no prior at all.
+    Without `centred_on_literature` the means are 0, the standard deviations unchanged.
+    """
+    found = material(cohort, outcome, rows, literature)
+    prior = prior_of(found.factors, found.spread, literature)
+    if not centred_on_literature:
+        prior = Prior(np.zeros_like(prior.mean), prior.sd, prior.informed)
+    if strength is None:
+        strength = choose_strength(found, prior, seed)
+    if found.factors:
+        precision = strengthened(prior, strength)
+        sd = np.full(len(precision), np.inf)
+        np.divide(1.0, np.sqrt(precision), out=sd, where=precision > 0)
+        classifier = GraftRiskClassifier(prior.mean, sd)
+        classifier.fit(found.matrix, found.y, found.weight, found.group)
+        centre, beta, covariance = (
+            classifier.centre_,
+            classifier.coefficients_,
+            classifier.covariance_,
+        )
+    else:
+        p = float(np.average(found.y, weights=found.weight))
+        residual = found.weight * (found.y - p)
+        information = float(found.weight.sum() * p * (1 - p))
+        centre, beta = np.empty(0), np.array([logit(p)])
+        covariance = np.array([[float(residual @ residual) / information**2]])
+    references = tuple(
+        f"{cohort.name}; prior "
+        + (f"from the literature, strength {strength[0]:g}" if informed else f"0, {strength[1]:g}")
+        for informed in prior.informed
+    )
+    baseline = (
+        f"the average of {len(found.rows)} patients of {cohort.name}, {int(found.y.sum())} events"
+    )
+    model = OutcomeModel(
+        outcome.name,
+        outcome.horizon_days,
+        found.factors,
+        centre,
+        found.spread,
+        beta,
+        covariance,
+        baseline,
+        references,
+    )
+    return Fitted(model, strength)
+
+
+def literature_for(literature: RiskModel | None, outcome: Outcome) -> OutcomeModel | None:
+    """The literature's model of an outcome, None where there is none."""
+    held = () if literature is None else literature.outcomes
+    return next((model for model in held if model.name == outcome.name), None)
+
+
+def outcomes_of(cohort: Cohort, names: tuple[str, ...] = ()) -> tuple[Outcome, ...]:
+    """The outcomes that a cohort holds, or those that are asked for. Raises `CohortError`."""
+    held = tuple(outcome for outcome in OUTCOMES if outcome.name in cohort.status)
+    lacking = sorted(set(names) - {outcome.name for outcome in held})
+    if lacking or not held:
+        has = ", ".join(outcome.name for outcome in held) or "none"
+        wanted = ", ".join(lacking) or "an outcome"
+        raise CohortError(f"cohort {cohort.name} does not hold {wanted}; it holds {has}")
+    return tuple(outcome for outcome in held if not names or outcome.name in names)
+
+
+def train(
+    cohort: Cohort,
+    name: str,
+    literature: RiskModel | None,
+    seed: int,
+    outcomes: tuple[str, ...] = (),
+) -> RiskModel:
+    """Fit the outcomes that are asked for, or all that the cohort holds.
+
+    Raises `CohortError` with fewer than ten events, or if no outcome is held.
+    """
+    rows = np.arange(len(cohort))
+    fitted = [
+        fit_outcome(cohort, outcome, rows, literature_for(literature, outcome), seed)
+        for outcome in outcomes_of(cohort, outcomes)
+    ]
+    strengths = ", ".join(
+        f"{one.model.name} {one.strength[0]:g} and {one.strength[1]:g}" for one in fitted
+    )
+    notes = (
+        f"Fitted on {len(cohort)} patients of {len(np.unique(cohort.centre))} centres; logistic at "
+        "the horizon, inverse-probability-of-censoring weights, normal prior centred on the "
+        "literature model with its standard errors; strength of the prior, where the literature "
+        f"has an effect and elsewhere: {strengths}.",
+        "The intercept is the average patient of the cohort; contributions are relative to it.",
+    )
+    return RiskModel(name, "fitted", tuple(f.model for f in fitted), cohort.sha256, notes)
+
+
+Learner = Callable[[Cohort, Outcome, Rows, int], Callable[[Rows], Floats]]
+"""Cohort, outcome, rows to train on, seed -> predicted probabilities of other rows."""
+
+
+def with_prior(
+    literature: RiskModel | None,
+    strength: Strength | None = None,
+    centred_on_literature: bool = True,
+) -> Learner:
+    """`fit_outcome` as a learner."""
+
+    def learn(cohort: Cohort, outcome: Outcome, rows: Rows, seed: int) -> Callable[[Rows], Floats]:
+        fitted = fit_outcome(
+            cohort,
+            outcome,
+            rows,
+            literature_for(literature, outcome),
+            seed,
+            strength,
+            centred_on_literature,
+        )
+
+        def probability(asked: Rows) -> Floats:
+            columns = {key: values[asked] for key, values in cohort.columns.items()}
+            return predict(fitted.model, columns, len(asked)).probability
+
+        return probability
+
+    return learn
+
+
+def cross_predict(
+    cohort: Cohort, outcome: Outcome, folds: int, seed: int, learner: Learner
+) -> Floats:
+    """(n,) probability of each patient by a model that has not seen the patient's centre."""
+    fold = group_folds(cohort.centre, folds, seed)
+    p = np.empty(len(cohort))
+    for k in range(fold.max() + 1):
+        test = np.flatnonzero(fold == k)
+        p[test] = learner(cohort, outcome, np.flatnonzero(fold != k), seed)(test)
+    return p

@@ -1,0 +1,140 @@
+"""Haplotype frequencies of one population, and of several over the same haplotypes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from matching.loci import Locus
+
+
+@dataclass(frozen=True)
+class FrequencySet:
+    """Haplotypes over `loci` and their frequencies, as published.
+
+    `names`: the allele names of each locus of `loci`, in the order of first appearance.
+    `haplotypes`: (n_haplotypes, n_loci) int32 positions in `names`.
+    `frequencies`: (n_haplotypes,) float64 in [0, 1], with a sum of at most 1.0001: what is
+    missing to 1 is haplotypes that were too rare to list.
+    `registry`: whose donors it describes, "" for any.
+    """
+
+    population: str
+    loci: tuple[Locus, ...]
+    names: tuple[tuple[str, ...], ...]
+    haplotypes: npt.NDArray[np.int32]
+    frequencies: npt.NDArray[np.float64]
+    registry: str = ""
+
+    def over(self, loci: Sequence[Locus]) -> FrequencySet:
+        """The marginal haplotypes over some of the loci, in the given order.
+
+        Raises `ValueError` naming a locus that the set does not carry.
+        """
+        missing = [locus.value for locus in loci if locus not in self.loci]
+        if missing:
+            raise ValueError(f"the set of {self.population} does not carry {', '.join(missing)}")
+        columns = [self.loci.index(locus) for locus in loci]
+        kept, summed = merge_haplotypes(self.haplotypes[:, columns], self.frequencies)
+        names = tuple(self.names[column] for column in columns)
+        return FrequencySet(self.population, tuple(loci), names, kept, summed, self.registry)
+
+
+@dataclass(frozen=True)
+class Populations:
+    """Several populations over the same loci, names and haplotypes.
+
+    `shared`: all haplotypes of all of them, with the mean frequencies. `frequencies`:
+    (n_populations, n_haplotypes) float64, those of `labels`, 0 where one lacks a haplotype.
+    """
+
+    labels: tuple[str, ...]
+    shared: FrequencySet
+    frequencies: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, sets: Sequence[FrequencySet]) -> Populations:
+        """Sets brought together over the loci that all carry.
+
+        Raises `ValueError` where no locus is common to all or a population comes twice.
+        """
+        labels = tuple(found.population for found in sets)
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"a population comes twice among {', '.join(labels)}")
+        loci = tuple(locus for locus in sets[0].loci if all(locus in s.loci for s in sets))
+        if not loci:
+            raise ValueError(f"no locus is carried by all of {', '.join(labels)}")
+        parts = [found.over(loci) for found in sets]
+        names: list[tuple[str, ...]] = []
+        columns = []
+        for column in range(len(loci)):
+            met = dict.fromkeys(name for part in parts for name in part.names[column])
+            known = {name: i for i, name in enumerate(met)}
+            names.append(tuple(known))
+            columns.append(
+                np.concatenate(
+                    [
+                        np.array([known[n] for n in part.names[column]], np.int32)[
+                            part.haplotypes[:, column]
+                        ]
+                        for part in parts
+                    ]
+                )
+            )
+        rows = np.stack(columns, axis=1)
+        first, group = _distinct_rows(rows)
+        values = np.zeros((len(parts), len(first)))
+        owner = np.repeat(np.arange(len(parts)), [len(part.frequencies) for part in parts])
+        values[owner, group] = np.concatenate([part.frequencies for part in parts])
+        shared = FrequencySet(
+            "+".join(labels), loci, tuple(names), rows[first], values.mean(axis=0)
+        )
+        return cls(labels, shared, values)
+
+    def mixture(self, prior: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """Frequencies (n_haplotypes,) where each haplotype comes from its own population.
+
+        `prior`: the share of each population, at least 0, of any sum above 0. Raises `ValueError`
+        naming a population that is not there or a share that is none.
+        """
+        return self.shares(prior) @ self.frequencies
+
+    def shares(self, prior: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """`prior` as (n_populations,) float64 summing to 1. Raises as `mixture`."""
+        for label, share in prior.items():
+            if label not in self.labels:
+                raise ValueError(f"population {label!r} is none of {', '.join(self.labels)}")
+            if not 0 <= share < float("inf"):
+                raise ValueError(f"the share {share} of population {label} is not at least 0")
+        weights = np.array([prior.get(label, 0.0) for label in self.labels])
+        if not weights.sum() > 0:
+            raise ValueError("the shares of the populations sum to 0")
+        return np.asarray(weights / weights.sum())
+
+
+def merge_haplotypes(
+    haplotypes: npt.NDArray[np.int32], frequencies: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """The distinct rows of (n, n_loci), in the order of first appearance, and their sums."""
+    first, group = _distinct_rows(haplotypes)
+    summed = np.bincount(group, frequencies, minlength=len(first))
+    return haplotypes[first], np.asarray(summed, dtype=np.float64)
+
+
+def _distinct_rows(
+    rows: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where each distinct row appears first, ascending, and which of them every row is."""
+    group = np.zeros(len(rows), dtype=np.int64)
+    for column in rows.T:
+        # Renumbered after each locus, so that the product cannot overflow.
+        span = int(column.max(initial=0)) + 1
+        _, group = np.unique(group * span + column, return_inverse=True)
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[group]

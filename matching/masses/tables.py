@@ -1,0 +1,340 @@
+"""A frequency set made ready for search: total masses of typings, and probabilities of matches.
+
+A donor's typing admits haplotype pairs of the set; `total` is the sum of their weights (f1 f2,
+doubled where the two differ). The probability of a patient's genotype against the donor is the
+mass of the admitted pairs with that many mismatches over the total, so that no donor is imputed
+when a search runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from matching.haplotypes import Imputer, NullImputation
+from matching.loci import Locus
+from matching.masses.arrays import (
+    EntryArrays,
+    Floats,
+    Int32s,
+    MarginalArrays,
+    NameArrays,
+    RowArrays,
+)
+from matching.masses.entries import LocusEntries
+from matching.masses.search_kernels import TOO_MANY, fill_slots, search
+from matching.masses.total_kernels import total_masses
+from matching.typings import Typing
+
+T = TypeVar("T")
+
+# Typings or donors that one thread takes at a time.
+CHUNK = 16_384
+
+
+@dataclass(frozen=True)
+class PatientGenotypes:
+    """A patient as weighted genotypes, in the tokens of the tables of one set.
+
+    `tokens`: (n_genotypes, n_loci, 2) int32, 0 where nothing of the set can match. `weights`:
+    (n_genotypes,) float64, summing to 1.
+    """
+
+    tokens: Int32s
+    weights: Floats
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """Of many typings against one patient.
+
+    `p`: (n, up_to + 1) float64, the probability of 0, 1 (and 2) mismatches over all loci of the
+    set; NaN where the set does not represent the donor or `exact` says to predict it in pairs.
+    `dropped`: the weight of the patient's genotypes left out, by which each may be too low.
+    """
+
+    p: Floats
+    exact: npt.NDArray[np.bool_]
+    dropped: float
+
+
+@dataclass
+class MassTables:
+    """One frequency set, under the imputer that defines what a typing admits.
+
+    `entries`: the distinct typings met so far at each locus of the set.
+    """
+
+    imputer: Imputer
+    entries: tuple[LocusEntries, ...] = field(init=False)
+    names: NameArrays = field(init=False)
+    marginals: MarginalArrays = field(init=False)
+    _rows: RowArrays = field(init=False)
+    _entry_arrays: tuple[tuple[int, ...], EntryArrays] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        n_loci = len(self.imputer.frequencies.loci)
+        self.entries = tuple(LocusEntries(self.imputer, column) for column in range(n_loci))
+        self._rows = _row_arrays(self.imputer)
+        self._codes_of_tokens = tuple(
+            {token: code for code, token in enumerate(dict.fromkeys(self.imputer.tokens(c)), 1)}
+            for c in range(n_loci)
+        )
+        self.names = _name_arrays(self.imputer, self._codes_of_tokens)
+        self.marginals = _marginal_arrays(self.imputer)
+
+    @property
+    def loci(self) -> tuple[Locus, ...]:
+        """The loci of the set: the columns of all codes."""
+        return self.imputer.frequencies.loci
+
+    def encode(self, texts: Mapping[Locus, Sequence[str]]) -> Int32s:
+        """Codes (n, n_loci) of typings, from the canonical texts of each locus, empty if untyped.
+
+        Raises `TypingError`.
+        """
+        columns = [
+            entries.encode(texts[locus])
+            for locus, entries in zip(self.loci, self.entries, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def is_separable(self, typing: Typing) -> bool:
+        """Whether codes say all of a typing: phase between loci of the set they cannot."""
+        return all(sum(locus in self.loci for locus in block) < 2 for block in typing.phase)
+
+    def is_exact(self, codes: Int32s) -> npt.NDArray[np.bool_]:
+        """(n,) typings that `search` leaves to pairwise prediction (see `LocusEntries.exact`)."""
+        flags = [
+            np.array(entries.exact)[codes[:, column]] for column, entries in enumerate(self.entries)
+        ]
+        found: npt.NDArray[np.bool_] = np.logical_or.reduce(flags)
+        return found
+
+    def total_masses(self, codes: Int32s, threads: int = 1) -> npt.NDArray[np.float64]:
+        """Total mass of every typing, (n,) in [0, 1]; 0 is "unrepresented".
+
+        NaN where the mass must come from `Imputer.impute_one` (`LocusEntries.unsummed`). Sort the
+        codes, best by their first columns: typings with common entries are faster together.
+        """
+        out = np.empty(len(codes))
+        arrays = self.entry_arrays()
+        padding = max(0, 3 - codes.shape[1])
+        padded = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, padding))), dtype=np.int32)
+        in_chunks(len(codes), threads, lambda part: total_masses(
+            padded[part], arrays, self._rows, out[part]
+        ))  # fmt: skip
+        for column, entries in enumerate(self.entries):
+            if any(entries.unsummed):
+                out[np.array(entries.unsummed)[codes[:, column]]] = np.nan
+        return out
+
+    def patient(
+        self, imputer: Imputer, codes: npt.NDArray[np.int32], weights: Floats
+    ) -> PatientGenotypes:
+        """The genotypes of `Imputer.impute_one`, maybe of another set over the same loci, here."""
+        tokens = np.empty((*codes.shape, 2), dtype=np.int32)
+        for column, known in enumerate(self._codes_of_tokens):
+            texts = dict.fromkeys(imputer.tokens(column))
+            here = np.array([0, *(known.get(text, 0) for text in texts)], dtype=np.int32)
+            tokens[:, column] = here[imputer.genotypes(column)[codes[:, column]]]
+        return PatientGenotypes(tokens, weights)
+
+    def search(
+        self,
+        patient: PatientGenotypes,
+        codes: Int32s,
+        total: Floats,
+        up_to: int = 1,
+        precision: float = 0.0,
+        threads: int = 1,
+    ) -> Probabilities:
+        """Probabilities of 0 to `up_to` (1 or 2) mismatches of typings with their total masses.
+
+        The patient's genotypes are taken by falling weight, until what is left weighs at most
+        `precision`. Equal to pairwise prediction with donors imputed under this set.
+        """
+        if not len(patient.weights):
+            unknown = np.full((len(codes), up_to + 1), np.nan)
+            return Probabilities(unknown, np.zeros(len(codes), dtype=bool), 0.0)
+        chosen, dropped = _heaviest(patient.weights, precision)
+        distinct = [
+            len(np.unique(patient.tokens[chosen, c], axis=0)) for c in range(len(self.loci))
+        ]
+        order = np.argsort(distinct, kind="stable")
+        keys = patient.tokens[chosen][:, order].reshape(len(chosen), -1)
+        by_prefix = np.lexsort(keys.T[::-1])
+        chosen, keys = chosen[by_prefix], keys[by_prefix]
+        differs = (keys[1:] != keys[:-1]).reshape(-1, len(order), 2).any(axis=2)
+        changed = np.concatenate([np.zeros(min(1, len(keys)), np.int64), differs.argmax(axis=1)])
+        exact = self.is_exact(codes)
+        usable = np.where(exact | np.isnan(total), 0.0, total)
+        out = np.zeros((len(codes), 3))
+        arrays = self.entry_arrays()
+        tokens = np.ascontiguousarray(patient.tokens[chosen])
+        weights = np.ascontiguousarray(patient.weights[chosen])
+        codes = np.ascontiguousarray(codes, dtype=np.int32)
+
+        def work(part: slice) -> int:
+            return search(
+                tokens, changed, weights, order, codes[part], usable[part], arrays, self.names,
+                self.marginals, up_to, out[part],
+            )  # fmt: skip
+
+        if TOO_MANY in in_chunks(len(codes), threads, work):
+            exact = np.ones(len(codes), dtype=bool)
+        out[exact | (usable == 0)] = np.nan
+        return Probabilities(out[:, : up_to + 1], exact, dropped)
+
+    def entry_arrays(self) -> EntryArrays:
+        """The entries of all loci as arrays; those of loci added to make three admit name 0."""
+        sizes = tuple(map(len, self.entries))
+        if self._entry_arrays is None or self._entry_arrays[0] != sizes:
+            self._entry_arrays = sizes, _entry_arrays(self.entries)
+        return self._entry_arrays[1]
+
+
+def in_chunks(count: int, threads: int, work: Callable[[slice], T]) -> list[T]:
+    """Call `work` with slices of at most `CHUNK`, on threads; raises what it raises."""
+    parts = [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
+    if threads == 1 or len(parts) <= 1:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, parts))
+
+
+def _heaviest(weights: Floats, precision: float) -> tuple[npt.NDArray[np.int64], float]:
+    """The fewest genotypes beside which the others weigh at most `precision`, and that weight."""
+    order = np.argsort(-weights, kind="stable")
+    # Of the rest after each, summed from the lightest, so that nothing is 0 exactly.
+    left = np.concatenate([np.cumsum(weights[order[::-1]])[::-1], [0.0]])
+    kept = int(np.argmax(left <= precision))
+    return order[:kept], float(left[kept])
+
+
+def _name_arrays(imputer: Imputer, codes: Sequence[Mapping[str, int]]) -> NameArrays:
+    n_loci = len(codes)
+    partner = imputer.nulls is NullImputation.PARTNER
+    tokens = [
+        np.array([codes[c][token] for token in imputer.tokens(c)], dtype=np.int32)
+        for c in range(n_loci)
+    ]
+    nulls = [
+        np.array([partner and name.endswith("N") for name in names], dtype=np.uint8)
+        for names in imputer.frequencies.names
+    ]
+    # Two numbers more than tokens: 0, which no name has, and the end of the last.
+    sizes = [len(known) + 1 for known in codes]
+    counts = [np.bincount(t, minlength=n) for t, n in zip(tokens, sizes, strict=True)]
+    return NameArrays(
+        np.cumsum([0, *map(len, tokens)], dtype=np.int64),
+        np.concatenate(tokens),
+        np.concatenate(nulls),
+        np.cumsum([0, *sizes], dtype=np.int64)[:-1],
+        np.cumsum(np.concatenate([[0], *counts]), dtype=np.int64),
+        np.concatenate([np.argsort(t, kind="stable") for t in tokens]).astype(np.int32),
+        np.cumsum([0, *(n.sum() for n in nulls)], dtype=np.int64),
+        np.concatenate([np.flatnonzero(n) for n in nulls]).astype(np.int32),
+    )
+
+
+def _marginal_arrays(imputer: Imputer) -> MarginalArrays:
+    """Raises `ValueError` where the names of all loci are too many to be numbered together."""
+    source = imputer.frequencies
+    n_names = [len(names) for names in source.names]
+    if math.prod(n_names) >= 2**62:
+        raise ValueError(f"the set of {source.population} has too many loci and names for search")
+    strides = np.concatenate([[1], np.cumprod(n_names[:-1], dtype=np.int64)]).astype(np.int64)
+    kept = source.frequencies > 0
+    haplotypes, frequencies = source.haplotypes[kept].astype(np.int64), source.frequencies[kept]
+    key = haplotypes @ strides
+    n_loci = len(n_names)
+    free = [(-1, -1), *((locus, -1) for locus in range(n_loci))]
+    for one, other in combinations(range(n_loci), 2):
+        free.append((one, other) if n_names[one] >= n_names[other] else (other, one))
+    slots, keys, starts, rows, slot_starts = [], [], [], [], [0]
+    n_keys = 0
+    for number, loci in enumerate(free):
+        fixed = key - sum(haplotypes[:, locus] * strides[locus] for locus in loci if locus >= 0)
+        order = np.lexsort([*(haplotypes[:, locus] for locus in loci[::-1] if locus >= 0), fixed])
+        distinct, at = np.unique(fixed[order], return_index=True)
+        table = np.full(1 << (2 * len(distinct)).bit_length(), -1, dtype=np.int32)
+        fill_slots(distinct, n_keys, table)
+        slots.append(table)
+        slot_starts.append(slot_starts[-1] + len(table))
+        keys.append(distinct)
+        starts.append(at + number * len(frequencies))
+        rows.append(order)
+        n_keys += len(distinct)
+    first, second = (
+        np.concatenate(
+            [
+                haplotypes[order, loci[side]] if loci[side] >= 0 else np.zeros_like(order)
+                for loci, order in zip(free, rows, strict=True)
+            ]
+        ).astype(np.int32)
+        for side in (0, 1)
+    )
+    return MarginalArrays(
+        np.array(free, dtype=np.int64),
+        strides,
+        np.array(slot_starts, dtype=np.int64),
+        np.concatenate(slots),
+        np.concatenate(keys),
+        np.concatenate([*starts, [len(free) * len(frequencies)]]).astype(np.int64),
+        first,
+        second,
+        np.concatenate([frequencies[order] for order in rows]),
+    )
+
+
+def _entry_arrays(entries: Sequence[LocusEntries]) -> EntryArrays:
+    parts = [one.arrays() for one in entries]
+    base = np.cumsum([0, *map(len, entries)], dtype=np.int64)
+    one = np.ones(1, dtype=np.int64)
+    return EntryArrays(
+        np.pad(base, (0, 2), mode="edge"),
+        np.cumsum(np.concatenate([[0], *(p[0] for p in parts), one]), dtype=np.int64),
+        np.concatenate([*(p[1] for p in parts), np.zeros(1, np.int32)]),
+        np.concatenate([*(p[2] for p in parts), np.zeros(1, np.uint8)]),
+        np.cumsum(np.concatenate([[0], *(p[3] for p in parts), one]), dtype=np.int64),
+        np.concatenate([*(p[4] for p in parts), np.ones(1, np.uint64)]),
+    )
+
+
+def _row_arrays(imputer: Imputer) -> RowArrays:
+    source = imputer.frequencies
+    kept = source.frequencies > 0
+    haplotypes, frequencies = source.haplotypes[kept], source.frequencies[kept]
+    n_names = [len(names) for names in source.names]
+    padding = max(0, 3 - len(n_names))
+    haplotypes = np.pad(haplotypes, ((0, 0), (0, padding)))
+    n_names += [1] * padding
+    order = np.array(_order(haplotypes, n_names), dtype=np.int64)
+    sizes = np.array(n_names, dtype=np.int64)[order]
+    sorted_by = np.lexsort(haplotypes[:, order[::-1]].T)
+    columns = haplotypes[sorted_by][:, order]
+    cell = columns[:, 0].astype(np.int64) * sizes[1] + columns[:, 1]
+    cells = np.searchsorted(cell, np.arange(sizes[0] * sizes[1] + 1))
+    present = np.unique(cell)
+    return RowArrays(
+        order,
+        sizes,
+        cells.astype(np.int64),
+        np.searchsorted(present, np.arange(sizes[0] + 1) * sizes[1]).astype(np.int64),
+        (present % sizes[1]).astype(np.int32),
+        np.ascontiguousarray(columns.T, dtype=np.uint16),
+        np.ascontiguousarray(frequencies[sorted_by]),
+    )
+
+
+def _order(haplotypes: Int32s, n_names: Sequence[int]) -> list[int]:
+    """Loci by the names that they hold, most first: the first two find the rows of a typing."""
+    return sorted(range(len(n_names)), key=lambda locus: -n_names[locus])

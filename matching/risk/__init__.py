@@ -1,0 +1,55 @@
+"""A frozen risk model -> cumulative incidence, its interval and what each factor adds."""
+
+from matching.risk.checks import require
+from matching.risk.effects import (
+    MIN_SE_WITHOUT_INTERVAL,
+    Z95,
+    hazard_ratio,
+    log_odds,
+    log_odds_error,
+)
+from matching.risk.model import (
+    MODEL_SCHEMA,
+    Columns,
+    Factor,
+    Floats,
+    Known,
+    OutcomeModel,
+    RiskModel,
+    centred,
+    design,
+)
+from matching.risk.outcomes import OUTCOMES, Outcome, outcome_named
+from matching.risk.prediction import Prediction, applicable, averaged, predict, what_if
+from matching.risk.variables import AUTOLOGOUS, GROUPS, VARIABLES, Variable, recorded_after
+
+__all__ = [
+    "AUTOLOGOUS",
+    "GROUPS",
+    "MIN_SE_WITHOUT_INTERVAL",
+    "MODEL_SCHEMA",
+    "OUTCOMES",
+    "VARIABLES",
+    "Z95",
+    "Columns",
+    "Factor",
+    "Floats",
+    "Known",
+    "Outcome",
+    "OutcomeModel",
+    "Prediction",
+    "RiskModel",
+    "Variable",
+    "applicable",
+    "averaged",
+    "centred",
+    "design",
+    "hazard_ratio",
+    "log_odds",
+    "log_odds_error",
+    "outcome_named",
+    "predict",
+    "recorded_after",
+    "require",
+    "what_if",
+]

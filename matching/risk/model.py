@@ -1,0 +1,245 @@
+"""A frozen risk model and its design matrix.
+
+A model is logistic at the horizon: logit p = intercept + sum of contributions, one a factor.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matching.errors import ModelError
+from matching.risk.checks import require
+from matching.risk.outcomes import Outcome, outcome_named
+
+Floats = npt.NDArray[np.float64]
+Columns = Mapping[str, npt.NDArray[Any]]
+
+MODEL_SCHEMA = 2
+
+
+class Known(IntEnum):
+    """How a value entered a prediction."""
+
+    YES = 0
+    # Missing: the factor is averaged over what the model's cohort held.
+    NO = 1
+    # A number beyond what the model has seen, taken at the limit.
+    CLIPPED = 2
+    # A level for which the model holds no effect: averaged over like a missing one.
+    UNSEEN = 3
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor of a model, as columns of a design matrix.
+
+    `levels`: groups of level names; the first group is the reference, each other one a column.
+    `bands`: with it the value is a number, and band i holds bands[i-1] <= value < bands[i].
+    Without levels the value is a number, clipped to [low, high], and the column is value / unit.
+    """
+
+    name: str
+    levels: tuple[tuple[str, ...], ...] = ()
+    bands: tuple[float, ...] = ()
+    unit: float = 1.0
+    low: float = float("-inf")
+    high: float = float("inf")
+
+    def __post_init__(self) -> None:
+        names = [name for group in self.levels for name in group]
+        require(bool(self.name), "a factor has no name")
+        require(len(set(names)) == len(names), f"factor {self.name}: a level is named twice")
+        require(len(self.levels) != 1, f"factor {self.name}: it has one level only")
+        require(
+            not self.bands or len(self.bands) == len(self.levels) - 1,
+            f"factor {self.name}: n levels need n - 1 bounds of bands",
+        )
+        require(list(self.bands) == sorted(self.bands), f"factor {self.name}: bands fall")
+        require(self.unit > 0 and self.low <= self.high, f"factor {self.name}: unit or range")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One text a column."""
+        if not self.levels:
+            return (f"{self.name}, per {self.unit:g}",)
+        return tuple(f"{self.name}: {' or '.join(group)}" for group in self.levels[1:])
+
+    def encode(self, values: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int8]]:
+        """(n,) values -> (n, n_columns) float64, NaN where not known, and (n,) int8 `Known`.
+
+        Numbers are not known when NaN, levels when "" (`Known.NO`) or when the model does not
+        hold them (`Known.UNSEEN`).
+
+        >>> Factor("tbi", (("no",), ("yes",))).encode(np.array(["yes", "no", ""]))[0].ravel()
+        array([ 1.,  0., nan])
+        """
+        known = np.zeros(len(values), dtype=np.int8)
+        if self.levels:
+            if self.bands:
+                numbers = np.asarray(values, dtype=np.float64)
+                position = np.searchsorted(self.bands, numbers, side="right")
+                position = np.where(np.isnan(numbers), -1, position)
+            else:
+                position = np.full(len(values), -1, dtype=np.int64)
+                for i, group in enumerate(self.levels):
+                    position[np.isin(values, group)] = i
+            known[position < 0] = Known.NO
+            if not self.bands:
+                known[(position < 0) & (np.asarray(values) != "")] = Known.UNSEEN
+            columns = np.zeros((len(values), len(self.levels)))
+            columns[np.arange(len(values)), position] = 1.0
+            columns[position < 0] = np.nan
+            return columns[:, 1:], known
+        numbers = np.asarray(values, dtype=np.float64)
+        known[(numbers < self.low) | (numbers > self.high)] = Known.CLIPPED
+        known[np.isnan(numbers)] = Known.NO
+        return (np.clip(numbers, self.low, self.high) / self.unit)[:, None], known
+
+
+@dataclass(frozen=True)
+class OutcomeModel:
+    """The model of one outcome, with p columns in the order of its factors.
+
+    `centre`: (p,) float64, the value at which a column contributes 0: the mean of the cohort, or
+    0 (the reference case) in the literature model. `spread`: (p,) float64, the standard deviation
+    of a column in the cohort, over which a factor that is not known is averaged; 0 in the
+    literature model. `coefficients`: (1 + p,) float64 log-odds, the intercept first.
+    `covariance`: (1 + p, 1 + p) float64 of them. `baseline`: what the intercept stands for.
+    `references`: one text a column, where its coefficient is from.
+    """
+
+    name: str
+    horizon_days: float
+    factors: tuple[Factor, ...]
+    centre: Floats
+    spread: Floats
+    coefficients: Floats
+    covariance: Floats
+    baseline: str
+    references: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        names = [factor.name for factor in self.factors]
+        p = len(self.labels)
+        where = f"outcome {self.name}"
+        require(len(set(names)) == len(names), f"{where}: a factor is named twice")
+        require(self.centre.shape == (p,), f"{where}: centre must have {p} values")
+        require(
+            self.spread.shape == (p,) and bool((self.spread >= 0).all()),
+            f"{where}: spread must have {p} values of at least 0",
+        )
+        require(
+            self.coefficients.shape == (1 + p,), f"{where}: coefficients must have {1 + p} values"
+        )
+        require(
+            self.covariance.shape == (1 + p, 1 + p), f"{where}: covariance is not {1 + p} square"
+        )
+        require(len(self.references) == p, f"{where}: references must have {p} texts")
+        for array in (self.centre, self.spread, self.coefficients, self.covariance):
+            require(bool(np.isfinite(array).all()), f"{where}: a value is not finite")
+        require(0 < self.horizon_days < np.inf, f"{where}: horizon {self.horizon_days} days")
+        outcome_named(self.name)
+        symmetric = np.allclose(self.covariance, self.covariance.T, rtol=1e-8, atol=1e-12)
+        require(bool(symmetric), f"{where}: covariance is not symmetric")
+        least = float(np.linalg.eigvalsh(self.covariance).min())
+        require(least > -1e-9, f"{where}: covariance is not positive semidefinite")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One text a column."""
+        return tuple(label for factor in self.factors for label in factor.labels)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is predicted."""
+        return outcome_named(self.name)
+
+    @property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """(1 + f,) int64: the columns of factor i are ends[i] to ends[i + 1] - 1."""
+        return np.cumsum([0] + [len(factor.labels) for factor in self.factors])
+
+    @property
+    def unknown_variance(self) -> Floats:
+        """(f,) float64: variance of a factor's contribution over the cohort, factor by factor.
+
+        The columns of a factor with levels exclude each other: their covariance is minus the
+        product of their shares.
+        """
+        found = np.zeros(len(self.factors))
+        for i, (start, end) in enumerate(itertools.pairwise(self.ends)):
+            beta = self.coefficients[1 + start : 1 + end]
+            spread, share = self.spread[start:end], self.centre[start:end]
+            between = (beta @ share) ** 2 - ((beta * share) ** 2).sum()
+            found[i] = max(((beta * spread) ** 2).sum() - between * bool(spread.any()), 0.0)
+        return found
+
+
+@dataclass(frozen=True)
+class RiskModel:
+    """Outcome models under one name.
+
+    `kind`: "literature" or "fitted". `trained_on`: sha256 of the cohort file, "" if none.
+    `notes`: what a reader must know (for the literature model: what was left out, and why).
+    Raises `ModelError` where the parts do not fit together.
+    """
+
+    name: str
+    kind: str
+    outcomes: tuple[OutcomeModel, ...]
+    trained_on: str = ""
+    notes: tuple[str, ...] = ()
+    schema: int = MODEL_SCHEMA
+
+    def __post_init__(self) -> None:
+        require(
+            self.schema == MODEL_SCHEMA,
+            f"model {self.name!r} has schema {self.schema}, this program reads {MODEL_SCHEMA}; "
+            "train or export it again with this version",
+        )
+        names = [outcome.name for outcome in self.outcomes]
+        require(bool(names), f"model {self.name!r} holds no outcome")
+        require(len(set(names)) == len(names), f"model {self.name!r} names an outcome twice")
+        require(self.kind in ("literature", "fitted"), f"model {self.name!r}: kind {self.kind!r}")
+
+    def outcome(self, name: str) -> OutcomeModel:
+        """The model of one outcome. Raises `ModelError` if it has none."""
+        for outcome in self.outcomes:
+            if outcome.name == name:
+                return outcome
+        held = ", ".join(outcome.name for outcome in self.outcomes)
+        raise ModelError(f"model {self.name!r} has no outcome {name!r}; it has {held}")
+
+
+def design(
+    factors: tuple[Factor, ...], columns: Columns, n_rows: int
+) -> tuple[Floats, npt.NDArray[np.int8]]:
+    """(n, p) float64 design matrix, NaN where a value is not known, and (n, f) int8 `Known`.
+
+    `columns`: (n,) arrays by factor name; a factor without a column is not known in any row.
+    """
+    parts: list[Floats] = [np.empty((n_rows, 0))]
+    known: list[npt.NDArray[np.int8]] = []
+    for factor in factors:
+        if factor.name in columns:
+            part, state = factor.encode(columns[factor.name])
+        else:
+            part = np.full((n_rows, len(factor.labels)), np.nan)
+            state = np.full(n_rows, Known.NO, dtype=np.int8)
+        parts.append(part)
+        known.append(state)
+    states = np.stack(known, axis=1) if known else np.empty((n_rows, 0), dtype=np.int8)
+    return np.concatenate(parts, axis=1), states
+
+
+def centred(matrix: Floats, centre: Floats) -> Floats:
+    """(n, 1 + p): a column of ones, then matrix - centre with 0 where a value is not known."""
+    moved = np.where(np.isnan(matrix), 0.0, matrix - centre)
+    return np.concatenate([np.ones((len(matrix), 1)), moved], axis=1)
