@@ -22,7 +22,7 @@ MAX_DELETED_SHARE = 0.10
 _DONOR = tuple(column.name for column in donors.columns)
 _CONTENT = slice(1, 1 + len(CONTENT))
 _REPORTED, _ADDED, _REVISION = range(_CONTENT.stop, _CONTENT.stop + 3)
-_REGISTRY = CONTENT.index("registry")
+_REGISTRY, _TYPE = CONTENT.index("registry"), CONTENT.index("type")
 _CHUNK = 10_000
 
 
@@ -91,10 +91,10 @@ class Importer:
     differences: Any = None
     summary: ImportSummary = field(default_factory=ImportSummary)
     _highest: dict[str, str] = field(default_factory=dict)
-    _registries: set[str | None] = field(default_factory=set)
+    _groups: set[tuple[str | None, str]] = field(default_factory=set)
     _nameless: int = 0
 
-    def run(self, progress: Callable[[int], None]) -> ImportSummary:
+    def run(self, progress: Callable[[object], None]) -> ImportSummary:
         """Read the file and write what it changes.
 
         Raises `InputFileError` for a file that is refused as a whole, and the errors of the
@@ -115,6 +115,7 @@ class Importer:
             self._remember_refused(rejects)
             self.reader.rejects.add(rejects)
             progress(self.reader.read)
+        self._refuse_differential()
         if self.mode is not Mode.DIFF:
             self._delete_absent()
         summary.read, summary.rejected = self.reader.read, len(self.reader.rejects)
@@ -153,7 +154,7 @@ class Importer:
             time = batch.times[i] if batch.times[i] is not None else self.file.time
             old = stored.get(identifier)
             if change != "D":
-                self._registries.add(content[_REGISTRY])
+                self._groups.add((content[_REGISTRY], content[_TYPE]))
             before = removed.get(identifier) if old is None else old[_REPORTED]
             if time is not None and before is not None and time < before and not check:
                 summary.unchanged += 1
@@ -263,11 +264,16 @@ class Importer:
             session.replace(deleted, decided.tombs)
 
     def _delete_absent(self) -> None:
-        """Delete the donors of the file's registries that it does not hold."""
+        """Delete whom the file does not hold, of each registry and type that it holds."""
         connection = self.session.connection
-        names = [name for name in self._registries if name is not None]
-        unnamed = donors.c.registry.is_(None) & (None in self._registries)
-        of_file = donors.c.registry.in_(names) | unnamed
+        registry, kind = donors.c.registry, donors.c.type
+        of_file = sa.or_(
+            sa.false(),
+            *(
+                (registry.is_(None) if name is None else registry == name) & (kind == of)
+                for name, of in sorted(self._groups, key=str)
+            ),
+        )
         before = sa.select(sa.func.count()).where(of_file, donors.c.added < self.revision)
         n_before = int(connection.execute(before).scalar_one())
         missing = sa.select(donors.c.id).where(
