@@ -13,8 +13,9 @@ from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import Locus, parse_loci
 from matching.pipeline import Matches
 from matching.risk import RiskModel, predict
+from matching.search import Candidates
 
-_FIVE = parse_loci("A,B,C,DRB1,DQB1")
+FIVE = parse_loci("A,B,C,DRB1,DQB1")
 _CLASS_I = parse_loci("A,B,C")
 _KNOWN_TCE = (
     "match",
@@ -83,16 +84,21 @@ def abo_match(donor: object, recipient: object) -> str:
     return "major" if major else "minor" if minor else "match"
 
 
+def mismatches_over(
+    candidates: Candidates, column: int, loci: tuple[Locus, ...] = FIVE
+) -> npt.NDArray[np.int64]:
+    """(n,) mismatches at `loci` from a count column of `compared`."""
+    at = [locus.position for locus in loci]
+    counts = candidates.compared[:, at, column].sum(axis=1, dtype=np.int64)
+    return np.asarray(2 * len(loci) - counts)
+
+
 def hla_match(matches: Matches) -> npt.NDArray[np.object_]:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else empty."""
-
-    def mismatches(column: int, loci: tuple[Locus, ...]) -> npt.NDArray[np.int64]:
-        at = [locus.position for locus in loci]
-        counts = matches.candidates.compared[:, at, column].sum(axis=1, dtype=np.int64)
-        return np.asarray(2 * len(loci) - counts)
-
-    best, worst = mismatches(COUNT_BEST, _FIVE), mismatches(COUNT_WORST, _FIVE)
-    one_class_i = (best == 1) & (worst == 1) & (mismatches(COUNT_BEST, _CLASS_I) == 1)
+    found = matches.candidates
+    best, worst = mismatches_over(found, COUNT_BEST), mismatches_over(found, COUNT_WORST)
+    of_class_i = mismatches_over(found, COUNT_BEST, _CLASS_I)
+    one_class_i = (best == 1) & (worst == 1) & (of_class_i == 1)
     return np.where(worst == 0, "10/10", np.where(one_class_i, "9/10 class I", "")).astype(object)
 
 

@@ -14,12 +14,15 @@ import typer
 from data.files import replacing
 from data.frequency_store import FrequencyFolder
 from data.models import active_model
+from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
 from service.allocation import Allocation, allocate_candidates, with_allocation
 from service.cli.common import (
+    BandsOption,
     BlankSecondOption,
+    RankOption,
     RegistryOption,
     ReleaseOption,
     StrictOption,
@@ -29,6 +32,7 @@ from service.cli.common import (
     open_registry,
     parse_day,
     progress_of,
+    rank_rule,
     read_people,
     searched_loci,
     settings,
@@ -49,6 +53,8 @@ def batch(
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
+    ranked_by: RankOption = None,
+    bands: BandsOption = None,
     as_of: Annotated[
         str | None, typer.Option(help="Day for donors' ages, YYYY-MM-DD; by default today.")
     ] = None,
@@ -61,7 +67,13 @@ def batch(
 
     Writes candidates.parquet, allocation.parquet, summary.json, and rejects where there are any.
     """
-    wanted = SearchSettings(searched_loci(loci), max_mismatches, parse_day(as_of), null_imputation)
+    wanted = SearchSettings(
+        searched_loci(loci),
+        max_mismatches,
+        parse_day(as_of),
+        null_imputation,
+        rank_rule(ranked_by, bands),
+    )
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
     index = open_index(store, nomenclature)
@@ -72,6 +84,7 @@ def batch(
         results = search_people(
             people,
             nomenclature,
+            ReferenceFolder(settings().reference).proteins(nomenclature.release),
             store,
             index,
             FrequencyFolder(settings().frequencies).active_for(nomenclature.release),

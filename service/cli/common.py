@@ -20,6 +20,7 @@ from data.nomenclature import ReferenceFolder
 from data.registry import AS_WRITTEN, BlankSecond, ReadingOptions, RecordReader, Registry
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
+from matching.rank import DEFAULT_KEYS, RankRule, parse_rule
 from service.config import Settings
 
 EXIT_REFUSED = 1
@@ -51,6 +52,19 @@ StrictOption = Annotated[
 ]
 BlankSecondOption = Annotated[
     BlankSecond, typer.Option("--blank-second", help="What a blank second position means.")
+]
+
+RankOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rank",
+        help="Keys that donors are ordered by, separated by commas, or a .toml file of a rule; "
+        f"by default {','.join(DEFAULT_KEYS)}.",
+    ),
+]
+BandsOption = Annotated[
+    str | None,
+    typer.Option("--bands", help="Lower bounds of the bands of P in percent, such as 99,95,75."),
 ]
 
 
@@ -123,6 +137,21 @@ def searched_loci(text: str) -> tuple[Locus, ...]:
         return parse_loci(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--loci") from error
+
+
+def rank_rule(keys: str | None, bands: str | None) -> RankRule:
+    """The rule of `--rank` (keys, or a TOML file) and `--bands`."""
+    try:
+        rule = RankRule()
+        if keys is not None and keys.endswith(".toml"):
+            rule = parse_rule(Path(keys).read_text(encoding="utf-8"))
+        elif keys is not None:
+            rule = RankRule(tuple(key.strip() for key in keys.split(",")))
+        if bands is not None:
+            rule = replace(rule, bands=tuple(float(band) for band in bands.split(",")))
+        return rule
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--rank or --bands") from error
 
 
 def parse_day(text: str | None) -> datetime.date:

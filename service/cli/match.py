@@ -21,7 +21,9 @@ from matching.pair import PairDetails
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.common import (
+    BandsOption,
     BlankSecondOption,
+    RankOption,
     RegistryOption,
     ReleaseOption,
     StrictOption,
@@ -32,6 +34,7 @@ from service.cli.common import (
     open_registry,
     parse_day,
     progress_of,
+    rank_rule,
     read_people,
     searched_loci,
     settings,
@@ -69,6 +72,8 @@ def match(
     as_of: Annotated[
         str | None, typer.Option(help="Day for donors' ages, YYYY-MM-DD; by default today.")
     ] = None,
+    ranked_by: RankOption = None,
+    bands: BandsOption = None,
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
@@ -87,6 +92,7 @@ def match(
     searched = searched_loci(loci)
     chosen = _format(form, out)
     day = parse_day(as_of)
+    rule = rank_rule(ranked_by, bands)
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
     index = open_index(store, nomenclature)
@@ -102,15 +108,17 @@ def match(
         rejects = beside.with_name(f"{beside.name}.rejects.csv")
         options = ReadingOptions(strict, blank_second)
         people, rejects_file = read_people(patients, nomenclature, rejects, options)
+    proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
     with progress_of("patients searched") as progress:
         results = search_people(
             people,
             nomenclature,
+            proteins,
             store,
             index,
             FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
             active_model(settings().models),
-            SearchSettings(searched, max_mismatches, day, null_imputation),
+            SearchSettings(searched, max_mismatches, day, null_imputation, rule),
             progress,
         )
     for note in notes_of(results.matches):
@@ -125,7 +133,6 @@ def match(
         donor_typings = store.typings(sorted(donors))
         table = result_table(results, donor_typings)
         if details:
-            proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
             columns = detail_columns(
                 results,
                 {person.id: typing_of(person.written) for person in people},

@@ -26,7 +26,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from data.frequencies import read_frequencies
-from data.models import literature_model
+from data.literature import literature_model
+from data.models import add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
 from data.synthetic import simulate
@@ -34,6 +35,8 @@ from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
+from matching.rank import RankRule
+from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
@@ -194,8 +197,10 @@ def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
     assert len(batches) > 2 and {len(b.candidates) for b in batches[:-1]} == {7}
     assert [c.rank for c in candidates] == list(range(1, len(candidates) + 1))
     assert {b.found for b in batches} == {len(candidates)}
-    best = [c.comparison.mismatches.best for c in candidates]
-    assert best == sorted(best) and max(best) == 2
+    places = [sum(c.comparison.p10 < bound / 100 for bound in RankRule().bands) for c in candidates]
+    assert places == sorted(places) and len(set(places)) > 2
+    assert all(c.rank_values[0].key == "p10" for c in candidates)
+    assert {c.rank_values[0].value for c in candidates[-2:]} == {"below 1 %"}
     assert candidates[0].ranked_below_previous_for == ""
     assert all(c.ranked_below_previous_for for c in candidates[1:])
     for candidate in candidates:
@@ -245,8 +250,11 @@ def test_probabilities_are_those_of_the_pair(
         for name in ("p10", "p9", "p8"):
             candidate.comparison.ClearField(name)
         assert pair.comparison == candidate.comparison
-    without = pb.SearchDonorsRequest(patient=PATIENT, without_probabilities=True)
+    without = pb.SearchDonorsRequest(patient=PATIENT, without_probabilities=True, max_mismatches=1)
     for batch in stub.SearchDonors(without):
+        # Mismatch counts stand in for the bands.
+        best = [c.comparison.mismatches.best for c in batch.candidates]
+        assert best == sorted(best) and max(best) == 1
         for candidate in batch.candidates:
             compared = candidate.comparison
             assert compared.probability_status == common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
@@ -309,6 +317,43 @@ def test_risk_is_predicted(stub: Any, snapshot: Snapshot) -> None:
         assert known.pop("graft_source", pb.KNOWN_YES) == pb.KNOWN_YES
         assert known.pop("donor_age_years", pb.KNOWN_YES) == pb.KNOWN_YES
         assert set(known.values()) <= {pb.KNOWN_NO}
+
+
+def test_gvhd_is_not_applicable_to_the_patients_own_cells(stub: Any) -> None:
+    factors = {"donor_type": pb.FactorValue(level="autologous")}
+    answer = stub.PredictRisk(pb.PredictRiskRequest(factors=factors))
+    assert all(risk.not_applicable and risk.probability == 0 for risk in answer.outcomes)
+
+
+def test_a_promoted_model_is_taken_up_without_a_restart(
+    stub: Any, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    request = pb.PredictRiskRequest(factors={})
+    before = stub.PredictRisk(request)
+    assert {risk.outcome for risk in before.outcomes} == {"agvhd_2_4", "agvhd_3_4", "cgvhd"}
+    literature = literature_model()
+    mine = RiskModel("mine", "fitted", literature.outcomes[:1], "ab" * 32)
+    folder = tmp_path / "mine"
+    digest = write_model(folder, mine, {})
+    add_file(folder, "evaluation-1.json", {"model": digest, "cohort": "cd" * 32})
+    compared = {"first": digest, "second": model_hash(literature)}
+    add_file(folder, "comparison-1.json", compared)
+    promote(snapshot.models, str(folder))
+    after = stub.PredictRisk(request)
+    assert [risk.outcome for risk in after.outcomes] == ["agvhd_2_4"]
+    assert after.provenance.model.startswith("mine@")
+    rollback(snapshot.models)
+    again = stub.PredictRisk(request)
+    assert again.provenance == before.provenance and again.outcomes == before.outcomes
+    # A promoted model that is damaged: the one before stays in use.
+    promote(snapshot.models, str(folder))
+    stub.PredictRisk(request)
+    (snapshot.models / digest / "model.json").write_text("{}")
+    active = snapshot.models / "active.json"
+    active.write_text(active.read_text())
+    assert stub.PredictRisk(request).provenance == after.provenance
+    active.unlink()
+    assert stub.PredictRisk(request).provenance == before.provenance
 
 
 def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:

@@ -158,7 +158,7 @@ class ExplainedAntigen(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
-    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities")
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
     MAX_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +166,11 @@ class SearchDonorsRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RANK_KEYS_FIELD_NUMBER: _ClassVar[int]
+    RANK_BANDS_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FACTS_FIELD_NUMBER: _ClassVar[int]
     patient: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     max_mismatches: int
@@ -173,35 +178,64 @@ class SearchDonorsRequest(_message.Message):
     limit: int
     as_of: str
     without_probabilities: bool
-    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    rank_keys: _containers.RepeatedScalarFieldContainer[str]
+    rank_bands: _containers.RepeatedScalarFieldContainer[float]
+    patient_facts: PatientFacts
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ...) -> None: ...
+
+class PatientFacts(_message.Message):
+    __slots__ = ("age_years", "sex", "cmv", "abo")
+    AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
+    SEX_FIELD_NUMBER: _ClassVar[int]
+    CMV_FIELD_NUMBER: _ClassVar[int]
+    ABO_FIELD_NUMBER: _ClassVar[int]
+    age_years: float
+    sex: str
+    cmv: str
+    abo: str
+    def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsResponse(_message.Message):
-    __slots__ = ("provenance", "found", "candidates", "notes", "as_of")
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     found: int
     candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
     notes: _containers.RepeatedScalarFieldContainer[str]
     as_of: str
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
-    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for")
+    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for", "rank_values")
     RANK_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     RANKED_BELOW_PREVIOUS_FOR_FIELD_NUMBER: _ClassVar[int]
+    RANK_VALUES_FIELD_NUMBER: _ClassVar[int]
     rank: int
     donor: str
     comparison: _common_pb2.Comparison
     facts: DonorFacts
     ranked_below_previous_for: str
-    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ...) -> None: ...
+    rank_values: _containers.RepeatedCompositeFieldContainer[RankValue]
+    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ..., rank_values: _Optional[_Iterable[_Union[RankValue, _Mapping]]] = ...) -> None: ...
+
+class RankValue(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class DonorFacts(_message.Message):
     __slots__ = ("type", "age_years", "sex", "cmv", "abo", "rh", "weight_kg", "ancestry", "registry")
@@ -339,7 +373,7 @@ class PredictRiskResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class OutcomeRisk(_message.Message):
-    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions")
+    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions", "not_applicable")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     HORIZON_DAYS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -347,6 +381,7 @@ class OutcomeRisk(_message.Message):
     HIGH_FIELD_NUMBER: _ClassVar[int]
     INTERCEPT_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    NOT_APPLICABLE_FIELD_NUMBER: _ClassVar[int]
     outcome: str
     horizon_days: float
     probability: float
@@ -354,7 +389,8 @@ class OutcomeRisk(_message.Message):
     high: float
     intercept: float
     contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
-    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ...) -> None: ...
+    not_applicable: bool
+    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., not_applicable: _Optional[bool] = ...) -> None: ...
 
 class Contribution(_message.Message):
     __slots__ = ("factor", "log_odds", "known")
