@@ -181,7 +181,8 @@ def factor_columns(
 def _factor_problem(variable: Variable, value: graftmatch_pb2.FactorValue) -> str:
     kind = value.WhichOneof("value")
     if variable.levels:
-        if kind != "level" or value.level not in variable.levels:
+        known = value.level in variable.levels or (variable.open and value.level)
+        if kind != "level" or not known:
             return f"must be a level, one of: {', '.join(variable.levels)}"
     elif kind != "number" or not variable.low <= value.number <= variable.high:
         return f"must be a number from {variable.low:g} to {variable.high:g}"
@@ -356,6 +357,10 @@ def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.Do
 
 def outcome_risk(prediction: Prediction) -> graftmatch_pb2.OutcomeRisk:
     """The prediction of one case."""
+    if not prediction.applicable[0]:
+        return graftmatch_pb2.OutcomeRisk(
+            outcome=prediction.outcome, horizon_days=prediction.horizon_days, not_applicable=True
+        )
     rows = zip(
         prediction.factors,
         prediction.contributions[0].tolist(),

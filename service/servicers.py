@@ -19,7 +19,7 @@ from grpc_status import rpc_status
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
 from matching.donor_index import DonorIndex
-from matching.errors import TooAmbiguousError, TypingError
+from matching.errors import ModelError, TooAmbiguousError, TypingError
 from matching.genotypes import encode
 from matching.haplotypes import Imputer
 from matching.immunogenetics import Leaders
@@ -36,7 +36,7 @@ from service.criteria import criteria_json
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.ranking import Ranker
-from service.snapshot import Snapshot
+from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, code_of, is_told, status_of
 
 _LOG = logging.getLogger("graftmatch.service")
@@ -302,10 +302,22 @@ def allocate_answer(
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
-    """Answers from one snapshot; computes on the threads of `pool`."""
+    """Answers from one snapshot; computes on the threads of `pool`.
+
+    A model that is promoted while the server runs is used from the next call on; one that cannot
+    be read leaves the one before in use.
+    """
 
     def __init__(self, snapshot: Snapshot, pool: Executor) -> None:
-        self._snapshot, self._pool = snapshot, pool
+        self._loaded, self._pool = snapshot, pool
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        try:
+            self._loaded = with_model_in_use(self._loaded)
+        except ModelError:
+            _LOG.error("the promoted risk model cannot be read; the one before stays in use")
+        return self._loaded
 
     async def ParseTyping(  # noqa: N802
         self, request: graftmatch_pb2.ParseTypingRequest, context: Any

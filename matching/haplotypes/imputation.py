@@ -226,10 +226,9 @@ class Imputer:
         """What the tokens of a locus stand for: "" for nothing expressed, else a group or name."""
         return self._admission.token_names[column]
 
-    def tokens(self, column: int) -> tuple[str, ...]:
-        """What the match count compares of every name of a locus of the set: equal texts match."""
-        known = self._admission.token_names[column]
-        return tuple(known[token] for token in self._admission.tokens[column].tolist())
+    def name_tokens(self, column: int) -> npt.NDArray[np.int32]:
+        """The token of every name of a locus of the set, (n_names,)."""
+        return self._admission.tokens[column]
 
     def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
         """The names of the set that explain a written position, (n_names,), and whether it is

@@ -39,8 +39,12 @@ ReleaseOption = Annotated[
     ),
 ]
 RegistryOption = Annotated[
-    Path | None,
-    typer.Option("--registry", help="Registry folder; by default GRAFTMATCH_HOME/registry."),
+    str | None,
+    typer.Option(
+        "--registry",
+        help="Registry: a folder or postgresql://HOST/DATABASE; by default GRAFTMATCH_REGISTRY or "
+        "GRAFTMATCH_HOME/registry.",
+    ),
 ]
 
 
@@ -77,8 +81,8 @@ def open_nomenclature(release: str | None, strict: bool = False) -> Nomenclature
     return replace(folder.open(release or folder.latest()), strict=strict)
 
 
-def open_registry(folder: Path | None) -> Registry:
-    return Registry(folder or settings().registry)
+def open_registry(location: str | None) -> Registry:
+    return settings().open_registry(location)
 
 
 def console() -> Console:

@@ -27,7 +27,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from data.frequencies import read_frequencies
-from data.models import literature_model
+from data.literature import literature_model
+from data.models import add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
 from data.synthetic import simulate
@@ -36,6 +37,7 @@ from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
 from matching.rank import DEFAULT_KEYS, RankRule
+from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
@@ -428,6 +430,43 @@ def test_risk_is_predicted(stub: Any, snapshot: Snapshot) -> None:
         assert known.pop("graft_source", pb.KNOWN_YES) == pb.KNOWN_YES
         assert known.pop("donor_age_years", pb.KNOWN_YES) == pb.KNOWN_YES
         assert set(known.values()) <= {pb.KNOWN_NO}
+
+
+def test_gvhd_is_not_applicable_to_the_patients_own_cells(stub: Any) -> None:
+    factors = {"donor_type": pb.FactorValue(level="autologous")}
+    answer = stub.PredictRisk(pb.PredictRiskRequest(factors=factors))
+    assert all(risk.not_applicable and risk.probability == 0 for risk in answer.outcomes)
+
+
+def test_a_promoted_model_is_taken_up_without_a_restart(
+    stub: Any, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    request = pb.PredictRiskRequest(factors={})
+    before = stub.PredictRisk(request)
+    assert {risk.outcome for risk in before.outcomes} == {"agvhd_2_4", "agvhd_3_4", "cgvhd"}
+    literature = literature_model()
+    mine = RiskModel("mine", "fitted", literature.outcomes[:1], "ab" * 32)
+    folder = tmp_path / "mine"
+    digest = write_model(folder, mine, {})
+    add_file(folder, "evaluation-1.json", {"model": digest, "cohort": "cd" * 32})
+    compared = {"first": digest, "second": model_hash(literature)}
+    add_file(folder, "comparison-1.json", compared)
+    promote(snapshot.models, str(folder))
+    after = stub.PredictRisk(request)
+    assert [risk.outcome for risk in after.outcomes] == ["agvhd_2_4"]
+    assert after.provenance.model.startswith("mine@")
+    rollback(snapshot.models)
+    again = stub.PredictRisk(request)
+    assert again.provenance == before.provenance and again.outcomes == before.outcomes
+    # A promoted model that is damaged: the one before stays in use.
+    promote(snapshot.models, str(folder))
+    stub.PredictRisk(request)
+    (snapshot.models / digest / "model.json").write_text("{}")
+    active = snapshot.models / "active.json"
+    active.write_text(active.read_text())
+    assert stub.PredictRisk(request).provenance == after.provenance
+    active.unlink()
+    assert stub.PredictRisk(request).provenance == before.provenance
 
 
 def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:

@@ -427,7 +427,7 @@ class PredictRiskResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class OutcomeRisk(_message.Message):
-    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions")
+    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions", "not_applicable")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     HORIZON_DAYS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -435,6 +435,7 @@ class OutcomeRisk(_message.Message):
     HIGH_FIELD_NUMBER: _ClassVar[int]
     INTERCEPT_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    NOT_APPLICABLE_FIELD_NUMBER: _ClassVar[int]
     outcome: str
     horizon_days: float
     probability: float
@@ -442,7 +443,8 @@ class OutcomeRisk(_message.Message):
     high: float
     intercept: float
     contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
-    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ...) -> None: ...
+    not_applicable: bool
+    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., not_applicable: _Optional[bool] = ...) -> None: ...
 
 class Contribution(_message.Message):
     __slots__ = ("factor", "log_odds", "known")
