@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,13 @@ import numpy.typing as npt
 
 from matching.immunogenetics import ExpressionOutcome, LeaderMatch, TceCategory
 from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import LOCI, Locus, parse_loci
+from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetail, PairDetails
 from matching.pipeline import Matches, match_one
 from matching.typings import Typing
 
-_FIVE = parse_loci("A,B,C,DRB1,DQB1")
+FIVE = parse_loci("A,B,C,DRB1,DQB1")
 _CLASS_I = parse_loci("A,B,C")
 _COUNTED = parse_loci("A,B,C,DRB1,DQB1,DPB1")
 _RESIDUES = parse_loci("A,B,C,DRB1")
@@ -30,14 +31,10 @@ def known_tce(category: TceCategory) -> str:
 
 def hla_match(matches: Matches) -> npt.NDArray[np.object_]:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else empty."""
-
-    def mismatches(column: int, loci: tuple[Locus, ...]) -> npt.NDArray[np.int64]:
-        at = [locus.position for locus in loci]
-        counts = matches.candidates.compared[:, at, column].sum(axis=1, dtype=np.int64)
-        return np.asarray(2 * len(loci) - counts)
-
-    best, worst = mismatches(COUNT_BEST, _FIVE), mismatches(COUNT_WORST, _FIVE)
-    one_class_i = (best == 1) & (worst == 1) & (mismatches(COUNT_BEST, _CLASS_I) == 1)
+    found = replace(matches.candidates, loci=FIVE)
+    best, worst = found.mismatches_best, found.mismatches_worst
+    of_class_i = replace(found, loci=_CLASS_I).mismatches_best
+    one_class_i = (best == 1) & (worst == 1) & (of_class_i == 1)
     return np.where(worst == 0, "10/10", np.where(one_class_i, "9/10 class I", "")).astype(object)
 
 
@@ -70,7 +67,7 @@ def _row(
 ) -> dict[str, Any]:
     matches = match_one(patient, donor, nomenclature, LOCI)
     compared = matches.candidates.compared[0]
-    detail = details.of(patient, donor, matches.tce[0], _FIVE)
+    detail = details.of(patient, donor, matches.tce[0], FIVE)
     row: dict[str, Any] = {
         "hla_match": hla_match(matches)[0],
         "dpb1_tce": known_tce(matches.tce[0]),

@@ -88,7 +88,7 @@ def with_model_in_use(snapshot: Snapshot) -> Snapshot:
 
 
 def load_snapshot(
-    settings: Settings, release: str | None = None, registry: Path | None = None
+    settings: Settings, release: str | None = None, registry: str | Path | None = None
 ) -> Snapshot:
     """Everything that is in use in a home folder; the newest release if none is named.
 
@@ -97,7 +97,7 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = Registry(registry or settings.registry)
+    store = settings.open_registry(registry)
     active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
     label, frequencies = active or ("", None)
     # Before the model is read, so that a promotion in between is seen at the next call.
