@@ -36,8 +36,9 @@ from matching.rank import (
 )
 from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION
+from matching.typed_pairs import FIVE
 from matching.typings import LocusTyping, Typing, parse_locus, split_gl
-from service.pairs import FIVE, Facts, abo_match, pair_factors
+from service.pairs import Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
 _UNDETERMINED = LeaderMatch(None)

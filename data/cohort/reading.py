@@ -1,9 +1,9 @@
 """Files of transplants with their outcomes -> `Cohort`, by way of a mapping file.
 
-The schema is `matching.risk.VARIABLES` and `GROUPS`, `centre`, and two columns an outcome:
-`<name>_status` (0 censored, 1 event, 2 the competing event came first) and `<name>_days`. A file
-may lack variables and outcomes, but not one of an outcome's two columns. Without a mapping its
-columns have the names and codes of the schema.
+The schema is `matching.risk.VARIABLES`, `GROUPS` and `TYPINGS`, `centre`, and two columns an
+outcome: `<name>_status` (0 censored, 1 event, 2 the competing event came first) and `<name>_days`.
+A file may lack variables and outcomes, but not one of an outcome's two columns. Without a mapping
+its columns have the names and codes of the schema.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,22 @@ from data.cohort.mapping import (
     levels_of,
     read_mapping,
 )
-from matching.errors import CohortError, InputFileError
+from matching.errors import CohortError, GraftmatchError, InputFileError
 from matching.fit import COMPETING, EVENT, UNKNOWN, Cohort
+from matching.genotypes import encode
+from matching.nomenclature import Nomenclature
 from matching.risk import (
     AUTOLOGOUS,
     GROUPS,
     OUTCOMES,
+    TYPINGS,
     VARIABLES,
     Outcome,
     Variable,
     recorded_after,
 )
+from matching.typed_pairs import typed_factors
+from matching.typings import Typing, parse_typing
 
 SHOWN_PROBLEMS = 20
 _DAYS = Variable("days", low=0.0, high=40_000.0)
@@ -64,17 +70,31 @@ def read_table(path: Path) -> tuple[dict[str, list[str]], str]:
     return texts, hashlib.sha256(content).hexdigest()
 
 
-def read_cohort(path: Path, mapping: str | None = None, group: str | None = None) -> Cohort:
+@dataclass(frozen=True)
+class Reference:
+    """What typings are read under: a release, and its protein sequences by allele name."""
+
+    nomenclature: Nomenclature
+    proteins: Mapping[str, str]
+
+
+def read_cohort(
+    path: Path,
+    mapping: str | None = None,
+    group: str | None = None,
+    reference: Reference | None = None,
+) -> Cohort:
     """Read CSV or Parquet.
 
     `mapping`: a mapping file, or the name of one that is shipped (`ds1302`). `group`: the column
     of the file by whose values patients are grouped, instead of the one that the mapping takes as
-    centre. Raises `InputFileError` for a file that cannot be read and `CohortError` with every
-    problem of it.
+    centre. `reference`: needed where the file holds typings of patients and donors; what they tell
+    fills the factors of the pair that are empty. Raises `InputFileError` for a file that cannot be
+    read and `CohortError` with every problem of it.
     """
     texts, sha256 = read_table(path)
     how = None if mapping is None else read_mapping(mapping)
-    return parse_cohort(texts, how, path.name, sha256, group)
+    return parse_cohort(texts, how, path.name, sha256, group, reference)
 
 
 def parse_cohort(
@@ -83,6 +103,7 @@ def parse_cohort(
     name: str,
     sha256: str = "",
     group: str | None = None,
+    reference: Reference | None = None,
 ) -> Cohort:
     """Columns of text of equal length -> `Cohort`.
 
@@ -100,6 +121,7 @@ def parse_cohort(
     if n == 0:
         problems.append("the file holds no patients")
     found = _columns(table, mapping, problems)
+    _add_typed(table, mapping, found, reference, problems)
     status, days = _outcomes(table, mapping, found, problems)
     _check_autologous(found, status, problems)
     if problems:
@@ -117,18 +139,24 @@ def parse_cohort(
     )
 
 
-def parse_factors(table: Table, mapping: CohortMapping | None, name: str) -> dict[str, Any]:
+def parse_factors(
+    table: Table,
+    mapping: CohortMapping | None,
+    name: str,
+    reference: Reference | None = None,
+) -> dict[str, Any]:
     """The factors of a file without outcomes, as `matching.risk.predict` takes them.
 
     Columns that are no factors are not read, but one of the schema's outcomes is refused, and one
     whose name says that it was recorded after the transplant. Raises `CohortError`.
     """
     if mapping is None:
-        mapping = CohortMapping(name, {c: ColumnMapping((c,)) for c in COLUMNS if c in table})
+        names = (*COLUMNS, *TYPINGS)
+        mapping = CohortMapping(name, {c: ColumnMapping((c,)) for c in names if c in table})
     wanted = {
         column: how
         for column, how in mapping.columns.items()
-        if column in COLUMNS and set(how.source) <= set(table)
+        if (column in COLUMNS or column in TYPINGS) and set(how.source) <= set(table)
     }
     used = {source for how in wanted.values() for source in how.source}
     problems = [
@@ -140,7 +168,9 @@ def parse_factors(table: Table, mapping: CohortMapping | None, name: str) -> dic
     ]
     if not wanted:
         problems.append(f"no factor is given; known are {', '.join(COLUMNS)}")
-    found = _columns(table, CohortMapping(mapping.name, wanted, mapping.missing), problems)
+    mapping = CohortMapping(mapping.name, wanted, mapping.missing)
+    found = _columns(table, mapping, problems)
+    _add_typed(table, mapping, found, reference, problems)
     if problems:
         raise _refusal(name, problems)
     return {variable.name: found[variable.name] for variable in VARIABLES if variable.name in found}
@@ -164,7 +194,7 @@ def _old_centre(mapping: CohortMapping) -> tuple[str, ...]:
 def _columns(table: Table, mapping: CohortMapping, problems: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for column, how in mapping.columns.items():
-        if not set(how.source) <= set(table):
+        if column in TYPINGS or not set(how.source) <= set(table):
             continue
         texts = _joined([table[source] for source in how.source], mapping.missing)
         source = "/".join(how.source)
@@ -181,6 +211,47 @@ def _columns(table: Table, mapping: CohortMapping, problems: list[str]) -> dict[
             limits = COLUMNS.get(column, _DAYS)
             found[column] = _numbers(texts, source, limits, problems, how.factor, how.whole)
     return found
+
+
+def _add_typed(
+    table: Table,
+    mapping: CohortMapping,
+    found: dict[str, Any],
+    reference: Reference | None,
+    problems: list[str],
+) -> None:
+    """Fill the factors of the pair from both typings, where the file does not give them."""
+    sources = [mapping.columns[c].source[0] for c in TYPINGS if c in mapping.columns]
+    if len(sources) < len(TYPINGS) or not set(sources) <= set(table):
+        if sources:
+            problems.append(f"{' and '.join(TYPINGS)} are read together; one is missing")
+        return
+    if reference is None:
+        problems.append(f"columns {' and '.join(sources)} hold typings; name a --release")
+        return
+    pairs: list[tuple[Typing, Typing] | None] = []
+    for i, texts in enumerate(zip(*(table[source] for source in sources), strict=True)):
+        both: list[Typing] = []
+        for source, text in zip(sources, texts, strict=True):
+            if text not in mapping.missing:
+                try:
+                    typing = parse_typing(text)
+                    encode(typing, reference.nomenclature)
+                    both.append(typing)
+                except GraftmatchError as error:
+                    problems.append(f"record {i + 1}, column {source}: {error}")
+        pairs.append((both[0], both[1]) if len(both) == len(sources) else None)
+    if problems:
+        return
+    told = typed_factors(pairs, reference.nomenclature, reference.proteins)
+    for name, values in told.items():
+        given = found.get(name)
+        if given is None:
+            found[name] = values
+        elif COLUMNS[name].levels:
+            found[name] = np.where(given == "", values, given)
+        else:
+            found[name] = np.where(np.isnan(given), values, given)
 
 
 def _joined(columns: list[Sequence[str]], missing: tuple[str, ...]) -> list[str]:

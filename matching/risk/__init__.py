@@ -22,7 +22,14 @@ from matching.risk.model import (
 )
 from matching.risk.outcomes import OUTCOMES, Outcome, outcome_named
 from matching.risk.prediction import Prediction, applicable, averaged, predict, what_if
-from matching.risk.variables import AUTOLOGOUS, GROUPS, VARIABLES, Variable, recorded_after
+from matching.risk.variables import (
+    AUTOLOGOUS,
+    GROUPS,
+    TYPINGS,
+    VARIABLES,
+    Variable,
+    recorded_after,
+)
 
 __all__ = [
     "AUTOLOGOUS",
@@ -30,6 +37,7 @@ __all__ = [
     "MIN_SE_WITHOUT_INTERVAL",
     "MODEL_SCHEMA",
     "OUTCOMES",
+    "TYPINGS",
     "VARIABLES",
     "Z95",
     "Coded",

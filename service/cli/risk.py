@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from data.cohort import parse_factors, read_cohort, read_mapping, read_table
+from data.cohort import Reference, parse_factors, read_cohort, read_mapping, read_table
 from data.evaluations import evaluation_document
 from data.files import replacing
 from data.model_card import card
@@ -26,12 +26,13 @@ from data.models import (
     read_documents,
     rollback,
 )
+from data.nomenclature import ReferenceFolder
 from data.synthetic_cohort import write_synthetic_cohort
 from data.training import refresh_card, train_into
 from matching.errors import ModelError
 from matching.fit import MEASURES, Cohort, Evaluation, compare, evaluate
 from matching.risk import RiskModel, predict
-from service.cli.common import console, progress_of, settings
+from service.cli.common import console, open_nomenclature, progress_of, settings
 from service.donor_choice import choice_document, pair_columns, single_document
 
 risk = typer.Typer(
@@ -55,8 +56,19 @@ GroupOption = Annotated[
 OutcomeOption = Annotated[
     list[str] | None, typer.Option("--outcome", help="An outcome; repeat it. By default all.")
 ]
+ReleaseOption = Annotated[
+    str | None,
+    typer.Option("--release", help="Release under which typings of the file are read."),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of folds, halves and resampling.")]
 FormatOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def _reference(release: str | None) -> Reference | None:
+    if release is None:
+        return None
+    proteins = ReferenceFolder(settings().reference).proteins(release)
+    return Reference(open_nomenclature(release), proteins)
 
 
 @risk.command("train")
@@ -66,6 +78,7 @@ def risk_train(
     mapping: MappingOption = None,
     outcome: OutcomeOption = None,
     group: GroupOption = None,
+    release: ReleaseOption = None,
     name: Annotated[str | None, typer.Option(help="By default that of the folder.")] = None,
     seed: SeedOption = 1,
     folds: Annotated[int, typer.Option(min=2, help="Outer folds of validation.")] = 10,
@@ -75,7 +88,7 @@ def risk_train(
     as_json: FormatOption = False,
 ) -> None:
     """Fit a model, with nested cross-validation; it is not in use until it is promoted."""
-    patients = read_cohort(cohort, mapping, group)
+    patients = read_cohort(cohort, mapping, group, _reference(release))
     with progress_of("training") as progress, threadpool_limits(limits=1):
         made = train_into(
             out,
@@ -111,6 +124,7 @@ def risk_evaluate(
     mapping: MappingOption = None,
     outcome: OutcomeOption = None,
     group: GroupOption = None,
+    release: ReleaseOption = None,
     recalibrate: Annotated[
         str | None,
         typer.Option(help="intercept: fit it on a seeded half, score the other half."),
@@ -121,7 +135,7 @@ def risk_evaluate(
     """AUC, Brier score, calibration and O/E with 95 % intervals; kept in the model's folder."""
     if recalibrate not in (None, "intercept"):
         raise ModelError(f"--recalibrate must be intercept, not {recalibrate!r}")
-    patients = read_cohort(cohort, mapping, group)
+    patients = read_cohort(cohort, mapping, group, _reference(release))
     chosen, folder = find_model(settings().models, model)
     with progress_of("evaluating"):
         found = evaluate(
@@ -160,6 +174,7 @@ def risk_compare(
     ] = None,
     mapping: MappingOption = None,
     group: GroupOption = None,
+    release: ReleaseOption = None,
     seed: SeedOption = 1,
     as_json: FormatOption = False,
 ) -> None:
@@ -173,7 +188,7 @@ def risk_compare(
     if cohort is None:
         document |= _from_evaluations(sides)
     else:
-        patients = read_cohort(cohort, mapping, group)
+        patients = read_cohort(cohort, mapping, group, _reference(release))
         document |= {
             "cohort": patients.sha256,
             "seen": [m.name for m, _ in sides if m.trained_on == patients.sha256],
@@ -299,6 +314,7 @@ def risk_predict(
         typer.Option("--set", help="Without a file: a factor, e.g. donor_age_years=45; repeat it."),
     ] = None,
     mapping: MappingOption = None,
+    release: ReleaseOption = None,
     model: ModelOption = CURRENT,
     out: Annotated[
         Path | None, typer.Option(help="JSON file to write instead of printing.")
@@ -319,7 +335,8 @@ def risk_predict(
         raise ModelError("give a file or --set, not both")
     table, _ = read_table(file)
     names = [table.pop(key, None) for key in ("patient", "donor")]
-    columns = parse_factors(table, None if mapping is None else read_mapping(mapping), file.name)
+    how = None if mapping is None else read_mapping(mapping)
+    columns = parse_factors(table, how, file.name, _reference(release))
     document = choice_document(chosen, columns, names[0], names[1], label)
     if out is not None:
         with replacing(out) as temporary:
