@@ -22,8 +22,8 @@ from matching.pipeline import Matches, match
 from matching.probability import predict
 from matching.risk import RiskModel
 from matching.typings import Typing, parse_typing, typing_of
+from service.imputation import impute_people, imputer_of
 from service.pairs import pair_factors, predicted_risks
-from service.prediction import impute_people, imputer_of
 from service.results import SearchResults
 
 
