@@ -295,6 +295,10 @@ class Imputer:
         """Total weight of the haplotype pairs that explain a typing, exact for any ambiguity."""
         return self._explain(self._weighted(frequencies), self._units(person)).mass
 
+    def count(self, person: Typing | Written) -> int:
+        """How many haplotype pairs explain a typing; none of them is listed."""
+        return self._explain(self._haplotypes, self._units(person)).n_pairs
+
     def faults(
         self, person: Typing | Written, frequencies: Floats | None = None
     ) -> tuple[tuple[Locus, ...], ...]:

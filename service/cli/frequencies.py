@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from data.files import replacing
 from data.frequency_store import FrequencyCard, FrequencyFolder
-from matching.errors import ReleaseNotInstalledError
-from service.cli.common import ReleaseOption, open_nomenclature, settings
-from service.imputation import FIVE
+from matching.errors import InputFileError, ReleaseNotInstalledError
+from matching.estimation import estimate
+from matching.typings import typing_of
+from service.cli.common import (
+    ReleaseOption,
+    end_with_rejects,
+    open_nomenclature,
+    progress_of,
+    read_people,
+    searched_loci,
+    settings,
+)
+from service.imputation import FIVE, haplotype_texts
 
 frequencies = typer.Typer(no_args_is_help=True, help="Haplotype frequency sets.")
 PopulationOption = Annotated[
@@ -66,6 +78,51 @@ def frequencies_show(
         _print_card(card, folder)
     if not cards:
         typer.echo("no frequency set is imported; run: graftmatch frequencies import FILE")
+
+
+@frequencies.command("estimate")
+def frequencies_estimate(
+    file: Annotated[Path, typer.Argument(help="People, any format of registry import.")],
+    out: Annotated[Path, typer.Option(help="CSV for the haplotypes; import it to use it.")],
+    loci: Annotated[str, typer.Option(help="Loci, separated by commas.")] = "A,B,C,DRB1,DQB1",
+    population: Annotated[str, typer.Option(help="Name of the population.")] = "estimated",
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Stop at a smaller gain of log likelihood a person.")
+    ] = 1e-7,
+    max_iterations: Annotated[int, typer.Option(min=1, help="Stop after so many.")] = 1000,
+    release: ReleaseOption = None,
+) -> None:
+    """Estimate a frequency set from typings by expectation-maximisation."""
+    nomenclature = open_nomenclature(release)
+    people, rejects = read_people(file, nomenclature, out.with_name(f"{out.name}.rejects.csv"))
+    with progress_of("iterations") as progress:
+        try:
+            found = estimate(
+                (typing_of(person.written) for person in people), searched_loci(loci),
+                nomenclature, population, tolerance, max_iterations, progress,
+            )  # fmt: skip
+        except ValueError as error:
+            raise InputFileError(f"{file}: {error}") from error
+    texts = haplotype_texts(found.frequencies)
+    values = map(repr, found.frequencies.frequencies.tolist())
+    rows = [(text, population, value) for text, value in zip(texts, values, strict=True)]
+    _write_csv(out, [("haplotype", "population", "frequency"), *rows])
+    iterations = out.with_name(f"{out.name}.iterations.csv")
+    steps = [(i, repr(value)) for i, value in enumerate(found.log_likelihood, 1)]
+    _write_csv(iterations, [("iteration", "log_likelihood"), *steps])
+    typer.echo(
+        f"{len(rows):,} haplotypes from {found.used:,} people after {len(steps)} iterations, log "
+        f"likelihood {found.log_likelihood[-1]:.3f}, "
+        f"{'converged' if found.converged else 'NOT converged'}, written to {out}"
+    )
+    for reason, n in sorted(found.left_out.items()):
+        typer.echo(f"note: {n:,} people were left out: {reason}", err=True)
+    end_with_rejects(rejects)
+
+
+def _write_csv(path: Path, rows: list[tuple[object, ...]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as f:
+        csv.writer(f).writerows(rows)
 
 
 def _print_card(card: FrequencyCard, folder: FrequencyFolder) -> None:

@@ -180,6 +180,22 @@ def test_impute_writes_genotypes_and_pairs_by_population(run: Run, tmp_path: Pat
         assert code == 1 and match in error
 
 
+def test_estimated_frequencies_can_be_imported(run: Run, tmp_path: Path) -> None:
+    people = tmp_path / "people.txt"
+    people.write_text("1%A*01:01+A*02:01^B*08:01+B*07:02\n2%A*01:01+A*01:01^B*08:01+B*08:01\n")
+    out = tmp_path / "set.csv"
+    asked = ("frequencies", "estimate", people, "--release", "demo", "--out", out)
+    code, printed, _ = run(*asked, "--loci", "A,B", "--population", "OURS")
+    assert code == 0 and "haplotypes from 2 people after" in printed and "converged" in printed
+    steps = pd.read_csv(tmp_path / "set.csv.iterations.csv")
+    assert steps["log_likelihood"].diff().iloc[1:].ge(-1e-12).all()
+    assert pd.read_csv(out)["frequency"].sum() == pytest.approx(1)
+    code, printed, _ = run("frequencies", "import", out, "--release", "demo")
+    assert code == 0 and "OURS: population OURS" in printed
+    code, _, error = run(*asked, "--loci", "A,C")
+    assert code == 1 and "nobody is typed well enough" in error
+
+
 def test_match_shows_probabilities_risk_and_the_allocated_donor(
     run: Run, registry: Path, tmp_path: Path
 ) -> None:
