@@ -33,7 +33,7 @@ from service.cli.common import (
     progress_of,
     settings,
 )
-from service.prediction import imputer_of
+from service.imputation import imputer_of
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
 _SHOWN_NOTES = 10
