@@ -21,13 +21,13 @@ from data.registry import RecordReader
 from data.synthetic import simulate
 from matching.haplotypes import NullImputation, Resolution
 from matching.nomenclature import Nomenclature
-from matching.typings import Typing, typing_of
+from matching.typings import Written
 from service.prediction import impute_people, imputer_of, predictions
 
 
-def typings(release: Nomenclature, path: Path) -> dict[str, Typing]:
+def typings(release: Nomenclature, path: Path) -> dict[str, Written]:
     """The typings of a file."""
-    return {person.id: typing_of(person.written) for person in RecordReader(release).people(path)}
+    return {person.id: person.written for person in RecordReader(release).people(path)}
 
 
 def main() -> None:
@@ -55,11 +55,11 @@ def main() -> None:
         start = time.perf_counter()
         wanted, offered = typings(release, patients), typings(release, donors)
         read = time.perf_counter()
-        kept, _, _ = impute_people(imputer, wanted)
+        kept, patients_imputed, _ = impute_people(imputer, wanted)
         _, imputed, _ = impute_people(imputer, offered)
         known = time.perf_counter()
-        chosen = {patient: wanted[patient] for patient in kept}
-        found = sum(len(p.donors) for _, p in predictions(imputer, chosen, imputed, 0.0005))
+        results = predictions(imputer, (kept, patients_imputed), imputed, 0.0005)
+        found = sum(len(prediction.donors) for _, prediction in results)
         done = time.perf_counter()
     result = {
         **machine(),

@@ -1,4 +1,4 @@
-"""The story: a patient's typing -> ranked donors of an index."""
+"""The story: a patient's typing -> donors of an index, compared; `matching.rank` orders them."""
 
 from __future__ import annotations
 
@@ -14,63 +14,52 @@ from matching.immunogenetics import TceCategory, dpb1_tce
 from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
-from matching.rank import rank
 from matching.search import Candidates, Criteria, find_donors
 from matching.typings import Typing
 
 
 @dataclass(frozen=True)
 class Matches:
-    """The donors of one patient, best first.
+    """Donors of one patient, in the order of the index unless they were taken in another one.
 
-    `tce`: the DPB1 category of each; `decided_by`: (n,) int8, why each stands below the one
-    before it (see `matching.rank.Ranking`). `notes`: how names of the patient's typing were
-    followed through renamed or deleted ones.
+    `tce`: the DPB1 category of each. `notes`: how names of the patient's typing were followed
+    through renamed or deleted ones.
     """
 
     candidates: Candidates
     tce: tuple[TceCategory, ...]
-    decided_by: npt.NDArray[np.int8]
     notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.tce)
+
+    def take(self, order: npt.NDArray[np.int64]) -> Matches:
+        """The donors at the given positions, in that order."""
+        return Matches(self.candidates.take(order), tuple(self.tce[i] for i in order), self.notes)
 
     def best(self, limit: int) -> Matches:
         """The first `limit` donors."""
-        return Matches(
-            self.candidates.take(np.arange(min(limit, len(self.candidates)))),
-            self.tce[:limit],
-            self.decided_by[:limit],
-            self.notes,
-        )
+        return self.take(np.arange(min(limit, len(self))))
 
 
 def match(
     typing: Typing,
     nomenclature: Nomenclature,
     index: DonorIndex,
-    ages: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]],
-    loci: Sequence[Locus],
-    max_mismatches: int,
+    criteria: Criteria,
+    kept: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None,
 ) -> Matches:
-    """All donors within the limit, compared, flagged and ranked.
+    """All donors that meet the criteria, compared and flagged.
 
-    `ages`: age in years of rows of the index, NaN where unknown.
-    Raises `TypingError` and the `ValueError` of `Criteria`.
+    `kept`: which of some rows of the index are wanted besides, all by default.
+    Raises `TypingError`.
     """
     patient = encode(typing, nomenclature)
-    found = find_donors(index, patient, Criteria(loci, max_mismatches))
+    found = find_donors(index, patient, criteria)
+    if kept is not None:
+        found = found.take(np.flatnonzero(kept(found.rows)))
     tce = _tce_categories(patient.loci[Locus.DPB1], found)
-    ranking = rank(
-        found.mismatches_best,
-        found.mismatches_worst,
-        np.array([category.preference for category in tce], dtype=np.int64),
-        ages(found.rows),
-    )
-    return Matches(
-        found.take(ranking.order),
-        tuple(tce[i] for i in ranking.order),
-        ranking.decided_by,
-        patient.notes,
-    )
+    return Matches(found, tuple(tce), patient.notes)
 
 
 def match_one(
@@ -78,11 +67,7 @@ def match_one(
 ) -> Matches:
     """One patient against one donor, as `match` would show it. Raises `TypingError`."""
     index = DonorIndex.of([donor], nomenclature)
-    return match(patient, nomenclature, index, _unknown_ages, loci, 2 * len(LOCI))
-
-
-def _unknown_ages(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return np.full(len(rows), np.nan)
+    return match(patient, nomenclature, index, Criteria(loci, 2 * len(LOCI)))
 
 
 def _tce_categories(patient: LocusGenotype | None, found: Candidates) -> list[TceCategory]:

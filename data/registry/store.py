@@ -54,7 +54,9 @@ class StoredDonors:
 
     def changed_ids(self, after: int) -> list[str]:
         """Every identifier added, updated or deleted after a revision, ascending."""
-        return [change.id for change in self.changes(after)]
+        present = sa.select(donors.c.id).where(donors.c.revision > after)
+        past = sa.select(changes.c.id).where(changes.c.revision > after)
+        return sorted(self.session.connection.execute(sa.union(present, past)).scalars())
 
     def changes(self, after: int) -> list[Change]:
         """What became of donors after a revision, ascending, one entry a donor.

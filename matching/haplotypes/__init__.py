@@ -1,15 +1,12 @@
 """Haplotype frequencies, and typings as weighted genotypes under them (rule R16)."""
 
+from matching.haplotypes.admitted import NullImputation, Resolution
 from matching.haplotypes.frequencies import FrequencySet, Populations, merge_haplotypes
-from matching.haplotypes.imputation import (
-    ImputedGenotypes,
-    Imputer,
-    NullImputation,
-    Resolution,
-)
+from matching.haplotypes.imputation import HaplotypePairs, ImputedGenotypes, Imputer
 
 __all__ = [
     "FrequencySet",
+    "HaplotypePairs",
     "ImputedGenotypes",
     "Imputer",
     "NullImputation",

@@ -1,48 +1,41 @@
-"""Haplotype frequencies, and typings as weighted genotypes under them (rule R16).
+"""Typings as weighted genotypes under haplotype frequencies (rule R16).
 
 A person is every pair of haplotypes of the set that explains the typing, with weight f1 f2,
-doubled where the two differ; pairs that look the same unphased are added up.
+doubled where the two differ; pairs that look the same unphased are added up. Haplotypes that fit
+the same positions are one class, and classes are paired first, so that the mass of a typing needs
+no list of pairs however ambiguous it is.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import Enum
-from itertools import chain, product
+from functools import cached_property
+from itertools import chain, combinations
 
 import numpy as np
 import numpy.typing as npt
 
-from matching import kernels
-from matching.errors import TooAmbiguousError, TypingError
-from matching.haplotypes.frequencies import FrequencySet
-from matching.nomenclature import NO_P_GROUP, Nomenclature, split_name
-from matching.typings import ABSENT_GENE, Form, Position, Typing
+from matching import imputation_kernels as kernels
+from matching.errors import TooAmbiguousError
+from matching.haplotypes.admitted import Admission, NullImputation, Resolution, Table
+from matching.haplotypes.frequencies import FrequencySet, merge_haplotypes
+from matching.loci import Locus
+from matching.nomenclature import Nomenclature
+from matching.typings import Form, LocusTyping, Position, Typing, Written, typing_of
 
+# More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
 MAX_PAIRS = 20_000_000
-MAX_CHOICES = 10_000
-NOTHING = 0
+# With a precision asked for, people with fewer pairs are imputed in full all the same.
+PAIRS_BEFORE_CUT = 100_000
+MAX_RECOMBINED = 1_000_000
+_MAX_KEY = 1 << 62
+_CHUNK = 500
 
-
-class NullImputation(Enum):
-    """What nulls mean in imputed genotypes (rule R16).
-
-    TYPED: nulls inside strings are dropped first, and a null takes its partner's group only
-    where the typing was null. PARTNER (WMDA exercise 3): nulls of the set and inside strings stay
-    possible explanations, and in the match count a null takes its partner's allele.
-    """
-
-    TYPED = "typed"
-    PARTNER = "partner"
-
-
-class Resolution(Enum):
-    """What is compared: P groups of the release, or the two-field names as they stand."""
-
-    P_GROUP = "p-group"
-    TWO_FIELD = "two-field"
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -50,28 +43,129 @@ class ImputedGenotypes:
     """Unphased genotypes of many people, person p at `offsets[p]:offsets[p + 1]`.
 
     `codes`: (n_genotypes, n_loci) int32 positions in `Imputer.genotypes`. `weights`:
-    (n_genotypes,) float64, summing to 1 for each person. `mass`: (n_people,) float64, the sum
-    of the weights before that; 0 is "unrepresented": no pair of the set explains the typing.
+    (n_genotypes,) float64, summing to 1 - dropped for each person. `mass`: (n_people,) float64, the
+    sum of the weights of all pairs; 0 is "unrepresented": no pair of the set explains the typing.
+    `dropped`: (n_people,) float64 in [0, 1), the share of the mass that was cut, 0 for most.
     """
 
-    offsets: npt.NDArray[np.int64]
-    codes: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float64]
-    mass: npt.NDArray[np.float64]
+    offsets: Ints
+    codes: Codes
+    weights: Floats
+    mass: Floats
+    dropped: Floats
 
     def __len__(self) -> int:
         return len(self.mass)
 
+    def take(self, people: Ints) -> ImputedGenotypes:
+        """The given people, some of them more than once."""
+        counts = np.diff(self.offsets)[people]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        at = np.repeat(self.offsets[people] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return ImputedGenotypes(
+            offsets, self.codes[at], self.weights[at], self.mass[people], self.dropped[people]
+        )
 
-@dataclass
+
+@dataclass(frozen=True)
+class HaplotypePairs:
+    """The haplotype pairs that explain a typing, heaviest first.
+
+    `left`, `right`: (n,) rows of the set; `weights`: (n,) float64 summing to 1 - dropped; `mass`
+    and `dropped` as in `ImputedGenotypes`.
+    """
+
+    left: Ints
+    right: Ints
+    weights: Floats
+    mass: float
+    dropped: float
+
+
+@dataclass(frozen=True)
+class Haplotypes:
+    """Haplotypes of a set as the kernels take them: rows, and rows by name of each locus."""
+
+    rows: Codes
+    frequencies: Floats
+    by_name: Codes
+    name_offsets: Ints
+    name_starts: Ints
+
+    @classmethod
+    def of(cls, rows: Codes, frequencies: Floats, n_names: Sequence[int]) -> Haplotypes:
+        """`rows`: (n, n_loci) names, of which locus l has n_names[l]."""
+        by_name = [np.argsort(column, kind="stable").astype(np.int32) for column in rows.T]
+        counts = [np.bincount(c, minlength=n) for c, n in zip(rows.T, n_names, strict=True)]
+        offsets = [np.concatenate([[0], np.cumsum(count)]) for count in counts]
+        starts = np.zeros(len(n_names) + 1, dtype=np.int64)
+        np.cumsum([n + 1 for n in n_names], out=starts[1:])
+        return cls(
+            np.ascontiguousarray(rows),
+            np.ascontiguousarray(frequencies),
+            np.stack(by_name),
+            np.concatenate(offsets).astype(np.int64),
+            starts,
+        )
+
+    def weighted(self, frequencies: Floats) -> Haplotypes:
+        """The same haplotypes with other frequencies."""
+        return Haplotypes(
+            self.rows,
+            np.ascontiguousarray(frequencies),
+            self.by_name,
+            self.name_offsets,
+            self.name_starts,
+        )
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Tables one after another, as the kernels take them."""
+
+    tables: npt.NDArray[np.int64]
+    patterns: npt.NDArray[np.uint16]
+    compatible: npt.NDArray[np.int16]
+    columns: Ints
+    nulls: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, tables: Sequence[Table]) -> _Packed:
+        rows = np.zeros((len(tables), 7), dtype=np.int64)
+        at = np.zeros(4, dtype=np.int64)
+        for row, table in zip(rows, tables, strict=True):
+            n, n_columns = len(table.compatible), len(table.columns)
+            row[:] = (
+                table.columns[0] if n_columns == 1 else -1,
+                n,
+                at[0],
+                at[1],
+                at[2],
+                at[2] + n_columns,
+                at[3],
+            )
+            at += (len(table.patterns), n * n, n_columns, table.nulls.size)
+        return cls(
+            rows,
+            np.concatenate([np.empty(0, np.uint16), *(t.patterns for t in tables)]),
+            np.concatenate([np.empty(0, np.int16), *(t.compatible.ravel() for t in tables)]),
+            np.array([c for t in tables for c in t.columns], dtype=np.int64),
+            np.concatenate([np.empty(0, np.uint8), *(t.nulls.ravel() for t in tables)]),
+        )
+
+
+@dataclass(frozen=True)
 class _Explained:
-    """What one written position admits: (n_names,) bool, and whether it is null."""
+    """The classes of haplotypes that fit a typing, and which of them explain it in pairs."""
 
-    names: npt.NDArray[np.bool_]
-    is_null: bool
-
-
-_ExplainedPair = tuple[_Explained, _Explained]
+    packed: _Packed
+    chosen: Ints
+    rows: Ints
+    bounds: Ints
+    held: npt.NDArray[np.int64]
+    pairs: npt.NDArray[np.int64]
+    mass: float
+    n_pairs: int
 
 
 @dataclass
@@ -86,283 +180,354 @@ class Imputer:
     nulls: NullImputation
     resolution: Resolution
     unmapped: tuple[str, ...] = field(init=False)
-    _genotypes: list[dict[tuple[int, int], int]] = field(init=False)
-    _positions: list[dict[Position, _Explained]] = field(init=False)
-    _known: dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]] = field(
-        init=False, default_factory=dict
-    )
+    _admission: Admission = field(init=False)
+    _haplotypes: Haplotypes = field(init=False)
+    _tables: list[Table] = field(init=False, default_factory=list)
+    _numbers: dict[tuple[object, ...], int] = field(init=False, default_factory=dict)
+    _known: dict[str, tuple[Codes, Floats, float]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        n_loci = len(self.frequencies.loci)
-        self._genotypes = [{} for _ in range(n_loci)]
-        self._positions = [{} for _ in range(n_loci)]
-        self._members: list[list[frozenset[int]]] = []
-        self._tokens: list[npt.NDArray[np.int64]] = []
-        self._is_null: list[npt.NDArray[np.bool_]] = []
-        unmapped: list[str] = []
-        for names in self.frequencies.names:
-            members = [self._read(name, unmapped) for name in names]
-            texts = [self._token(name, name in unmapped) for name in names]
-            code = {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
-            self._members.append(members)
-            self._tokens.append(np.array([code[text] for text in texts], dtype=np.int64))
-            self._is_null.append(np.array([name.endswith("N") for name in names], dtype=bool))
-        self.unmapped = tuple(unmapped)
+        self._admission = Admission(
+            self.frequencies, self.nomenclature, self.nulls, self.resolution
+        )
+        self.unmapped = self._admission.unmapped
+        self._haplotypes = Haplotypes.of(
+            self.frequencies.haplotypes, self.frequencies.frequencies, self._admission.n_names
+        )
+        self._column = {locus: i for i, locus in enumerate(self.frequencies.loci)}
+        starts = self._haplotypes.name_starts
+        self._name_tokens = np.zeros(starts[-1], dtype=np.int32)
+        self._null_names = np.zeros(starts[-1], dtype=np.uint8)
+        for i, start in enumerate(starts[:-1].tolist()):
+            tokens = self._admission.tokens[i]
+            self._name_tokens[start : start + len(tokens)] = tokens
+            self._null_names[start : start + len(tokens)] = self._admission.null_names[i]
 
-    def _read(self, name: str, unmapped: list[str]) -> frozenset[int]:
-        if name == ABSENT_GENE:
-            return frozenset()
-        try:
-            return frozenset(map(self._identity, self.nomenclature.read(name).alleles))
-        except TypingError:
-            unmapped.append(name)
-            return frozenset()
-
-    def _identity(self, allele: int) -> int:
-        """What two names must share for one to explain the other: an allele.
-
-        The rows of a demo sample are names of several levels, so there it is the P group, and
-        the row itself for a null.
-        """
-        if self.nomenclature.complete:
-            return allele
-        group = int(self.nomenclature.p_group_codes[allele])
-        return -1 - allele if group == NO_P_GROUP else group
-
-    def _token(self, name: str, unmapped: bool) -> str:
-        """What the match count compares of a name of the set."""
-        if self.resolution is Resolution.TWO_FIELD or unmapped or name == ABSENT_GENE:
-            return name
-        alleles = self.nomenclature.read(name).alleles
-        groups = {self.nomenclature.alleles[i].p_group for i in alleles} - {None}
-        # A null has no P group and stays itself; a name of several groups is no one group.
-        return "/".join(sorted(map(str, groups))) or name
-
-    def tokens(self, column: int) -> tuple[str, ...]:
-        """What the match count compares of every name of a locus of the set: equal texts match.
-
-        Token t of `genotypes` is the t-th distinct one of these, from 1.
-        """
-        names = self.frequencies.names[column]
-        return tuple(self._token(name, name in self.unmapped) for name in names)
-
-    def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
-        """The names of the set that explain a written position, (n_names,), and whether it is
-        null. Raises `TypingError`."""
-        explained = self._position(column, position)
-        return explained.names, explained.is_null
-
-    def genotypes(self, column: int) -> npt.NDArray[np.int32]:
-        """The distinct genotypes met so far at a locus of the set, (n, 2) tokens.
+    def genotypes(self, column: int) -> Codes:
+        """All genotypes of a locus of the set, (n, 2) tokens a <= b, at a + b (b + 1) / 2.
 
         Token `NOTHING` expresses nothing; equal tokens match.
         """
-        pairs = np.array(list(self._genotypes[column]), dtype=np.int32)
-        return pairs.reshape(-1, 2)
+        pairs, starts = self.token_pairs
+        return pairs[starts[column] : starts[column + 1]]
 
-    def impute(self, typings: Iterable[Typing]) -> ImputedGenotypes:
+    @cached_property
+    def token_pairs(self) -> tuple[Codes, Ints]:
+        """`genotypes` of all loci one after another, and where each starts, (n_loci + 1,)."""
+        tables = []
+        for names in self._admission.token_names:
+            n = len(names)
+            high = np.repeat(np.arange(n), np.arange(1, n + 1))
+            low = np.arange(len(high)) - high * (high + 1) // 2
+            tables.append(np.stack([low, high], axis=1).astype(np.int32))
+        return np.concatenate(tables), np.concatenate([[0], np.cumsum([len(t) for t in tables])])
+
+    def token_names(self, column: int) -> tuple[str, ...]:
+        """What the tokens of a locus stand for: "" for nothing expressed, else a group or name."""
+        return self._admission.token_names[column]
+
+    def name_tokens(self, column: int) -> npt.NDArray[np.int32]:
+        """The token of every name of a locus of the set, (n_names,)."""
+        return self._admission.tokens[column]
+
+    def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
+        """The names of the set that explain a written position, (n_names,), and whether it is
+        null or an absent gene. Raises `TypingError`."""
+        found = self._admission.admitted(column, position)
+        return found.names, found.is_null or position.form is Form.ABSENT
+
+    def haplotype_tokens(self) -> Codes:
+        """Tokens of every haplotype of the set, (n_haplotypes, n_loci); nulls are themselves."""
+        tokens = self._admission.tokens
+        columns = zip(tokens, self.frequencies.haplotypes.T, strict=True)
+        return np.stack([token[names] for token, names in columns], axis=1)
+
+    def impute(
+        self,
+        people: Iterable[Typing | Written],
+        frequencies: Floats | None = None,
+        precision: float = 0.0,
+        threads: int = 1,
+    ) -> ImputedGenotypes:
         """The genotypes of people, in their order.
 
-        Raises `TooAmbiguousError` where a typing admits more than `MAX_PAIRS` pairs, and
-        `TypingError` for a name that the release cannot read.
+        `frequencies`: (n_haplotypes,) in place of those of the set. `precision`: the share of each
+        one's mass that may be cut; 0 cuts nothing up to `MAX_PAIRS` pairs of haplotypes. Raises
+        `TypingError` for a name that the release cannot read and `TooAmbiguousError` for genotype
+        lists beyond measure.
         """
-        people = [self.impute_one(typing) for typing in typings]
-        offsets = np.zeros(len(people) + 1, dtype=np.int64)
-        np.cumsum([len(weights) for _, weights, _ in people], out=offsets[1:])
-        n_loci = len(self.frequencies.loci)
-        return ImputedGenotypes(
-            offsets,
-            np.concatenate([np.empty((0, n_loci), np.int32), *(codes for codes, _, _ in people)]),
-            np.concatenate([np.empty(0), *(weights for _, weights, _ in people)]),
-            np.array([mass for _, _, mass in people], dtype=np.float64),
-        )
+        numbers = [self._units(person) for person in people]
+        distinct = {key: i for i, key in enumerate(dict.fromkeys(numbers))}
+        found = self._impute_distinct(list(distinct), frequencies, precision, threads)
+        if len(distinct) == len(numbers):
+            return found
+        return found.take(np.array([distinct[key] for key in numbers], dtype=np.int64))
 
-    def impute_one(
-        self, typing: Typing
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]:
+    def impute_one(self, typing: Typing) -> tuple[Codes, Floats, float]:
         """Codes (n, n_loci), weights (n,) and mass of one person, as in `ImputedGenotypes`."""
         text = typing.text
         known = self._known.get(text)
         if known is None:
-            known = self._known[text] = self._impute(typing)
+            found = self.impute([typing])
+            known = self._known[text] = found.codes, found.weights, float(found.mass[0])
         return known
 
-    def _impute(
-        self, typing: Typing
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]:
-        haplotypes, frequencies = self.frequencies.haplotypes, self.frequencies.frequencies
-        admitted = np.ones(len(haplotypes), dtype=bool)
-        units = self._units(typing)
-        for column, explained in chain.from_iterable(units):
-            names = np.logical_or.reduce([side.names for pair in explained for side in pair])
-            admitted &= names[haplotypes[:, column]]
-        rows = np.flatnonzero(admitted & (frequencies > 0))
-        lists = [range(len(unit[0][1])) for unit in units]
-        if (choices := math.prod(map(len, lists))) > MAX_CHOICES:
-            raise TooAmbiguousError(
-                f"the genotype lists of the typing allow {choices:,} choices, more than "
-                f"{MAX_CHOICES:,}; type more exactly"
-            )
-        seen = np.empty(0, dtype=np.int64)
-        parts: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
-        for choice in product(*lists):
-            chosen = [
-                [(column, explained[k]) for column, explained in unit]
-                for unit, k in zip(units, choice, strict=True)
-            ]
-            left, right = _explained_pairs(haplotypes[rows], chosen)
-            pairs = left * len(rows) + right
-            new = ~np.isin(pairs, seen)
-            seen = np.concatenate([seen, pairs[new]])
-            left, right = rows[left[new]], rows[right[new]]
-            weights = frequencies[left] * frequencies[right] * np.where(left == right, 1.0, 2.0)
-            typed = dict(chain.from_iterable(chosen))
-            parts.append((self._coded(left, right, typed), weights))
-        codes = np.concatenate([codes for codes, _ in parts])
-        weights = np.concatenate([weights for _, weights in parts])
-        mass = float(weights.sum())
-        if not mass:
-            return codes[:0], weights[:0], 0.0
-        group = np.zeros(len(codes), dtype=np.int64)
-        for column in range(codes.shape[1]):
-            # Renumbered after each locus, so that the product cannot overflow.
-            span = int(codes[:, column].max()) + 1
-            _, group = np.unique(group * span + codes[:, column], return_inverse=True)
-        _, first = np.unique(group, return_index=True)
-        return codes[first], np.bincount(group, weights) / mass, mass
+    def pairs(
+        self, person: Typing | Written, frequencies: Floats | None = None, precision: float = 0.0
+    ) -> HaplotypePairs:
+        """The haplotype pairs of one person. Otherwise as `impute`."""
+        haplotypes = self._weighted(frequencies)
+        found = self._explain(haplotypes, self._units(person))
+        found, least, n_pairs, dropped = _cut(found, haplotypes.frequencies, precision)
+        left, right = np.empty(n_pairs, np.int64), np.empty(n_pairs, np.int64)
+        weights = np.empty(n_pairs)
+        kernels.list_pairs(
+            found.rows, found.bounds, found.pairs, haplotypes.frequencies, least, left, right,
+            weights,
+        )  # fmt: skip
+        order = np.lexsort((np.maximum(left, right), np.minimum(left, right), -weights))
+        left, right = np.minimum(left, right)[order], np.maximum(left, right)[order]
+        mass = found.mass or 1.0
+        return HaplotypePairs(left, right, weights[order] / mass, found.mass, dropped)
 
-    def _units(self, typing: Typing) -> list[list[tuple[int, list[_ExplainedPair]]]]:
-        """The typed columns of the set, those in phase together; each with what explains it.
+    def mass(self, person: Typing | Written, frequencies: Floats | None = None) -> float:
+        """Total weight of the haplotype pairs that explain a typing, exact for any ambiguity."""
+        return self._explain(self._weighted(frequencies), self._units(person)).mass
 
-        One pair of positions for each genotype of a list.
+    def faults(
+        self, person: Typing | Written, frequencies: Floats | None = None
+    ) -> tuple[tuple[Locus, ...], ...]:
+        """The smallest sets of typed loci without which an unrepresented typing is explained.
+
+        Loci in phase go together. Empty where it is explained.
         """
-        column_of = {locus: column for column, locus in enumerate(self.frequencies.loci)}
-        phased = set(chain.from_iterable(typing.phase))
-        blocks = [*typing.phase, *((locus,) for locus in column_of if locus not in phased)]
-        units = []
+        haplotypes, units = self._weighted(frequencies), self._units(person)
+        for size in range(len(units) + 1):
+            found = []
+            for left_out in combinations(range(len(units)), size):
+                kept = tuple(unit for i, unit in enumerate(units) if i not in left_out)
+                if self._explain(haplotypes, kept).mass > 0:
+                    columns = chain.from_iterable(self._tables[units[i]].columns for i in left_out)
+                    found.append(tuple(self.frequencies.loci[c] for c in sorted(columns)))
+            if found:
+                return tuple(found) if size else ()
+        return ()
+
+    def recombined(
+        self, person: Typing | Written, blocks: Sequence[Sequence[Locus]]
+    ) -> tuple[Codes, Floats, float]:
+        """`impute_one` for haplotypes put together from the set's parts over blocks of loci.
+
+        A part has its marginal frequency, and the parts of a haplotype are independent. `blocks`
+        hold every locus of the set once. Raises `TooAmbiguousError` where too many parts fit, and
+        `ValueError` for loci in phase.
+        """
+        units = self._units(person)
+        if any(len(self._tables[unit].columns) > 1 for unit in units):
+            raise ValueError("phase cannot be followed through recombined haplotypes")
+        source = self.frequencies
+        rows = np.zeros((1, len(source.loci)), dtype=np.int32)
+        weights = np.ones(1)
         for block in blocks:
-            unit = []
-            for locus in block:
-                written = typing.loci[locus]
-                if locus in column_of and written is not None:
-                    column = column_of[locus]
-                    explained = [
-                        (self._position(column, first), self._position(column, second))
-                        for first, second in written.alternatives
-                    ]
-                    unit.append((column, explained))
-            if unit:
-                units.append(unit)
-        return units
+            columns = [self._column[locus] for locus in block]
+            own = tuple(unit for unit in units if self._tables[unit].columns[0] in columns)
+            fitting = self._explain(self._haplotypes, own).rows
+            parts, sums = merge_haplotypes(
+                source.haplotypes[fitting][:, columns],
+                source.frequencies[fitting] / source.frequencies.sum(),
+            )
+            n, m = len(rows), len(parts)
+            if n * m > MAX_RECOMBINED:
+                raise TooAmbiguousError(
+                    f"more than {MAX_RECOMBINED:,} recombined haplotypes fit the typing"
+                )
+            rows, weights = np.repeat(rows, m, axis=0), np.repeat(weights, m) * np.tile(sums, n)
+            rows[:, columns] = np.tile(parts, (n, 1))
+        haplotypes = Haplotypes.of(rows, weights, self._admission.n_names)
+        return self._enumerate(haplotypes, self._explain(haplotypes, units), 0.0)[:3]
 
-    def _coded(
+    def _weighted(self, frequencies: Floats | None) -> Haplotypes:
+        return self._haplotypes if frequencies is None else self._haplotypes.weighted(frequencies)
+
+    def _units(self, person: Typing | Written) -> tuple[int, ...]:
+        """Numbers of the tables of what is typed, one a locus or block of loci in phase."""
+        if isinstance(person, Written) and person.phase:
+            person = typing_of(person)
+        loci: Mapping[Locus, object] = (
+            person.loci if isinstance(person, Written) else dict(person.loci.items())
+        )
+        phased = set(chain.from_iterable(person.phase))
+        units = []
+        for locus in self._column:
+            written = loci.get(locus)
+            if written is not None and locus not in phased:
+                units.append(self._number((locus,), (written,)))
+        for block in person.phase:
+            kept = tuple(locus for locus in block if locus in self._column)
+            if kept:
+                units.append(self._number(kept, tuple(loci[locus] for locus in kept)))
+        return tuple(unit for unit in units if unit >= 0)
+
+    def _number(self, block: tuple[Locus, ...], written: tuple[object, ...]) -> int:
+        key = (block, written)
+        number = self._numbers.get(key)
+        if number is None:
+            typings = [
+                _parsed(locus, one) if isinstance(one, str) else one
+                for locus, one in zip(block, written, strict=True)
+            ]
+            read = [typing for typing in typings if isinstance(typing, LocusTyping)]
+            number = -1
+            if read:
+                columns = [self._column[locus] for locus in block]
+                self._tables.append(self._admission.table(columns, read))
+                number = len(self._tables) - 1
+            self._numbers[key] = number
+        return number
+
+    def _explain(self, haplotypes: Haplotypes, units: tuple[int, ...]) -> _Explained:
+        tables = [self._tables[unit] for unit in units]
+        _check_size(tables)
+        packed, chosen = _Packed.of(tables), np.arange(len(tables))
+        rows, bounds, held = kernels.explaining_classes(
+            haplotypes.rows, haplotypes.frequencies, haplotypes.by_name, haplotypes.name_offsets,
+            haplotypes.name_starts, packed.tables, packed.patterns, chosen,
+        )  # fmt: skip
+        pairs, mass, n_pairs = kernels.compatible_classes(
+            rows, bounds, held, haplotypes.frequencies, packed.tables, packed.compatible, chosen
+        )
+        return _Explained(packed, chosen, rows, bounds, held, pairs, mass, n_pairs)
+
+    def _enumerate(
+        self, haplotypes: Haplotypes, found: _Explained, precision: float
+    ) -> tuple[Codes, Floats, float, float]:
+        """Codes, weights, mass and dropped share of one person."""
+        found, least, _, dropped = _cut(found, haplotypes.frequencies, precision)
+        codes, weights = kernels.genotypes_of_classes(
+            haplotypes.rows, haplotypes.frequencies, found.rows, found.bounds, found.held,
+            found.pairs, least, found.packed.tables, found.packed.compatible,
+            found.packed.columns, found.packed.nulls, found.chosen, haplotypes.name_starts,
+            self._name_tokens, self._null_names, self.nulls is NullImputation.PARTNER,
+        )  # fmt: skip
+        return codes, weights / (found.mass or 1.0), found.mass, dropped
+
+    def _impute_distinct(
         self,
-        left: npt.NDArray[np.int64],
-        right: npt.NDArray[np.int64],
-        typed: Mapping[int, _ExplainedPair],
-    ) -> npt.NDArray[np.int32]:
-        """Codes of the genotypes of haplotype pairs, (n, n_loci)."""
-        haplotypes = self.frequencies.haplotypes
-        codes = np.empty((len(left), haplotypes.shape[1]), dtype=np.int32)
-        for column in range(codes.shape[1]):
-            i, j = haplotypes[left, column], haplotypes[right, column]
-            a, b = self._expressed(column, typed.get(column), i, j)
-            codes[:, column] = self._codes(column, np.minimum(a, b), np.maximum(a, b))
-        return codes
+        people: Sequence[tuple[int, ...]],
+        frequencies: Floats | None,
+        precision: float,
+        threads: int,
+    ) -> ImputedGenotypes:
+        haplotypes = self._weighted(frequencies)
+        used, flat = np.unique([u for units in people for u in units], return_inverse=True)
+        tables = [self._tables[int(unit)] for unit in used]
+        packed = _Packed.of(tables)
+        sizes = np.array([len(units) for units in people], dtype=np.int64)
+        for units in {tuple(len(self._tables[u].compatible) for u in units) for units in people}:
+            _check_key(units)
+        most = MAX_PAIRS if precision == 0 else min(MAX_PAIRS, PAIRS_BEFORE_CUT)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
 
-    def _position(self, column: int, position: Position) -> _Explained:
-        known = self._positions[column].get(position)
-        if known is None:
-            known = self._positions[column][position] = self._explain(column, position)
-        return known
+        def chunk(first: int) -> tuple[Codes, Floats, Ints, Floats, Ints]:
+            offsets = starts[first : first + _CHUNK + 1]
+            found: tuple[Codes, Floats, Ints, Floats, Ints] = kernels.impute_people(
+                haplotypes.rows, haplotypes.frequencies, haplotypes.by_name,
+                haplotypes.name_offsets, haplotypes.name_starts, packed.tables, packed.patterns,
+                packed.compatible, packed.columns, packed.nulls, self._name_tokens,
+                self._null_names, self.nulls is NullImputation.PARTNER,
+                offsets - offsets[0], flat[offsets[0] : offsets[-1]].astype(np.int64), most,
+            )  # fmt: skip
+            return found
 
-    def _explain(self, column: int, position: Position) -> _Explained:
-        names = self.frequencies.names[column]
-        if position.form in (Form.NEW, Form.UNTYPED):
-            # No set holds a new allele; any name explains an untyped position.
-            return _Explained(np.full(len(names), position.form is Form.UNTYPED), False)
-        if position.form is Form.ABSENT:
-            return _Explained(np.array([name == ABSENT_GENE for name in names]), True)
-        alleles = tuple(i for name in position.names for i in self.nomenclature.read(name).alleles)
-        if self.resolution is Resolution.P_GROUP:
-            typed = self.nulls is NullImputation.TYPED
-            kept = set(self.nomenclature.expressing(alleles) if typed else alleles)
-            shared = frozenset(map(self._identity, kept))
-            held = [not shared.isdisjoint(members) for members in self._members[column]]
-            is_null = all(self.nomenclature.alleles[i].p_group is None for i in kept)
-            return _Explained(np.array(held, dtype=bool), is_null)
-        if position.form in (Form.ALLELE, Form.STRING):
-            written = {_two_fields(name) for name in position.names}
+        firsts = range(0, len(people), _CHUNK)
+        if threads > 1 and len(firsts) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(chunk, firsts))
         else:
-            written = {_two_fields(self.nomenclature.alleles[i].name) for i in alleles}
-        expressed = {name for name in written if not name.endswith("N")}
-        if self.nulls is NullImputation.TYPED and expressed:
-            written = expressed
-        held = [_two_fields(name) in written for name in names]
-        return _Explained(np.array(held, dtype=bool), not expressed)
-
-    def _expressed(
-        self,
-        column: int,
-        explained: _ExplainedPair | None,
-        i: npt.NDArray[np.int32],
-        j: npt.NDArray[np.int32],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Tokens of both haplotypes of each pair, nulls replaced as the option says."""
-        a, b = self._tokens[column][i], self._tokens[column][j]
-        if self.nulls is NullImputation.PARTNER:
-            null = self._is_null[column]
-            return np.where(null[i], b, a), np.where(null[j], a, b)
-        if explained is None or not (explained[0].is_null or explained[1].is_null):
-            return a, b
-        if explained[0].is_null and explained[1].is_null:
-            return np.full_like(a, NOTHING), np.full_like(b, NOTHING)
-        direct = explained[0].names[i] & explained[1].names[j]
-        null_is_left = direct if explained[0].is_null else ~direct
-        partner = np.where(null_is_left, b, a)
-        return partner, partner
-
-    def _codes(
-        self, column: int, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int32]:
-        known = self._genotypes[column]
-        span = len(self._tokens[column]) + 1
-        keys, inverse = np.unique(low * span + high, return_inverse=True)
-        codes = [known.setdefault((int(k) // span, int(k) % span), len(known)) for k in keys]
-        return np.array(codes, dtype=np.int32)[inverse]
+            parts = [chunk(first) for first in firsts]
+        n_loci = len(self.frequencies.loci)
+        codes = np.concatenate([np.empty((0, n_loci), np.int32), *(p[0] for p in parts)])
+        weights = np.concatenate([np.empty(0), *(p[1] for p in parts)])
+        counts = np.concatenate([np.empty(0, np.int64), *(p[2] for p in parts)])
+        mass = np.concatenate([np.empty(0), *(p[3] for p in parts)])
+        n_pairs = np.concatenate([np.empty(0, np.int64), *(p[4] for p in parts)])
+        weights /= np.repeat(mass, counts)
+        dropped = np.zeros(len(people))
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        many = np.flatnonzero(n_pairs > most).tolist()
+        if not many:
+            return ImputedGenotypes(offsets, codes, weights, mass, dropped)
+        pieces: list[tuple[Codes, Floats]] = []
+        done = 0
+        for person in many:
+            pieces.append((codes[done : offsets[person]], weights[done : offsets[person]]))
+            done = offsets[person]
+            own = self._enumerate(haplotypes, self._explain(haplotypes, people[person]), precision)
+            pieces.append((own[0], own[1]))
+            counts[person], dropped[person] = len(own[1]), own[3]
+        pieces.append((codes[done:], weights[done:]))
+        return ImputedGenotypes(
+            np.concatenate([[0], np.cumsum(counts)]),
+            np.concatenate([codes for codes, _ in pieces]),
+            np.concatenate([weights for _, weights in pieces]),
+            mass,
+            dropped,
+        )
 
 
-def _two_fields(name: str) -> str:
-    gene, fields, suffix = split_name(name)
-    return f"{gene}*{':'.join(fields[:2])}{suffix if suffix == 'N' else ''}"
+def _parsed(locus: Locus, text: str) -> LocusTyping | None:
+    return typing_of(Written({locus: text})).loci[locus] if text else None
 
 
-def _explained_pairs(
-    haplotypes: npt.NDArray[np.int32], units: Sequence[Sequence[tuple[int, _ExplainedPair]]]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pairs of rows that explain every unit, columns in phase all in one orientation."""
-    bits = np.zeros((2, len(haplotypes)), dtype=np.int64)
-    for bit, unit in enumerate(units):
-        for side in range(2):
-            held = np.logical_and.reduce(
-                [pair[side].names[haplotypes[:, column]] for column, pair in unit]
-            )
-            bits[side] |= np.where(held, 1 << bit, 0)
-    return _pairs(bits, (1 << len(units)) - 1)
+def _check_size(tables: Sequence[Table]) -> None:
+    _check_key(tuple(len(table.compatible) for table in tables))
 
 
-def _pairs(
-    bits: npt.NDArray[np.int64], full: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    room = 4096
-    while True:
-        left, right = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
-        count = kernels.explaining_pairs(bits[0], bits[1], full, left, right)
-        if count <= room:
-            return left[:count], right[:count]
-        if count > MAX_PAIRS:
-            raise TooAmbiguousError(
-                f"{count:,} haplotype pairs explain the typing, more than {MAX_PAIRS:,}; "
-                "type more loci or at higher resolution"
-            )
-        room = count
+def _check_key(sizes: Sequence[int]) -> None:
+    product = 1
+    for size in sizes:
+        product *= size
+    if product > _MAX_KEY:
+        raise TooAmbiguousError("the genotype lists of the typing are too many; type more exactly")
+
+
+def _cut(
+    found: _Explained, frequencies: Floats, precision: float
+) -> tuple[_Explained, float, int, float]:
+    """Least weight f1 f2 of the pairs to keep, how many these are and the dropped share.
+
+    0, all and 0.0 unless there are too many or a precision is asked for.
+    """
+    few = MAX_PAIRS if precision == 0 else min(MAX_PAIRS, PAIRS_BEFORE_CUT)
+    if found.n_pairs <= few:
+        return found, 0.0, found.n_pairs, 0.0
+    classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
+    order = np.lexsort((found.rows, -frequencies[found.rows], classes))
+    ordered = _Explained(
+        found.packed, found.chosen, found.rows[order], found.bounds, found.held, found.pairs,
+        found.mass, found.n_pairs,
+    )  # fmt: skip
+
+    def above(exponent: float) -> tuple[int, float]:
+        kept: tuple[int, float] = kernels.pairs_above(
+            ordered.rows, ordered.bounds, ordered.pairs, frequencies, float(np.exp(exponent))
+        )
+        return kept
+
+    tiny = np.log(float(frequencies[found.rows].min())) * 2 - 1
+    largest = np.log(float(frequencies[found.rows].max())) * 2 + 1
+    wanted = (1 - precision) * found.mass
+    # The lightest pairs go first: as few as the limit needs, as many as the precision allows.
+    least = _boundary(tiny, largest, lambda t: above(t)[0] <= MAX_PAIRS)[1]
+    if precision > 0:
+        least = max(least, _boundary(tiny, largest, lambda t: above(t)[1] < wanted)[0])
+    count, mass = above(least)
+    return ordered, float(np.exp(least)), count, max(0.0, 1.0 - mass / found.mass)
+
+
+def _boundary(low: float, high: float, holds: Callable[[float], bool]) -> tuple[float, float]:
+    """Where a condition begins to hold: the last point below it, the first above it."""
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return low, high

@@ -14,7 +14,6 @@ from data.frequencies import read_frequencies
 from data.frequency_store import FrequencyCard, FrequencyFolder, choose_population
 from matching.errors import ReleaseNotInstalledError
 from matching.haplotypes import NullImputation, Resolution
-from matching.typings import typing_of
 from service.cli.common import (
     ReleaseOption,
     end_with_rejects,
@@ -129,14 +128,13 @@ def predict(
     donor_people, donor_rejects = read_people(
         donors, nomenclature, out.with_name(f"{out.name}.donors.rejects.csv")
     )
-    patient_typings = {p.id: typing_of(p.written) for p in patient_people}
-    donor_typings = {p.id: typing_of(p.written) for p in donor_people}
     with progress_of("imputing"):
-        patient_names, _, patient_problems = impute_people(imputer, patient_typings)
-        donor_names, imputed, donor_problems = impute_people(imputer, donor_typings)
-    kept = {name: patient_typings[name] for name in patient_names}
+        wanted = {person.id: person.written for person in patient_people}
+        patient_names, patients_imputed, patient_problems = impute_people(imputer, wanted)
+        offered = {person.id: person.written for person in donor_people}
+        donor_names, imputed, donor_problems = impute_people(imputer, offered)
     with progress_of("patients predicted") as progress:
-        results = predictions(imputer, kept, imputed, min_probability)
+        results = predictions(imputer, (patient_names, patients_imputed), imputed, min_probability)
         counted = ((p, progress(i) or found) for i, (p, found) in enumerate(results, 1))
         pairs = write_predictions(out, counted, donor_names)
     typer.echo(

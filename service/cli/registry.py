@@ -68,7 +68,7 @@ def registry_show(release: ReleaseOption = None, folder: RegistryOption = None) 
     store, nomenclature = open_registry(folder), open_nomenclature(release)
     index = store.index(nomenclature)
     typer.echo(
-        f"{store.count():,} donors stored in {store.root}, {len(index.donors):,} searchable under "
+        f"{store.count():,} donors stored in {store.name}, {len(index.donors):,} searchable under "
         f"release {nomenclature.release} (index {index.version})"
     )
     if index.n_unreadable:

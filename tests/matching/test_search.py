@@ -80,45 +80,31 @@ def test_a_search_without_loci_is_refused() -> None:
             Criteria(loci, limit)
 
 
-def test_the_order_and_its_reasons(demo: Nomenclature) -> None:
-    patient = "A*01:01+A*02:01^DPB1*04:01+DPB1*04:01"
-    donors = [
-        "A*01:01+A*03:01^DPB1*04:01+DPB1*04:01",  # a mismatch
-        "A*01:01+A*02:01/A*03:01^DPB1*04:01+DPB1*04:01",  # a mismatch at worst
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*03:01",  # non-permissive in HvG direction
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, age unknown
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, older
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, younger
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # the same again
-        "A*01:01+A*02:01",  # DPB1 untyped
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*04:01",  # a match
-    ]
-    ages = np.array([20, 20, 20, np.nan, 40, 30, 30, 20, 50])
-    found = match(
-        parse_typing(patient), demo, index_of(donors, demo), ages.__getitem__, parse_loci("A"), 1
-    )
-    assert found.candidates.rows.tolist() == [8, 5, 6, 4, 3, 7, 2, 1, 0]
-    assert found.decided_by.tolist() == [-1, 2, 4, 3, 3, 2, 2, 1, 0]
-    assert [category.value for category in found.tce] == [
-        *("match", "permissive", "permissive", "permissive", "permissive"),
-        *("untyped", "non-permissive HvG", "match", "match"),
-    ]
-    first = found.best(2)
-    assert len(first.candidates) == len(first.tce) == len(first.decided_by) == 2
-    assert found.best(100).candidates.rows.tolist() == found.candidates.rows.tolist()
-
-
-def test_a_potential_match_at_dpb1_is_not_called_a_match(demo: Nomenclature) -> None:
-    donors = ["DPB1*04:01+DPB1*04:01/DPB1*02:01"]
-    found = match(
-        parse_typing("DPB1*04:01+DPB1*04:01"),
+def test_dpb1_of_every_donor(demo: Nomenclature) -> None:
+    donors = {
+        "DPB1*04:01+DPB1*04:01": "match",
+        "DPB1*04:01+DPB1*03:01": "non-permissive HvG",
+        "DPB1*04:01+DPB1*02:01": "permissive",
+        "A*01:01+A*02:01": "untyped",
+        # It may turn out either way.
+        "DPB1*04:01+DPB1*04:01/DPB1*02:01": "potential match",
+    }
+    patient = parse_typing("A*01:01+A*02:01^DPB1*04:01+DPB1*04:01")
+    found = match(patient, demo, index_of(list(donors), demo), Criteria(parse_loci("A"), 1))
+    assert found.candidates.rows.tolist() == [0, 1, 2, 3, 4]
+    assert [category.value for category in found.tce] == list(donors.values())
+    few = match(
+        patient,
         demo,
-        index_of(donors, demo),
-        lambda rows: np.full(len(rows), 30.0),
-        (Locus.DPB1,),
-        0,
+        index_of(list(donors), demo),
+        Criteria(parse_loci("A"), 1),
+        lambda rows: rows % 2 == 0,
     )
-    assert found.tce == (TceCategory.POTENTIAL_MATCH,)
+    assert few.candidates.rows.tolist() == [0, 2, 4] and few.tce == found.tce[::2]
+    turned = found.take(np.array([4, 0]))
+    assert turned.candidates.rows.tolist() == [4, 0] and len(turned) == 2
+    assert turned.tce == (TceCategory.POTENTIAL_MATCH, TceCategory.MATCH)
+    assert found.best(100).candidates.rows.tolist() == found.candidates.rows.tolist()
 
 
 def exercise_file(shared: Path, name: str, variable: str) -> list[tuple[str, str]]:
