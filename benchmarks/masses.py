@@ -1,6 +1,6 @@
 """Total masses a second, and probabilities of the candidates of a search, by number of donors.
 
-python -m benchmarks.masses [--donors N] [--patients M] [--max-mismatches K]; donors are simulated
+python -m benchmarks.masses [--donors N] [--patients M] [--ambiguous M]; donors are simulated
 in equal shares from the sets of GRAFTMATCH_SHARED/populations, each imputed under its own set,
 without them from the demo set. Patients are of one of these populations.
 """
@@ -31,14 +31,17 @@ from matching.kernels import COUNT_BEST
 from matching.loci import Locus
 from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
-from matching.search.tables import compare_locus
+from matching.search import compare_locus
 from matching.typings import Typing, parse_typing
 from service.prediction import FIVE
+
+Change = Callable[[dict[Locus, str]], dict[Locus, str]]
 
 THREADS = 2
 PRECISION = 0.001
 
 _EXACT = (Profile("two-field", 1.0, frozenset(FIVE), (1, 0, 0, 0, 0, 0, 0, 0)),)
+_INTERMEDIATE = (Profile("intermediate", 1.0, frozenset(FIVE), MIX[1].odds),)
 
 
 @dataclass
@@ -57,7 +60,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--donors", type=int, default=1_000_000)
     parser.add_argument("--patients", type=int, default=200)
-    parser.add_argument("--max-mismatches", type=int, choices=(1, 2), default=1)
     parser.add_argument("--ambiguous", type=int, default=5, help="patients of each ambiguous kind")
     options = parser.parse_args()
     shared = Path(os.environ.get("GRAFTMATCH_SHARED", "../shared"))
@@ -92,11 +94,10 @@ def measure(
     populations = [population_of(one, release) for one in sets]
     result: dict[str, Any] = {
         "donors": options.donors,
-        "max_mismatches": options.max_mismatches,
         "prepare_seconds_a_set": round(prepared / len(sets), 2),
     }
-    for label, mix in (("two_field", _EXACT), ("mix", MIX)):
-        result[f"masses_a_second_{label}"] = masses_a_second(tables[0], populations[0], mix)
+    for label, typed in (("two_field", _EXACT), ("mix", MIX)):
+        result[f"masses_a_second_{label}"] = masses_a_second(tables[0], populations[0], typed)
     builders = {locus: BookBuilder(locus, release) for locus in FIVE}
     start = time.perf_counter()
     donors = [
@@ -104,14 +105,17 @@ def measure(
         for i, one in enumerate(populations)
     ]
     result["draw_and_sum_seconds"] = round(time.perf_counter() - start, 1)
-    kinds: tuple[tuple[str, int, Callable[[dict[Locus, str]], dict[Locus, str]]], ...] = (
-        ("exact", options.patients, lambda texts: texts),
-        ("no_c_dqb1", options.ambiguous, without_c_dqb1),
-        ("xx_a_b", options.ambiguous, with_families),
+    kinds: tuple[tuple[str, int, Sequence[Profile], Change], ...] = (
+        ("exact", options.patients, _EXACT, lambda texts: texts),
+        ("intermediate", options.ambiguous, _INTERMEDIATE, lambda texts: texts),
+        ("no_c_dqb1", options.ambiguous, _EXACT, without_c_dqb1),
+        ("xx_a_b", options.ambiguous, _EXACT, with_families),
     )
-    for kind, count, change in kinds:
-        figures = search_times(donors, builders, release, count, change, options.max_mismatches)
-        result |= {f"{kind}_{key}": value for key, value in figures.items()}
+    for max_mismatches in (1, 2):
+        for kind, count, mix, change in kinds:
+            figures = search_times(donors, builders, release, count, mix, change, max_mismatches)
+            label = f"{kind}_{max_mismatches}_mismatches"
+            result |= {f"{label}_{key}": value for key, value in figures.items()}
     return result
 
 
@@ -128,8 +132,7 @@ def _draw(
     rng: np.random.Generator, n: int, mix: Sequence[Profile], source: Population, tables: MassTables
 ) -> tuple[npt.NDArray[np.int32], dict[Locus, list[str]]]:
     people, _ = draw_people(rng, [str(i) for i in range(n)], mix, [source])
-    columns = {locus: people.column(locus.value.lower()) for locus in FIVE}
-    texts = {locus: column.fill_null("").to_pylist() for locus, column in columns.items()}
+    texts = {locus: people[locus.value.lower()].fill_null("").to_pylist() for locus in FIVE}
     return tables.encode(texts), texts
 
 
@@ -177,7 +180,8 @@ def search_times(
     builders: dict[Locus, BookBuilder],
     release: Nomenclature,
     count: int,
-    change: Callable[[dict[Locus, str]], dict[Locus, str]],
+    mix: Sequence[Profile],
+    change: Change,
     max_mismatches: int,
 ) -> dict[str, Any]:
     """Times of the probabilities of all candidates of a patient, all sets together, in ms."""
@@ -188,7 +192,7 @@ def search_times(
     rng = np.random.default_rng(11)
     for number in range(count):
         own = donors[number % len(donors)]
-        _, drawn = _draw(rng, 1, _EXACT, own.population, own.tables)
+        _, drawn = _draw(rng, 1, mix, own.population, own.tables)
         texts = change({locus: written[0] for locus, written in drawn.items()})
         typing = parse_typing("^".join(texts.values()))
         start = time.perf_counter()

@@ -122,9 +122,11 @@ def read_typing(
         return None
 
 
-def read_loci(names: Sequence[str], found: list[Violation]) -> tuple[Locus, ...]:
+def read_loci(
+    names: Sequence[str], found: list[Violation], field: str = "loci"
+) -> tuple[Locus, ...]:
     if len(names) > len(LOCI):
-        found.append(Violation("loci", f"more than the {len(LOCI)} loci that are matched"))
+        found.append(Violation(field, f"more than the {len(LOCI)} loci that are matched"))
         return ()
     loci: list[Locus] = []
     for i, name in enumerate(names):
@@ -132,10 +134,10 @@ def read_loci(names: Sequence[str], found: list[Violation]) -> tuple[Locus, ...]
             # A comma would be read as two names.
             (locus,) = parse_loci(name.replace(",", ";"))
         except ValueError as error:
-            found.append(Violation(f"loci[{i}]", str(error)))
+            found.append(Violation(f"{field}[{i}]", str(error)))
             continue
         if locus in loci:
-            found.append(Violation(f"loci[{i}]", f"locus {locus.value} is given twice"))
+            found.append(Violation(f"{field}[{i}]", f"locus {locus.value} is given twice"))
         loci.append(locus)
     return tuple(sorted(loci, key=lambda locus: locus.position)) or DEFAULT_LOCI
 

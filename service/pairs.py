@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import Locus, parse_loci
+from matching.loci import parse_loci
 from matching.pipeline import Matches
 from matching.risk import RiskModel, predict
-from matching.search import Candidates
 
 FIVE = parse_loci("A,B,C,DRB1,DQB1")
 _CLASS_I = parse_loci("A,B,C")
@@ -84,20 +83,11 @@ def abo_match(donor: object, recipient: object) -> str:
     return "major" if major else "minor" if minor else "match"
 
 
-def mismatches_over(
-    candidates: Candidates, column: int, loci: tuple[Locus, ...] = FIVE
-) -> npt.NDArray[np.int64]:
-    """(n,) mismatches at `loci` from a count column of `compared`."""
-    at = [locus.position for locus in loci]
-    counts = candidates.compared[:, at, column].sum(axis=1, dtype=np.int64)
-    return np.asarray(2 * len(loci) - counts)
-
-
 def hla_match(matches: Matches) -> npt.NDArray[np.object_]:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else empty."""
-    found = matches.candidates
-    best, worst = mismatches_over(found, COUNT_BEST), mismatches_over(found, COUNT_WORST)
-    of_class_i = mismatches_over(found, COUNT_BEST, _CLASS_I)
+    found = replace(matches.candidates, loci=FIVE)
+    best, worst = found.mismatches_best, found.mismatches_worst
+    of_class_i = replace(found, loci=_CLASS_I).mismatches_best
     one_class_i = (best == 1) & (worst == 1) & (of_class_i == 1)
     return np.where(worst == 0, "10/10", np.where(one_class_i, "9/10 class I", "")).astype(object)
 

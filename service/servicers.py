@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
 from service.convert import LIMITS, Probabilities
 from service.convert_search import SearchRequest, search_request
+from service.criteria import criteria_json
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.ranking import Ranker
@@ -101,8 +103,10 @@ class Search:
         state = search_state(
             request.patient,
             request.facts,
-            {"max_mismatches": request.max_mismatches, "p": request.with_probabilities},
-            request.loci,
+            {
+                **criteria_json(request.criteria, request.donors),
+                "probabilities": request.with_probabilities,
+            },
             as_of,
             request.rule,
             {
@@ -117,8 +121,8 @@ class Search:
             request.patient,
             snapshot.nomenclature,
             index.donors,
-            request.loci,
-            request.max_mismatches,
+            request.criteria,
+            partial(index.kept, request.filter, as_of) if request.donors else None,
         )
         predicted = _probabilities(snapshot, index, request, found)
         size = request.page_size or request.limit

@@ -20,13 +20,21 @@ import sqlalchemy as sa
 
 from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
 from data.files import remove_folder, replacing
-from data.index import DamagedIndexError, StoredIndex, open_index, update_index
+from data.index import (
+    DamagedIndexError,
+    IndexMasses,
+    StoredIndex,
+    fill_masses,
+    open_index,
+    update_index,
+)
 from data.registry.databases import Database, Session, Sqlite
 from data.registry.importing import Importer, ImportSummary, Mode
 from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
 from matching.errors import InputFileError, StoreError
+from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 
 _STORE_NAME = 12
@@ -138,6 +146,23 @@ class Registry:
         except DamagedIndexError:
             found = None
         return found or self.update_index(nomenclature)
+
+    def fill_masses(
+        self,
+        nomenclature: Nomenclature,
+        tables: MassTables,
+        progress: Callable[[int], object] = lambda _: None,
+    ) -> IndexMasses:
+        """Compute what prediction needs of the donors of the index under a set, where missing.
+
+        The index is brought up to date first; searches go on meanwhile. `progress` is given the
+        number of donors done. Raises `StoreError` and `OutputError`.
+        """
+        with self.opened() as source:
+            if not source.revision:
+                raise self._nothing_imported()
+            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
+            return fill_masses(index, source, tables, progress)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:

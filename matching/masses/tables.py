@@ -29,9 +29,9 @@ from matching.masses.arrays import (
     RowArrays,
 )
 from matching.masses.entries import LocusEntries
-from matching.masses.search_kernels import TOO_MANY, fill_slots, search
+from matching.masses.search_kernels import ABSENT_NAME, TOO_MANY, fill_slots, search
 from matching.masses.total_kernels import total_masses
-from matching.typings import Typing
+from matching.typings import ABSENT_GENE, Typing
 
 T = TypeVar("T")
 
@@ -247,8 +247,8 @@ def _by_prefix(
     """
     pairs = (tokens[chosen, :, 0].astype(np.int64) << 32) + tokens[chosen, :, 1]
     n_loci = pairs.shape[1]
-    if len(chosen) == 1:
-        return chosen, np.arange(n_loci), np.zeros(1, dtype=np.int64)
+    if len(chosen) < 2:
+        return chosen, np.arange(n_loci), np.zeros(len(chosen), dtype=np.int64)
     order = np.argsort([len(np.unique(column)) for column in pairs.T], kind="stable")
     by_prefix = np.lexsort(pairs.T[order[::-1]])
     pairs = pairs[by_prefix][:, order]
@@ -261,7 +261,13 @@ def _name_arrays(imputer: Imputer) -> NameArrays:
     partner = imputer.nulls is NullImputation.PARTNER
     tokens = [imputer.name_tokens(c) for c in range(n_loci)]
     nulls = [
-        np.array([partner and name.endswith("N") for name in names], dtype=np.uint8)
+        np.array(
+            [
+                ABSENT_NAME if name == ABSENT_GENE else int(partner and name.endswith("N"))
+                for name in names
+            ],
+            dtype=np.uint8,
+        )
         for names in imputer.frequencies.names
     ]
     sizes = [len(imputer.token_names(c)) for c in range(n_loci)]
@@ -273,7 +279,7 @@ def _name_arrays(imputer: Imputer) -> NameArrays:
         np.cumsum([0, *sizes], dtype=np.int64)[:-1],
         np.cumsum(np.concatenate([[0], *counts]), dtype=np.int64),
         np.concatenate([np.argsort(t, kind="stable") for t in tokens]).astype(np.int32),
-        np.cumsum([0, *(n.sum() for n in nulls)], dtype=np.int64),
+        np.cumsum([0, *((n > 0).sum() for n in nulls)], dtype=np.int64),
         np.concatenate([np.flatnonzero(n) for n in nulls]).astype(np.int32),
     )
 

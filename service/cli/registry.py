@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from data.frequencies import read_frequencies
+from data.frequency_store import FrequencyFolder
 from data.registry import (
     MAX_DELETED_SHARE,
     BlankSecond,
@@ -18,7 +19,9 @@ from data.registry import (
     ReadingOptions,
 )
 from data.synthetic import simulate
-from matching.errors import StoreError
+from matching.errors import InputFileError, StoreError
+from matching.haplotypes import NullImputation, Resolution
+from matching.masses import MassTables
 from service.cli.common import (
     BlankSecondOption,
     RegistryOption,
@@ -28,7 +31,9 @@ from service.cli.common import (
     open_nomenclature,
     open_registry,
     progress_of,
+    settings,
 )
+from service.prediction import imputer_of
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
 _SHOWN_NOTES = 10
@@ -161,6 +166,31 @@ def registry_get(
     if record is None:
         raise StoreError(f"no donor {identifier!r} was ever stored in {store.name}")
     typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+
+
+@registry.command("masses")
+def registry_masses(
+    release: ReleaseOption = None,
+    folder: RegistryOption = None,
+    null_imputation: Annotated[
+        NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
+    ] = NullImputation.TYPED,
+) -> None:
+    """Compute what fast match probabilities need of every donor, for the frequency set in use."""
+    store, nomenclature = open_registry(folder), open_nomenclature(release)
+    active = FrequencyFolder(settings().frequencies).active_for(nomenclature.release)
+    if active is None:
+        raise InputFileError(
+            "no frequency set is in use; import one: graftmatch frequencies import FILE"
+        )
+    label, frequencies = active
+    imputer = imputer_of(frequencies, nomenclature, null_imputation, Resolution.P_GROUP)
+    with progress_of("donors") as progress:
+        masses = store.fill_masses(nomenclature, MassTables(imputer), progress)
+    typer.echo(
+        f"masses of {len(masses.index):,} donors under {label} (release {nomenclature.release}, "
+        f"index {masses.index.version})"
+    )
 
 
 @registry.command("simulate")

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
-from matching.rank import RankRule
+from matching.rank import DEFAULT_KEYS, RankRule
 from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
@@ -217,6 +218,75 @@ def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
     limited = list(stub.SearchDonors(pb.SearchDonorsRequest(**_fields(request), limit=9)))
     assert [c.donor for b in limited for c in b.candidates] == [c.donor for c in candidates[:9]]
     assert limited[0].found == len(candidates)
+
+
+def test_pages_are_the_stream_in_parts(stub: Any) -> None:
+    facts = pb.PatientFacts(age_years=40, sex="male", cmv="negative", abo="O")
+    request = pb.SearchDonorsRequest(
+        patient=PATIENT, max_mismatches=2, as_of="2026-01-01", patient_facts=facts
+    )
+    whole = [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+    assert {value.key for value in whole[0].rank_values} == set(DEFAULT_KEYS)
+    token = ""
+    pages: list[list[Any]] = []
+    while not pages or token:
+        request.page_size, request.page_token, request.batch_size = 6, token, 4
+        batches = list(stub.SearchDonors(request))
+        pages.append([c for batch in batches for c in batch.candidates])
+        assert {batch.found for batch in batches} == {len(whole)}
+        (token,) = {batch.next_page_token for batch in batches}
+    assert [c for page in pages for c in page] == whole
+    assert [len(page) for page in pages[:-1]] == [6] * (len(pages) - 1) and len(pages) > 2
+    request.page_token = next(iter(stub.SearchDonors(_first_page(request)))).next_page_token
+    for field, value, reason in (
+        ("patient_facts", pb.PatientFacts(sex="female"), "the patient changed"),
+        ("max_mismatches", 1, "the criteria changed"),
+        ("rank_keys", ["age"], "the ranking changed"),
+        ("page_token", "x", "no token of a page"),
+    ):
+        other = pb.SearchDonorsRequest(**{**_fields(request), field: value})
+        assert reason in _violations(partial(_drained, stub, other))["page_token"]
+
+
+def _drained(stub: Any, request: Any) -> None:
+    list(stub.SearchDonors(request))
+
+
+def _first_page(request: Any) -> Any:
+    return pb.SearchDonorsRequest(**{**_fields(request), "page_token": ""})
+
+
+def test_the_order_that_is_asked_for(stub: Any) -> None:
+    request = pb.SearchDonorsRequest(
+        patient=PATIENT, max_mismatches=2, rank_keys=["age", "p10"], rank_bands=[90, 10]
+    )
+    candidates = [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+    ages = [c.facts.age_years if c.facts.HasField("age_years") else 1000 for c in candidates]
+    assert ages == sorted(ages)
+    assert [v.key for v in candidates[0].rank_values] == ["age", "p10"]
+    assert {c.rank_values[1].value for c in candidates} <= {
+        *("at least 90 %", "at least 10 %", "below 10 %", "unknown"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        ({"rank_keys": ["size"]}, "rank_keys", "no key is called 'size'"),
+        ({"rank_bands": [1, 2]}, "rank_bands", "that fall"),
+        ({"page_size": 10_001}, "page_size", "1 to 10,000"),
+        ({"page_size": 10, "limit": 5}, "limit", "not together"),
+        ({"page_token": "x"}, "page_size", "must be given"),
+        ({"patient_facts": pb.PatientFacts(sex="m")}, "patient_facts.sex", "male, female"),
+        ({"patient_facts": pb.PatientFacts(age_years=-1)}, "patient_facts.age_years", "0 to 120"),
+    ],
+)
+def test_a_ranking_or_page_that_cannot_be(
+    stub: Any, fields: dict[str, Any], field: str, reason: str
+) -> None:
+    request = pb.SearchDonorsRequest(patient=PATIENT, **fields)
+    found = _violations(lambda: list(stub.SearchDonors(request)))
+    assert list(found) == [field] and reason in found[field]
 
 
 def _fields(message: Any) -> dict[str, Any]:
