@@ -83,7 +83,8 @@ def columns(shared: Path, release: Nomenclature, n_donors: int) -> Iterable[dict
     for start in range(0, n_donors, CHUNK):
         size = min(CHUNK, n_donors - start)
         people, _ = draw_people(np.random.default_rng([1, start]), [""] * size, MIX, populations)
-        yield {locus.value: people[locus.value.lower()].tolist() for locus in SIX}
+        columns = {locus.value: people.column(locus.value.lower()) for locus in SIX}
+        yield {name: column.fill_null("").to_pylist() for name, column in columns.items()}
 
 
 def main() -> None:

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -59,9 +59,9 @@ class Population:
 
     frequencies: FrequencySet
     cumulative: npt.NDArray[np.float64]
-    haplotype_texts: npt.NDArray[np.object_]
-    # One array a locus: (n_names, n_forms) text.
-    texts: tuple[npt.NDArray[np.object_], ...]
+    haplotype_texts: pa.StringArray
+    # One array a locus: the texts of a name one after another, in the order of `FORMS`.
+    texts: tuple[pa.StringArray, ...]
     n_unreadable: int
 
 
@@ -114,12 +114,14 @@ def simulate(
             _write_people(
                 temporary, name, letter, count, mix, populations, (seed, stream), progress
             )
-        manifest["sha256"] = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(temporary.iterdir())
-        }
+        manifest["sha256"] = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_people(
@@ -132,27 +134,32 @@ def _write_people(
     seed: tuple[int, int],
     progress: Callable[[int], None],
 ) -> None:
-    schema = pa.schema([(column, pa.string()) for column in PEOPLE_COLUMNS])
-    truth_schema = pa.schema([(column, pa.string()) for column in _TRUTH_COLUMNS])
     with (
-        pa_csv.CSVWriter(folder / f"{name}.csv", schema) as people,
-        pq.ParquetWriter(folder / f"{name}_truth.parquet", truth_schema) as truths,
+        pa_csv.CSVWriter(folder / f"{name}.csv", PEOPLE) as people,
+        pq.ParquetWriter(folder / f"{name}_truth.parquet", _TRUTH) as truths,
     ):
         for start in range(0, count, CHUNK):
             size = min(CHUNK, count - start)
             rng = np.random.default_rng([*seed, start])
             ids = [f"{letter}{number:08d}" for number in range(start + 1, start + size + 1)]
             person, truth = draw_people(rng, ids, mix, populations)
-            people.write_table(pa.table(person, schema=schema))
-            truths.write_table(pa.table(truth, schema=truth_schema))
+            people.write_batch(person)
+            truths.write_batch(truth)
             progress(start + size)
 
 
-PEOPLE_COLUMNS = (
-    *("id", "type", "age_years", "sex", "cmv", "abo", "rh", "weight_kg", "ancestry", "registry"),
-    *LOCUS_COLUMNS,
+PEOPLE = pa.schema(
+    [
+        (name, pa.string())
+        for name in (
+            *("id", "type", "age_years", "sex", "cmv", "abo", "rh", "weight_kg", "ancestry"),
+            *("registry", *LOCUS_COLUMNS),
+        )
+    ]
 )
-_TRUTH_COLUMNS = ("id", "population", "profile", "haplotype_1", "haplotype_2")
+_TRUTH = pa.schema(
+    [(name, pa.string()) for name in ("id", "population", "profile", "haplotype_1", "haplotype_2")]
+)
 
 
 def draw_people(
@@ -160,55 +167,91 @@ def draw_people(
     ids: list[str],
     mix: Sequence[Profile],
     populations: Sequence[Population],
-) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]]:
-    """A chunk of people in the columns of `PEOPLE_COLUMNS`, and their truth; "" is unknown."""
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """A chunk of people with the schema `PEOPLE`, and their truth; what is unknown is null."""
     n = len(ids)
     population = rng.integers(len(populations), size=n)
     profile = rng.choice(len(mix), size=n, p=[p.share for p in mix])
-    loci_text: dict[Locus, npt.NDArray[np.object_]] = {
-        locus: np.full(n, "", dtype=object) for locus in LOCI
-    }
-    truth = np.empty((n, 2), dtype=object)
     draws = rng.random((n, 2))
     form_draws = rng.random((n, len(LOCI), 2))
+    chosen = np.empty((n, 2), dtype=np.int64)
     for p, source in enumerate(populations):
-        rows = np.flatnonzero(population == p)
-        chosen = np.searchsorted(source.cumulative, draws[rows], side="right")
-        truth[rows] = source.haplotype_texts[chosen]
-        for column, locus in enumerate(source.frequencies.loci):
-            odds = np.cumsum([mix[k].odds for k in range(len(mix))], axis=1)[profile[rows]]
-            drawn = form_draws[rows, locus.position][:, :, None]
-            forms = (drawn >= odds[:, None, :]).sum(axis=2).clip(max=len(FORMS) - 1)
-            names = source.frequencies.haplotypes[chosen, column]
-            texts = source.texts[column][names, forms]
-            typed = np.array([locus in mix[k].loci for k in profile[rows]], dtype=bool)
-            joined = texts[:, 0] + "+" + texts[:, 1]
-            loci_text[locus][rows] = np.where(typed, joined, "")
+        rows = population == p
+        chosen[rows] = np.searchsorted(source.cumulative, draws[rows], side="right")
     cord = rng.random(n) < 0.05
-    age = np.clip(rng.normal(34, 9, n), 18, 60).astype(int).astype(str).astype(object)
-    weight = np.clip(rng.normal(76, 14, n), 45, 140).round().astype(int).astype(str).astype(object)
-    labels = np.array([p.frequencies.population for p in populations], dtype=object)
-    person = {
-        "id": np.array(ids, dtype=object),
-        "type": np.where(cord, "cord", "adult"),
-        "age_years": np.where(cord, "", age),
-        "sex": rng.choice(["male", "female"], n),
-        "cmv": rng.choice(["positive", "negative", ""], n, p=[0.5, 0.4, 0.1]),
-        "abo": rng.choice(["O", "A", "B", "AB"], n, p=[0.44, 0.41, 0.11, 0.04]),
-        "rh": rng.choice(["positive", "negative"], n, p=[0.85, 0.15]),
-        "weight_kg": np.where(cord, "", weight),
-        "ancestry": labels[population],
-        "registry": np.full(n, "SIMULATED", dtype=object),
-        **{locus.value.lower(): text for locus, text in loci_text.items()},
+    age = np.clip(rng.normal(34, 9, n), 18, 60).astype(int)
+    weight = np.clip(rng.normal(76, 14, n), 45, 140).round().astype(int)
+    of_population = [p.frequencies.population for p in populations]
+    people = {
+        "id": pa.array(ids),
+        "type": _pick(["adult", "cord"], cord.astype(int)),
+        "age_years": pa.array(age, mask=cord).cast(pa.string()),
+        "sex": _pick(["male", "female"], rng.choice(2, n)),
+        "cmv": _pick(["positive", "negative", None], rng.choice(3, n, p=[0.5, 0.4, 0.1])),
+        "abo": _pick(["O", "A", "B", "AB"], rng.choice(4, n, p=[0.44, 0.41, 0.11, 0.04])),
+        "rh": _pick(["positive", "negative"], rng.choice(2, n, p=[0.85, 0.15])),
+        "weight_kg": pa.array(weight, mask=cord).cast(pa.string()),
+        "ancestry": _pick(of_population, population),
+        "registry": _pick(["SIMULATED"], np.zeros(n, dtype=int)),
     }
+    for column, locus in LOCUS_COLUMNS.items():
+        forms = _drawn_forms(form_draws[:, locus.position], profile, mix)
+        typed = np.array([locus in p.loci for p in mix], dtype=bool)[profile]
+        people[column] = _written_locus(locus, populations, population, chosen, forms, typed)
+    haplotypes = pa.chunked_array([p.haplotype_texts for p in populations]).combine_chunks()
+    firsts = np.cumsum([0, *(len(p.haplotype_texts) for p in populations[:-1])])
+    places = firsts[population][:, None] + chosen
     known = {
-        "id": np.array(ids, dtype=object),
-        "population": labels[population],
-        "profile": np.array([p.name for p in mix], dtype=object)[profile],
-        "haplotype_1": truth[:, 0],
-        "haplotype_2": truth[:, 1],
+        "id": people["id"],
+        "population": people["ancestry"],
+        "profile": _pick([p.name for p in mix], profile),
+        "haplotype_1": haplotypes.take(pa.array(places[:, 0])),
+        "haplotype_2": haplotypes.take(pa.array(places[:, 1])),
     }
-    return person, known
+    return pa.record_batch(people, PEOPLE), pa.record_batch(known, _TRUTH)
+
+
+def _pick(values: Sequence[str | None], places: npt.NDArray[np.int64]) -> pa.Array:
+    return pa.array(values, pa.string()).take(pa.array(places))
+
+
+def _drawn_forms(
+    draws: npt.NDArray[np.float64], profile: npt.NDArray[np.int64], mix: Sequence[Profile]
+) -> npt.NDArray[np.int64]:
+    """The form of each position, (n, 2), positions in `FORMS`."""
+    forms = np.empty(draws.shape, dtype=np.int64)
+    for k, of_profile in enumerate(mix):
+        rows = profile == k
+        forms[rows] = np.searchsorted(np.cumsum(of_profile.odds), draws[rows], side="right")
+    return forms.clip(max=len(FORMS) - 1)
+
+
+def _written_locus(
+    locus: Locus,
+    populations: Sequence[Population],
+    population: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.int64],
+    forms: npt.NDArray[np.int64],
+    typed: npt.NDArray[np.bool_],
+) -> pa.Array:
+    """The text of a locus of each person, null where it is untyped."""
+    places = np.full(chosen.shape, -1, dtype=np.int64)
+    pools: list[pa.StringArray] = []
+    n_before = 0
+    for p, source in enumerate(populations):
+        if locus in source.frequencies.loci:
+            column = source.frequencies.loci.index(locus)
+            rows = population == p
+            names = source.frequencies.haplotypes[chosen[rows], column]
+            places[rows] = n_before + names * len(FORMS) + forms[rows]
+            pools.append(source.texts[column])
+            n_before += len(source.texts[column])
+    if not pools:
+        return pa.nulls(len(typed), pa.string())
+    pool = pa.chunked_array(pools).combine_chunks()
+    unwritten = ~typed | (places[:, 0] < 0)
+    first, second = (pool.take(pa.array(places[:, i], mask=unwritten)) for i in range(2))
+    return pc.binary_join_element_wise(first, second, "+")
 
 
 def population_of(frequencies: FrequencySet, nomenclature: Nomenclature) -> Population:
@@ -238,10 +281,13 @@ def population_of(frequencies: FrequencySet, nomenclature: Nomenclature) -> Popu
             frequencies.population, frequencies.loci, frequencies.names, haplotypes, weights
         ),
         cumulative,
-        joined,
+        pa.array(joined, pa.string()),
         tuple(
-            _written_forms(
-                [n for n, ok in zip(names, readable[i], strict=True) if ok], names, nomenclature
+            pa.array(
+                _written_forms(
+                    [n for n, ok in zip(names, readable[i], strict=True) if ok], names, nomenclature
+                ).ravel(),
+                pa.string(),
             )
             for i, names in enumerate(frequencies.names)
         ),

@@ -1,4 +1,4 @@
-"""Typing + Nomenclature -> P group codes, and the code books of a donor index.
+"""Typing + Nomenclature -> P group codes, and the code books of donors.
 
 What a person presents at a locus is two sets of P groups (rule R1), or a list of such pairs where
 a genotype list was written. Nulls inside a string, group or shorter name are dropped unless
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from matching.errors import HalfTypedError, IncompleteReferenceError, TypingError
 from matching.kernels import ABSENT_GENE
-from matching.loci import LOCI, N_LOCI, Locus, PerLocus
+from matching.loci import LOCI, Locus, PerLocus
 from matching.nomenclature import NO_P_GROUP, Nomenclature
 from matching.typings import Form, LocusTyping, Position, Typing, parse_locus
 
@@ -353,22 +353,3 @@ class BookBuilder:
 def book_builders(nomenclature: Nomenclature) -> Mapping[Locus, BookBuilder]:
     """An empty builder for each locus."""
     return {locus: BookBuilder(locus, nomenclature) for locus in LOCI}
-
-
-@dataclass(frozen=True)
-class DonorIndex:
-    """The searchable form of a registry.
-
-    `codes`: (n_donors, `N_LOCI`) uint32, entries of `books`, columns in the order of `LOCI`.
-    Donors are in the order of their identifiers, so a row number is a stable tie-break.
-    """
-
-    codes: npt.NDArray[np.uint32]
-    books: PerLocus[Book]
-
-    def __post_init__(self) -> None:
-        if self.codes.ndim != 2 or self.codes.shape[1] != N_LOCI:
-            raise ValueError(f"codes have shape (n_donors, {N_LOCI}), got {self.codes.shape}")
-
-    def __len__(self) -> int:
-        return len(self.codes)

@@ -33,7 +33,6 @@ COUNT_BEST, COUNT_WORST, GVH_BEST, GVH_WORST, HVG_BEST, HVG_WORST, DONOR_1, DONO
 _I32 = numba.types.Array(numba.int32, 1, "C", readonly=True)
 _I64 = numba.types.Array(numba.int64, 1, "C", readonly=True)
 _U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
-_CODES = numba.types.Array(numba.uint32, 2, "C", readonly=True)
 _I32_2D = numba.types.Array(numba.int32, 2, "C", readonly=True)
 _F64 = numba.types.Array(numba.float64, 1, "C", readonly=True)
 _OUT64 = numba.types.Array(numba.int64, 1, "C")
@@ -176,18 +175,6 @@ def _certainty(x: Int32s, y: Int32s) -> int:
     return MATCH if len(x) == 1 and len(y) == 1 else POTENTIAL
 
 
-@_kernel(numba.void(_I32, _I32, _I64, _I32, _OUT8))
-def best_counts(p1: Int32s, p2: Int32s, offsets: Int64s, groups: Int32s, out: Bytes) -> None:
-    """R2 match count of one person against every genotype of a book.
-
-    p1, p2: sorted sets of the person. out: (n_genotypes,) uint8, 0 to 2; the first is untyped: 2.
-    """
-    out[0] = 2
-    for g in range(1, len(out)):
-        start, middle, end = offsets[2 * g], offsets[2 * g + 1], offsets[2 * g + 2]
-        out[g] = _best_count(p1, p2, groups[start:middle], groups[middle:end])
-
-
 @_kernel(numba.void(_I32, _I32, numba.boolean, _I64, _I64, _I32, _U8, _OUT8_2D))
 def compare_genotypes(
     p1: Int32s,
@@ -222,23 +209,6 @@ def compare_genotypes(
         cross = 4 * ((cross_1 > 0) + (cross_2 > 0)) + cross_1 + cross_2
         out[row, DONOR_1] = cross_1 if cross > direct else direct_1
         out[row, DONOR_2] = cross_2 if cross > direct else direct_2
-
-
-@_kernel(numba.void(_CODES, _I64, _U8, _I64, _OUT8))
-def total_mismatches(
-    codes: npt.NDArray[np.uint32], columns: Int64s, counts: Bytes, starts: Int64s, out: Bytes
-) -> None:
-    """Best-case mismatches of every donor over the searched loci.
-
-    codes: (n_donors, n_all_loci) uint32 entries of the books. columns: (n_searched,) of codes.
-    counts: the outputs of `best_counts`, one after another; starts: (n_searched,) of counts.
-    out: (n_donors,) uint8.
-    """
-    for donor in range(len(codes)):
-        total = 0
-        for i in range(len(columns)):
-            total += 2 - counts[starts[i] + codes[donor, columns[i]]]
-        out[donor] = total
 
 
 @_kernel(numba.int64(_I64, _I64, numba.int64, _OUT64, _OUT64))

@@ -1,51 +1,358 @@
-"""An explainable total order of donors: the key is part of the result."""
+"""An explainable total order of donors: every key is part of the result.
+
+Keys come one after the other; a later one only orders donors that all earlier ones leave equal, and
+the identifier ends every tie. Of each key the lower value is the better one. What is unknown is
+never the worst: it stands before the values that are known to be unfavourable.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-# The keys in order of weight, as the reason to stand below another donor.
-KEYS = (
-    "more mismatches at best",
-    "more mismatches at worst",
-    "less favourable DPB1",
-    "older, or age unknown",
-    "equal, by identifier",
-)
+from matching.immunogenetics import LEADER_ORDER, LeaderMatch, leader_preference
+from matching.risk import Z95, Columns, OutcomeModel, centred, design, predict
+
+Floats = npt.NDArray[np.float64]
+Int64s = npt.NDArray[np.int64]
+
+MISMATCHES = ("mismatches_best", "mismatches_worst")
+# Of every key the reason to stand below another donor.
+REASONS: Mapping[str, str] = {
+    "p10": "lower band of P(10/10)",
+    "p9": "lower band of P(9/10)",
+    "mismatches_best": "more mismatches at best",
+    "mismatches_worst": "more mismatches at worst",
+    "tce": "less favourable DPB1",
+    "leader": "less favourable HLA-B leader",
+    "risk": "higher risk of acute GVHD III-IV",
+    "age": "older, or age unknown",
+    "cmv": "less favourable CMV status",
+    "sex": "female for a male patient, or sex unknown",
+    "abo": "less favourable ABO group",
+}
+BY_IDENTIFIER = "equal, by identifier"
+DEFAULT_KEYS = ("p10", "p9", "tce", "leader", "risk", "age", "cmv", "sex", "abo")
+DEFAULT_BANDS = (99.0, 95.0, 75.0, 50.0, 25.0, 1.0)
+_RULE_FIELDS = {"keys", "bands", "risk_step", "leader_order"}
+
+
+@dataclass(frozen=True)
+class RankRule:
+    """What donors are ordered by.
+
+    `keys`: names of `REASONS`, the weightiest first. `bands`: lower bounds in percent of the bands
+    of P(10/10) and P(9/10), falling; below the last is a band of its own. `risk_step`: percent.
+    `leader_order`: (leader-matched, shared leader) of a single HLA-B mismatch, best first.
+    Raises `ValueError` where that cannot be followed.
+    """
+
+    keys: tuple[str, ...] = DEFAULT_KEYS
+    bands: tuple[float, ...] = DEFAULT_BANDS
+    risk_step: float = 1.0
+    leader_order: tuple[tuple[bool, str], ...] = LEADER_ORDER
+
+    def __post_init__(self) -> None:
+        for key in self.keys:
+            if key not in REASONS:
+                raise ValueError(f"no key is called {key!r}; known: {', '.join(REASONS)}")
+        if len(set(self.keys)) != len(self.keys):
+            raise ValueError("a key is named twice")
+        falling = all(high > low for high, low in zip(self.bands, self.bands[1:], strict=False))
+        if not self.bands or not falling or not all(0 < band <= 100 for band in self.bands):
+            raise ValueError("bands are percentages above 0 up to 100 that fall, such as 99,95,75")
+        if not 0 < self.risk_step <= 100:
+            raise ValueError("risk_step is a percentage above 0 up to 100")
+        if sorted(self.leader_order) != sorted(LEADER_ORDER):
+            raise ValueError(
+                "leader_order holds [true, 'T'], [true, 'M'], [false, 'T'] and [false, 'M'] once"
+            )
+
+    def applied(self, with_probabilities: bool) -> tuple[str, ...]:
+        """The keys in use: without probabilities mismatch counts stand where the first band stood.
+
+        >>> RankRule(("tce", "p10", "p9", "age")).applied(False)
+        ('tce', 'mismatches_best', 'mismatches_worst', 'age')
+        """
+        if with_probabilities:
+            return self.keys
+        found: list[str] = []
+        for key in self.keys:
+            for name in MISMATCHES if key in ("p10", "p9") else (key,):
+                if name not in found:
+                    found.append(name)
+        return tuple(found)
+
+
+def parse_rule(text: str) -> RankRule:
+    """A rule from TOML: `keys`, `bands`, `risk_step` and `leader_order`, each of them optional.
+
+    >>> parse_rule('keys = ["tce", "age"]').keys
+    ('tce', 'age')
+
+    Raises `ValueError`.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not TOML: {error}") from None
+    if unknown := sorted(table.keys() - _RULE_FIELDS):
+        known = ", ".join(sorted(_RULE_FIELDS))
+        raise ValueError(f"no setting is called {unknown[0]!r}; known: {known}")
+    default = RankRule()
+    try:
+        return RankRule(
+            tuple(map(str, table.get("keys", default.keys))),
+            tuple(map(float, table.get("bands", default.bands))),
+            float(table.get("risk_step", default.risk_step)),
+            tuple((bool(m), str(s)) for m, s in table.get("leader_order", default.leader_order)),
+        )
+    except TypeError as error:
+        raise ValueError(f"a setting is of another kind than it should be: {error}") from None
+
+
+class RankKey(NamedTuple):
+    """One key. `values(members, ties)` gives what it orders by: (m,) float64, lower is better.
+
+    `members`: (m,) int64 candidates; `ties`: (m,) int64, equal where the keys before left two of
+    them equal. Members of one tie stand together.
+    """
+
+    name: str
+    values: Callable[[Int64s, Int64s], Floats]
+
+
+def by_values(name: str, values: npt.ArrayLike) -> RankKey:
+    """A key whose value is known of every candidate."""
+    known = np.asarray(values, dtype=np.float64)
+    return RankKey(name, lambda members, _: known[members])
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """`order`: (n,) int64 positions of the candidates, best first.
+    """The first m of n candidates, best first.
 
-    `decided_by`: (n,) int8 position in `KEYS` of the first key in which a donor is worse than
-    the one ranked before it; -1 for the first donor.
+    `order`: (m,) int64 positions of candidates. `keys`: names in their order. `values`:
+    (m, n_keys) float64. `decided_by`: (m,) int64, position in `keys` of the first key in which a
+    donor is worse than the one ranked before it, `len(keys)` where the identifier decided, -1 for
+    the first donor.
     """
 
-    order: npt.NDArray[np.int64]
-    decided_by: npt.NDArray[np.int8]
+    order: Int64s
+    keys: tuple[str, ...]
+    values: Floats
+    decided_by: Int64s
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def part(self, start: int, end: int) -> Ranking:
+        """Ranks `start` to `end`, from 0."""
+        cut = slice(start, end)
+        return Ranking(self.order[cut], self.keys, self.values[cut], self.decided_by[cut])
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each donor stands below the one before it, "" for the first."""
+        texts = [*(REASONS[key] for key in self.keys), BY_IDENTIFIER, ""]
+        return [texts[i] for i in self.decided_by]
 
 
 def rank(
-    mismatches_best: npt.NDArray[np.int64],
-    mismatches_worst: npt.NDArray[np.int64],
-    tce_preference: npt.NDArray[np.int64],
-    age_years: npt.NDArray[np.float64],
+    n: int,
+    keys: Sequence[RankKey],
+    end: int,
+    identifiers: Callable[[Int64s], Sequence[str]] | None = None,
 ) -> Ranking:
-    """Order candidates that are given in the order of their identifiers, all arrays (n,).
+    """The first `end` of n candidates.
 
-    Younger donors come first since survival falls with donor age (Kollman 2016, Blood 127:260);
-    an unknown age (NaN) ranks after every known one.
+    `identifiers`: of some candidates, which end the ties that are left; without it candidates are
+    in the order of their identifiers.
+
+    A key is asked of the candidates alone that the keys before it leave among the first `end`, or
+    equal to the last of them.
     """
-    age = np.where(np.isnan(age_years), np.inf, age_years)
-    identifier = np.arange(len(age))
-    keys = (mismatches_best, mismatches_worst, tce_preference, age, identifier)
-    order = np.lexsort(keys[::-1])
-    differs = np.array([key[order][1:] != key[order][:-1] for key in keys], dtype=bool)
-    decided = np.full(len(order), -1, dtype=np.int8)
-    if len(order):
-        decided[1:] = differs.argmax(axis=0)
-    return Ranking(order, decided)
+    order = np.arange(n, dtype=np.int64)
+    ties = np.zeros(n, dtype=np.int64)
+    values = np.full((n, len(keys)), np.nan)
+    decided_by = np.full(n, len(keys), dtype=np.int64)
+    decided_by[:1] = -1
+    active = n if end > 0 else 0
+    for i, key in enumerate(keys):
+        found = np.asarray(key.values(order[:active], ties[:active]), dtype=np.float64)
+        if found.shape != (active,) or np.isnan(found).any():
+            raise ValueError(f"key {key.name} has no value for some candidate")
+        # Stable, so that candidates that stay equal keep their order.
+        moved = np.lexsort((found, ties[:active]))
+        order[:active] = order[:active][moved]
+        values[:active, :i] = values[:active, :i][moved]
+        values[:active, i] = found[moved]
+        begins = np.diff(ties[:active]) != 0
+        ordered = values[:active, i]
+        differs = ~begins & (ordered[1:] != ordered[:-1])
+        decided_by[1:active][differs] = i
+        ties[1:active] = np.cumsum(begins | differs)
+        if end < active:
+            # Ties that begin behind the page are not looked at again.
+            active = int(np.searchsorted(ties[:active], ties[end - 1], side="right"))
+    if identifiers is not None and active:
+        names_of = np.array(identifiers(order[:active]), dtype=object)
+        moved = np.lexsort((np.unique(names_of, return_inverse=True)[1], ties[:active]))
+        # Within a tie all keys are equal, so only the order changes.
+        order[:active] = order[:active][moved]
+    end = min(end, n)
+    names = tuple(key.name for key in keys)
+    return Ranking(order[:end], names, values[:end], decided_by[:end])
+
+
+def probability_bands(p: Floats, certain: Floats, bands: Sequence[float]) -> Floats:
+    """(n,) position of the band of each probability, 0 the highest.
+
+    `p`: probabilities in [0, 1], NaN where unknown; then `certain` stands in, which is 0 or 1 where
+    the typings alone leave no doubt (R16) and NaN elsewhere. What stays unknown comes before the
+    last band: the donor may match, which those of the last band almost certainly do not.
+
+    >>> probability_bands(np.array([0.99, 0.5, np.nan, 0.0]), np.full(4, np.nan), (99, 1)).tolist()
+    [0.0, 1.0, 1.5, 2.0]
+    """
+    found = np.where(np.isnan(p), certain, p)
+    bounds = np.array(bands[::-1]) / 100
+    # Sums of weights are exact to about 1e-13.
+    place = len(bounds) - np.searchsorted(bounds, found + 1e-9, side="right")
+    return np.where(np.isnan(found), len(bounds) - 0.5, place)
+
+
+def certain_probabilities(best: Int64s, worst: Int64s, n_mismatches: int) -> Floats:
+    """P of exactly `n_mismatches` over the five loci where the typings tell: 0, 1, else NaN.
+
+    `best`, `worst`: (n,) mismatches at A, B, C, DRB1 and DQB1.
+
+    >>> certain_probabilities(np.array([0, 0, 1]), np.array([0, 2, 1]), 0).tolist()
+    [1.0, nan, 0.0]
+    """
+    possible = (best <= n_mismatches) & (n_mismatches <= worst)
+    return np.where(~possible, 0.0, np.where(best == worst, 1.0, np.nan))
+
+
+def leader_values(matches: Sequence[LeaderMatch | None], rule: RankRule) -> Floats:
+    """(n,) preference by HLA-B leader (rule R18, Petersdorf 2020, Lancet Haematol 7:e50).
+
+    None is a pair that may match at HLA-B: nothing is mismatched, so it is as good as the best. Of
+    a single mismatch the place in `rule.leader_order`; what is undetermined, or two mismatches,
+    comes between the leader-matched and the leader-mismatched.
+    """
+    unknown = sum(matched for matched, _ in rule.leader_order) - 0.5
+    places = (0 if m is None else leader_preference(m, rule.leader_order) for m in matches)
+    return np.array([unknown if place is None else place for place in places], dtype=np.float64)
+
+
+def age_values(age_years: Floats) -> Floats:
+    """Younger first, since survival falls with donor age (Kollman 2016, Blood 127:260).
+
+    An unknown age (NaN) comes after every known one: no age is known to be unfavourable by itself.
+    """
+    return np.where(np.isnan(age_years), np.inf, age_years)
+
+
+def cmv_values(patient: str | None, donors: Sequence[str | None]) -> Floats:
+    """0 the patient's serostatus, 1 unknown on either side, 2 the other.
+
+    A negative donor spares a negative patient the infection, a positive one brings immunity to a
+    positive patient (Ljungman 2014, Clin Infect Dis 59:473).
+    """
+    known = ("positive", "negative")
+    return np.array(
+        [
+            float(2 * (donor != patient)) if donor in known and patient in known else 1.0
+            for donor in donors
+        ]
+    )
+
+
+def sex_values(patient: str | None, donors: Sequence[str | None]) -> Floats:
+    """2 for a female donor of a male patient (chronic GVHD: Flowers 2011, Blood 117:3214).
+
+    1 where that is possible and not known, else 0.
+    """
+    if patient == "female":
+        return np.zeros(len(donors))
+    female = 2.0 if patient == "male" else 1.0
+    return np.array([{"male": 0.0, "female": female}.get(str(donor), 1.0) for donor in donors])
+
+
+# Plasma or red cells are removed for a minor or a major mismatch; a major one delays red cells
+# (Worel 2016, Transfus Med Hemother 43:3).
+_ABO = {"match": 0.0, "minor": 1.0, "": 2.0, "major": 3.0, "bidirectional": 4.0}
+
+
+def abo_values(matches: Sequence[str]) -> Floats:
+    """From "match", "minor", "major" and "bidirectional", unknown ("") before the last two."""
+    return np.array([_ABO[match] for match in matches])
+
+
+def risk_values(model: OutcomeModel, columns: Columns, ties: Int64s, step: float) -> Floats:
+    """Whole steps of `step` percent by which the risk of each lies above that of its reference.
+
+    The reference is the candidate of lowest risk in the same tie, of several the one of the lowest
+    columns, so that the order of candidates is irrelevant. 0 where the 95 % interval of the
+    difference includes zero: on the scale of log-odds, on which the model is linear, so that what
+    two candidates share cancels out. `columns`: as in `matching.risk.predict`, in the order of
+    `ties`, (m,), in which members of a tie stand together.
+    """
+    n = len(ties)
+    risks = predict(model, columns, n).probability
+    x = centred(design(model.factors, columns, n)[0], model.centre)
+    lowest = np.lexsort((*x.T, np.round(risks, 12), ties))
+    first = np.unique(ties[lowest], return_index=True)[1]
+    reference = lowest[first][np.unique(ties, return_inverse=True)[1]]
+    apart = x - x[reference]
+    error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", apart, model.covariance, apart), 0.0))
+    distinct = apart @ model.coefficients > Z95 * error
+    steps = np.floor(100 * (risks - risks[reference]) / step + 1e-9)
+    return np.where(distinct, steps, 0.0)
+
+
+_TCE_TEXTS = ("match", "potential match", "permissive", "unknown", "non-permissive")
+_TEXTS: Mapping[str, Mapping[float, str]] = {
+    "tce": dict(enumerate(_TCE_TEXTS)),
+    "cmv": {0: "as the patient", 1: "unknown", 2: "not as the patient"},
+    "sex": {0: "no female for a male", 1: "unknown", 2: "female for a male"},
+    "abo": {value: name or "unknown" for name, value in _ABO.items()},
+}
+
+
+def value_text(key: str, value: float, rule: RankRule) -> str:
+    """A value of a key in words.
+
+    >>> value_text("p10", 1, RankRule()), value_text("risk", 3, RankRule())
+    ('at least 95 %', '3 % above the lowest of equals')
+    """
+    if key in ("p10", "p9"):
+        if value == len(rule.bands):
+            return f"below {rule.bands[-1]:g} %"
+        return f"at least {rule.bands[int(value)]:g} %" if value == int(value) else "unknown"
+    if key == "leader":
+        if value != int(value):
+            return "unknown"
+        matched, shared = rule.leader_order[int(value)]
+        matched_text = "matched" if matched else "mismatched"
+        return "no mismatch, or best" if value == 0 else f"{matched_text}, shared {shared}"
+    if key == "risk":
+        above = f"{value * rule.risk_step:g} % above the lowest of equals"
+        return above if value else "as the lowest of equals"
+    if key == "age":
+        return "unknown" if np.isinf(value) else f"{value:g}"
+    return _TEXTS[key][value] if key in _TEXTS else f"{value:g}"
+
+
+def value_texts(ranking: Ranking, key: str, rule: RankRule) -> list[str]:
+    """The values of a key in words, "" where the ranking has none of it."""
+    if key not in ranking.keys:
+        return [""] * len(ranking)
+    column = ranking.values[:, ranking.keys.index(key)].tolist()
+    return [value_text(key, value, rule) for value in column]

@@ -6,13 +6,19 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from data.registry import Registry
+
 
 class Settings(BaseSettings):
-    """`GRAFTMATCH_HOME`: folder of installed releases and of the default registry."""
+    """`GRAFTMATCH_HOME`: folder of installed releases and of the default registry.
+
+    `GRAFTMATCH_REGISTRY`: another registry, a folder or `postgresql://...`; "" is the default one.
+    """
 
     model_config = SettingsConfigDict(env_prefix="GRAFTMATCH_")
 
     home: Path = Path.home() / ".graftmatch"
+    registry: str = ""
 
     @property
     def reference(self) -> Path:
@@ -29,7 +35,11 @@ class Settings(BaseSettings):
         """Folder of the fitted risk models."""
         return self.home / "models"
 
+    def open_registry(self, location: str | Path | None) -> Registry:
+        """The registry at a place, the one in use if none is given."""
+        return Registry.at(location or self.registry or self.home / "registry", self.home)
+
     @property
-    def registry(self) -> Path:
-        """Folder of the default donor registry."""
-        return self.home / "registry"
+    def searches(self) -> Path:
+        """Folder of the saved searches."""
+        return self.home / "searches"

@@ -49,6 +49,7 @@ class Limits:
     typing_characters: int = 100_000
     mismatches: int = 18
     batch_size: int = 1000
+    page_size: int = 10_000
     identifier_characters: int = 200
     patients: int = 100_000
     donors: int = 1_000_000
@@ -59,7 +60,6 @@ class Limits:
 
 
 LIMITS = Limits()
-DEFAULT_BATCH_SIZE = 500
 DEFAULT_LOCI = parse_loci("A,B,C,DRB1,DQB1")
 EARLIEST_DAY = datetime.date(1900, 1, 1)
 _VARIABLES = {variable.name: variable for variable in VARIABLES}
@@ -72,19 +72,6 @@ def checking() -> Iterator[list[Violation]]:
     yield found
     if found:
         raise RequestError(found)
-
-
-@dataclass(frozen=True)
-class SearchRequest:
-    """A checked search. `as_of`: None for the present day. `limit`: None for every donor."""
-
-    patient: Typing
-    loci: tuple[Locus, ...]
-    max_mismatches: int
-    batch_size: int
-    limit: int | None
-    as_of: datetime.date | None
-    with_probabilities: bool
 
 
 @dataclass(frozen=True)
@@ -102,33 +89,9 @@ def typing_request(
 ) -> tuple[Typing, Genotype]:
     """The typing, and what it means under the release. Raises `RequestError`."""
     with checking() as found:
-        read = _typing("typing", request.typing, nomenclature, found)
+        read = read_typing("typing", request.typing, nomenclature, found)
     assert read is not None
     return read
-
-
-def search_request(
-    request: graftmatch_pb2.SearchDonorsRequest, nomenclature: Nomenclature
-) -> SearchRequest:
-    """Raises `RequestError` with every violation."""
-    with checking() as found:
-        read = _typing("patient", request.patient, nomenclature, found)
-        loci = _loci(request.loci, found)
-        if request.max_mismatches > LIMITS.mismatches:
-            found.append(Violation("max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
-        if request.batch_size > LIMITS.batch_size:
-            found.append(Violation("batch_size", f"must be 1 to {LIMITS.batch_size}, or 0"))
-        as_of = _day("as_of", request.as_of, found)
-    assert read is not None
-    return SearchRequest(
-        read[0],
-        loci,
-        request.max_mismatches,
-        request.batch_size or DEFAULT_BATCH_SIZE,
-        request.limit or None,
-        as_of,
-        not request.without_probabilities,
-    )
 
 
 def pair_request(
@@ -136,15 +99,15 @@ def pair_request(
 ) -> PairRequest:
     """Raises `RequestError` with every violation."""
     with checking() as found:
-        patient = _typing("patient", request.patient, nomenclature, found)
-        donor = _typing("donor", request.donor, nomenclature, found)
-        loci = _loci(request.loci, found)
+        patient = read_typing("patient", request.patient, nomenclature, found)
+        donor = read_typing("donor", request.donor, nomenclature, found)
+        loci = read_loci(request.loci, found)
     assert patient is not None and donor is not None
     notes = tuple(dict.fromkeys((*patient[1].notes, *donor[1].notes)))
     return PairRequest(patient[0], donor[0], loci, notes)
 
 
-def _typing(
+def read_typing(
     field: str, text: str, nomenclature: Nomenclature, found: list[Violation]
 ) -> tuple[Typing, Genotype] | None:
     if len(text) > LIMITS.typing_characters:
@@ -159,9 +122,11 @@ def _typing(
         return None
 
 
-def _loci(names: Sequence[str], found: list[Violation]) -> tuple[Locus, ...]:
+def read_loci(
+    names: Sequence[str], found: list[Violation], field: str = "loci"
+) -> tuple[Locus, ...]:
     if len(names) > len(LOCI):
-        found.append(Violation("loci", f"more than the {len(LOCI)} loci that are matched"))
+        found.append(Violation(field, f"more than the {len(LOCI)} loci that are matched"))
         return ()
     loci: list[Locus] = []
     for i, name in enumerate(names):
@@ -169,15 +134,15 @@ def _loci(names: Sequence[str], found: list[Violation]) -> tuple[Locus, ...]:
             # A comma would be read as two names.
             (locus,) = parse_loci(name.replace(",", ";"))
         except ValueError as error:
-            found.append(Violation(f"loci[{i}]", str(error)))
+            found.append(Violation(f"{field}[{i}]", str(error)))
             continue
         if locus in loci:
-            found.append(Violation(f"loci[{i}]", f"locus {locus.value} is given twice"))
+            found.append(Violation(f"{field}[{i}]", f"locus {locus.value} is given twice"))
         loci.append(locus)
     return tuple(sorted(loci, key=lambda locus: locus.position)) or DEFAULT_LOCI
 
 
-def _day(field: str, text: str, found: list[Violation]) -> datetime.date | None:
+def read_day(field: str, text: str, found: list[Violation]) -> datetime.date | None:
     if not text:
         return None
     try:
@@ -216,7 +181,8 @@ def factor_columns(
 def _factor_problem(variable: Variable, value: graftmatch_pb2.FactorValue) -> str:
     kind = value.WhichOneof("value")
     if variable.levels:
-        if kind != "level" or value.level not in variable.levels:
+        known = value.level in variable.levels or (variable.open and value.level)
+        if kind != "level" or not known:
             return f"must be a level, one of: {', '.join(variable.levels)}"
     elif kind != "number" or not variable.low <= value.number <= variable.high:
         return f"must be a number from {variable.low:g} to {variable.high:g}"
@@ -323,6 +289,10 @@ class Probabilities:
         """None of n, all for one reason."""
         return cls(np.full((n, 3), np.nan), [why] * n)
 
+    def take(self, order: npt.NDArray[np.int64]) -> Probabilities:
+        """Those of the candidates at the given positions, in that order."""
+        return Probabilities(self.p_mismatches[order], [self.status[i] for i in order])
+
 
 def comparisons(matches: Matches, probabilities: Probabilities) -> list[common_pb2.Comparison]:
     """One message a candidate, in their order."""
@@ -387,6 +357,10 @@ def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.Do
 
 def outcome_risk(prediction: Prediction) -> graftmatch_pb2.OutcomeRisk:
     """The prediction of one case."""
+    if not prediction.applicable[0]:
+        return graftmatch_pb2.OutcomeRisk(
+            outcome=prediction.outcome, horizon_days=prediction.horizon_days, not_applicable=True
+        )
     rows = zip(
         prediction.factors,
         prediction.contributions[0].tolist(),

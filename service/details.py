@@ -32,8 +32,9 @@ def detail_columns(
     typings = {donor: parse_typing(text) for donor, text in donors.items()}
     rows = []
     for name, matches in results.matches.items():
-        for row, tce in zip(matches.candidates.rows, matches.tce, strict=True):
-            donor = typings[results.index.ids[row]]
+        ids = results.index.ids(matches.candidates.rows)
+        for name_of_donor, tce in zip(ids, matches.tce, strict=True):
+            donor = typings[name_of_donor]
             rows.append(_columns(details.of(patients[name], donor, tce, results.loci)))
     return pd.DataFrame(rows)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import Locus, parse_loci
+from matching.loci import parse_loci
 from matching.pipeline import Matches
 from matching.risk import RiskModel, predict
 
-_FIVE = parse_loci("A,B,C,DRB1,DQB1")
+FIVE = parse_loci("A,B,C,DRB1,DQB1")
 _CLASS_I = parse_loci("A,B,C")
 _KNOWN_TCE = (
     "match",
@@ -85,14 +85,10 @@ def abo_match(donor: object, recipient: object) -> str:
 
 def hla_match(matches: Matches) -> npt.NDArray[np.object_]:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else empty."""
-
-    def mismatches(column: int, loci: tuple[Locus, ...]) -> npt.NDArray[np.int64]:
-        at = [locus.position for locus in loci]
-        counts = matches.candidates.compared[:, at, column].sum(axis=1, dtype=np.int64)
-        return np.asarray(2 * len(loci) - counts)
-
-    best, worst = mismatches(COUNT_BEST, _FIVE), mismatches(COUNT_WORST, _FIVE)
-    one_class_i = (best == 1) & (worst == 1) & (mismatches(COUNT_BEST, _CLASS_I) == 1)
+    found = replace(matches.candidates, loci=FIVE)
+    best, worst = found.mismatches_best, found.mismatches_worst
+    of_class_i = replace(found, loci=_CLASS_I).mismatches_best
+    one_class_i = (best == 1) & (worst == 1) & (of_class_i == 1)
     return np.where(worst == 0, "10/10", np.where(one_class_i, "9/10 class I", "")).astype(object)
 
 

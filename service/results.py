@@ -34,8 +34,9 @@ from matching.kernels import (
 )
 from matching.loci import LOCI, Locus
 from matching.pipeline import Matches
-from matching.rank import KEYS
-from matching.search import POSITION_LETTERS
+from matching.rank import Ranking, RankRule, value_texts
+from matching.search import POSITION_LETTERS, Criteria
+from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
 FORMATS = ("table", "json", "csv", "parquet")
@@ -53,21 +54,33 @@ _STYLES = {"A": "green", "P": "yellow", "M": "bold red", "-": "dim"}
 
 @dataclass(frozen=True)
 class SearchResults:
-    """The searches of one run: `matches` by patient, in the order of the input.
+    """The searches of one run: ranked `matches` by patient, in the order of the input.
 
     `scores`: by patient, columns of numbers, (n,) each: p10 and p9, NaN where unknown, and
-    predicted risks. `frequency_set` and `model` label what is behind them.
+    predicted risks. `found`: by patient, how many donors were found; the ranks from `start`, from
+    0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
+    what is behind them.
     """
 
     matches: Mapping[str, Matches]
     scores: Mapping[str, Mapping[str, npt.NDArray[np.float64]]]
+    rankings: Mapping[str, Ranking]
+    found: Mapping[str, int]
     index: StoredIndex
     release: str
     frequency_set: str
     model: str
-    loci: tuple[Locus, ...]
-    max_mismatches: int
+    criteria: Criteria
+    donors: Mapping[str, Any]
     as_of: datetime.date
+    rule: RankRule
+    start: int = 0
+    next_page_token: str = ""
+
+    @property
+    def loci(self) -> tuple[Locus, ...]:
+        """The searched loci."""
+        return tuple(self.criteria.loci)
 
     def best(self, patient: str, limit: int) -> SearchResults:
         """The first donors of one patient."""
@@ -75,6 +88,7 @@ class SearchResults:
             self,
             matches={patient: self.matches[patient].best(limit)},
             scores={patient: {k: v[:limit] for k, v in self.scores[patient].items()}},
+            rankings={patient: self.rankings[patient].part(0, limit)},
         )
 
     @property
@@ -85,9 +99,11 @@ class SearchResults:
             "index": self.index.version,
             "frequency_set": self.frequency_set,
             "model": self.model,
-            "loci": [locus.value for locus in self.loci],
-            "max_mismatches": self.max_mismatches,
+            **criteria_json(self.criteria, self.donors),
             "as_of": self.as_of.isoformat(),
+            "rank_keys": list(self.rule.keys),
+            "rank_bands": list(self.rule.bands),
+            "next_page_token": self.next_page_token,
         }
 
 
@@ -97,12 +113,12 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     `typings`: the reported GL string of each donor by identifier.
     """
     all_matches = list(results.matches.values())
-    sizes = [len(m.candidates) for m in all_matches]
+    sizes = [len(m) for m in all_matches]
     rows = _joined([m.candidates.rows for m in all_matches], np.int64)
-    donors = results.index.ids[rows]
+    donors = results.index.ids(rows)
     columns: dict[str, Any] = {
         "patient": np.repeat(np.array(list(results.matches), dtype=object), sizes),
-        "rank": _joined([np.arange(1, size + 1) for size in sizes], np.int64),
+        "rank": _joined([results.start + np.arange(1, n + 1) for n in sizes], np.int64),
         "donor": donors,
         "mismatches_best": _joined([m.candidates.mismatches_best for m in all_matches], np.int64),
         "mismatches_worst": _joined([m.candidates.mismatches_worst for m in all_matches], np.int64),
@@ -124,13 +140,19 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
             codes = _joined([c[:, column] for c in compared], np.uint8)
             columns[f"{locus.value.lower()}_{name}"] = letters[codes]
     columns["dpb1_tce"] = [category.value for m in all_matches for category in m.tce]
-    facts = results.index.table.select(INDEXED_FACTS).take(pa.array(rows)).to_pandas()
+    facts = results.index.facts(rows)
     for name in INDEXED_FACTS:
         # Unknown is None; pandas would make it a number (NaN) in columns of text.
         columns[name] = facts[name].astype(object).where(facts[name].notna(), None)
-    columns["age_years"] = results.index.ages(results.as_of)[rows]
-    decided = _joined([m.decided_by for m in all_matches], np.int64)
-    columns["ranked_below_previous_for"] = np.array([*KEYS, ""], dtype=object)[decided]
+    columns["age_years"] = results.index.ages(results.as_of, rows)
+    rankings = [results.rankings[patient] for patient in results.matches]
+    for name in dict.fromkeys(key for ranking in rankings for key in ranking.keys):
+        columns[f"rank_{name}"] = [
+            text for ranking in rankings for text in value_texts(ranking, name, results.rule)
+        ]
+    columns["ranked_below_previous_for"] = [
+        reason for ranking in rankings for reason in ranking.reasons
+    ]
     columns["typing"] = [typings.get(donor, "") for donor in donors]
     columns["release"] = results.release
     columns["index"] = results.index.version
@@ -174,7 +196,12 @@ def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]
     for record in records:
         donors[record.pop("patient")].append(record)
     patients = [
-        {"patient": patient, "notes": list(matches.notes), "donors": donors[patient]}
+        {
+            "patient": patient,
+            "found": results.found[patient],
+            "notes": list(matches.notes),
+            "donors": donors[patient],
+        }
         for patient, matches in results.matches.items()
     ]
     json.dump({**results.provenance, "patients": patients}, file, indent=1)
@@ -185,8 +212,10 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
     """The ranked donors of one patient."""
     (patient, matches), *_ = results.matches.items()
     shown = result_table(results.best(patient, limit), {})
-    found = len(matches.candidates)
-    table = Table(title=f"{found} donors within {results.max_mismatches} mismatches at best")
+    found = results.found[patient]
+    table = Table(
+        title=f"{found} donors within {results.criteria.max_mismatches} mismatches at best"
+    )
     for name in (
         "#",
         "donor",
@@ -226,8 +255,10 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
         )
     console.print(table)
     _print_legend(console, results)
-    if found > len(shown):
-        console.print(f"{len(shown)} of {found} shown: --limit N for more, --out FILE for all")
+    if len(matches) > len(shown):
+        console.print(
+            f"{len(shown)} of {len(matches)} shown: --limit N for more, --out FILE for all"
+        )
 
 
 def print_patients(
@@ -240,7 +271,7 @@ def print_patients(
     given = allocation.set_index("patient").to_dict(orient="index")
     table = Table(title=f"{len(results.matches)} patients")
     table.add_column("patient", no_wrap=True)
-    for k in range(results.max_mismatches + 1):
+    for k in range(results.criteria.max_mismatches + 1):
         table.add_column(f"{k} mism.", justify="right")
     for name in ("first donor", "age", "mismatches", "P 10/10"):
         table.add_column(name, no_wrap=True)
@@ -251,7 +282,7 @@ def print_patients(
     for patient, matches in list(results.matches.items())[:limit]:
         counts = Counter(matches.candidates.mismatches_best.tolist())
         cells: list[Text | str] = [patient]
-        cells += [str(counts[k]) for k in range(results.max_mismatches + 1)]
+        cells += [str(counts[k]) for k in range(results.criteria.max_mismatches + 1)]
         if counts:
             (row,) = result_table(results.best(patient, 1), {}).to_dict(orient="records")
             cells += [row["donor"], "" if pd.isna(row["age_years"]) else f"{row['age_years']:.0f}"]

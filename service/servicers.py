@@ -9,26 +9,34 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from grpc_status import rpc_status
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
-from matching.errors import TooAmbiguousError, TypingError
-from matching.genotypes import UNTYPED, DonorIndex, encode
+from matching.donor_index import DonorIndex
+from matching.errors import ModelError, TooAmbiguousError, TypingError
+from matching.genotypes import encode
 from matching.haplotypes import Imputer
+from matching.immunogenetics import Leaders
 from matching.pair import PairDetails
 from matching.pipeline import Matches, match, match_one
 from matching.probability import predict
-from matching.rank import KEYS
+from matching.rank import Ranking, value_texts
 from matching.risk import predict as predict_risk
 from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
 from service.convert import LIMITS, Probabilities
+from service.convert_search import SearchRequest, search_request
+from service.criteria import criteria_json
+from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
-from service.snapshot import Snapshot
+from service.ranking import Ranker
+from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, code_of, is_told, status_of
 
 _LOG = logging.getLogger("graftmatch.service")
@@ -65,91 +73,137 @@ def explain_typing_answer(
 
 @dataclass(frozen=True)
 class Search:
-    """A search that was run; its batches are answered one by one, by one thread at a time.
+    """A search that was run: `matches` holds the donors to return, ranked, the first at `start`.
 
-    `imputer`: None where there are no probabilities, for the reason `without`.
+    Its batches are answered one by one, by one thread at a time. `found`: how many donors there
+    are in all.
     """
 
     snapshot: Snapshot
     index: StoredIndex
-    request: convert.SearchRequest
+    request: SearchRequest
+    found: int
+    start: int
     matches: Matches
+    ranking: Ranking
+    probabilities: Probabilities
     as_of: datetime.date
-    imputer: Imputer | None
-    without: common_pb2.ProbabilityStatus
+    next_page_token: str
 
     @classmethod
     def run(cls, snapshot: Snapshot, message: graftmatch_pb2.SearchDonorsRequest) -> Search:
-        """Raises `RequestError` and `EmptyRegistryError`."""
-        request = convert.search_request(message, snapshot.nomenclature)
+        """Raises `RequestError`, `EmptyRegistryError` and `StoreError`."""
+        request = search_request(message, snapshot.nomenclature)
         index = snapshot.index
         if index is None:
             raise EmptyRegistryError(
                 "the registry holds no donors; import some and start the server again"
             )
         as_of = request.as_of or datetime.date.today()
-        matches = match(
+        state = search_state(
+            request.patient,
+            request.facts,
+            {
+                **criteria_json(request.criteria, request.donors),
+                "probabilities": request.with_probabilities,
+            },
+            as_of,
+            request.rule,
+            {
+                "release": snapshot.nomenclature.release,
+                "index": index.version,
+                "frequency set": snapshot.frequency_set,
+                "risk model": snapshot.model_label,
+            },
+        )
+        start = page_start(request.page_token, state) if request.page_token else 0
+        found = match(
             request.patient,
             snapshot.nomenclature,
             index.donors,
-            snapshot.ages(as_of),
-            request.loci,
-            request.max_mismatches,
+            request.criteria,
+            partial(index.kept, request.filter, as_of) if request.donors else None,
         )
-        imputer = snapshot.imputer() if request.with_probabilities else None
+        predicted = _probabilities(snapshot, index, request, found)
+        size = request.page_size or request.limit
+        end = len(found) if size is None else min(start + size, len(found))
+        ranker = Ranker(
+            request.rule,
+            index,
+            as_of,
+            snapshot.model,
+            Leaders(snapshot.nomenclature, snapshot.proteins),
+            snapshot.registry.typings,
+        )
+        p = predicted.p_mismatches[:, :2]
+        ranking = ranker.rank(request.patient, request.facts, found, p, end).part(start, end)
+        more = request.page_size is not None and end < len(found)
+        return cls(
+            snapshot,
+            index,
+            request,
+            len(found),
+            start,
+            found.take(ranking.order),
+            ranking,
+            predicted.take(ranking.order),
+            as_of,
+            page_token(end, state) if more else "",
+        )
+
+    def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
+        """The donors from position `begin` of those to return; none where none was found."""
+        part = np.arange(begin, min(begin + self.request.batch_size, len(self.matches)))
+        matches, ranking = self.matches.take(part), self.ranking.part(begin, begin + len(part))
+        rows = matches.candidates.rows
+        ids = self.index.ids(rows)
+        compared = convert.comparisons(matches, self.probabilities.take(part))
+        facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
+        ages = self.index.ages(self.as_of, rows).tolist()
+        reasons = ranking.reasons
+        texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
+        return graftmatch_pb2.SearchDonorsResponse(
+            provenance=provenance(self.snapshot),
+            found=self.found,
+            candidates=[
+                graftmatch_pb2.Candidate(
+                    rank=self.start + begin + i + 1,
+                    donor=ids[i],
+                    comparison=compared[i],
+                    facts=convert.donor_facts(facts[i], ages[i]),
+                    ranked_below_previous_for=reasons[i],
+                    rank_values=[
+                        graftmatch_pb2.RankValue(key=key, value=values[i])
+                        for key, values in zip(ranking.keys, texts, strict=True)
+                    ],
+                )
+                for i in range(len(rows))
+            ],
+            notes=matches.notes,
+            as_of=self.as_of.isoformat(),
+            next_page_token=self.next_page_token,
+        )
+
+
+def _probabilities(
+    snapshot: Snapshot, index: StoredIndex, request: SearchRequest, found: Matches
+) -> Probabilities:
+    """Of every donor that was found. Raises `StoreError`."""
+    imputer = snapshot.imputer() if request.with_probabilities else None
+    if imputer is None:
         without = (
             common_pb2.PROBABILITY_STATUS_NO_FREQUENCY_SET
             if request.with_probabilities
             else common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
         )
-        return cls(snapshot, index, request, matches, as_of, imputer, without)
-
-    @property
-    def n_returned(self) -> int:
-        """How many donors the batches hold together."""
-        return min(self.request.limit or len(self.matches.tce), len(self.matches.tce))
-
-    def batch(self, start: int) -> graftmatch_pb2.SearchDonorsResponse:
-        """The donors from position `start`; none where none was found. Raises `StoreError`."""
-        end = min(start + self.request.batch_size, self.n_returned)
-        part = Matches(
-            self.matches.candidates.take(np.arange(start, end)),
-            self.matches.tce[start:end],
-            self.matches.decided_by[start:end],
-            (),
-        )
-        rows = part.candidates.rows
-        ids = self.index.ids[rows].tolist()
-        compared = convert.comparisons(part, self._probabilities(part, ids))
-        facts = self.index.table.take(rows).to_pylist()
-        ages = self.snapshot.ages(self.as_of)[rows].tolist()
-        reasons = [*KEYS, ""]
-        return graftmatch_pb2.SearchDonorsResponse(
-            provenance=provenance(self.snapshot),
-            found=len(self.matches.tce),
-            candidates=[
-                graftmatch_pb2.Candidate(
-                    rank=start + i + 1,
-                    donor=ids[i],
-                    comparison=compared[i],
-                    facts=convert.donor_facts(facts[i], ages[i]),
-                    ranked_below_previous_for=reasons[int(part.decided_by[i])],
-                )
-                for i in range(len(rows))
-            ],
-            notes=self.matches.notes,
-            as_of=self.as_of.isoformat(),
-        )
-
-    def _probabilities(self, part: Matches, ids: list[str]) -> Probabilities:
-        if self.imputer is None:
-            return Probabilities.missing(len(ids), self.without)
-        reported = self.snapshot.registry.typings(ids)
-        donors = [
-            _unchanged(reported.get(name, ""), self.index.donors, int(row), self.snapshot)
-            for name, row in zip(ids, part.candidates.rows, strict=True)
-        ]
-        return probabilities(self.imputer, self.request.patient, donors)
+        return Probabilities.missing(len(found), without)
+    ids = index.ids(found.candidates.rows)
+    reported = snapshot.registry.typings(ids)
+    donors = [
+        _unchanged(reported.get(name, ""), index.donors, int(row), snapshot)
+        for name, row in zip(ids, found.candidates.rows, strict=True)
+    ]
+    return probabilities(imputer, request.patient, donors)
 
 
 def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> Typing | None:
@@ -160,8 +214,7 @@ def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> T
     except TypingError:
         return None
     for locus, genotype in presented.items():
-        code = int(donors.codes[row, locus.position])
-        if genotype != (None if code == UNTYPED else donors.books[locus].entry(code)):
+        if genotype != donors.genotype(row, locus):
             return None
     return typing
 
@@ -249,10 +302,22 @@ def allocate_answer(
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
-    """Answers from one snapshot; computes on the threads of `pool`."""
+    """Answers from one snapshot; computes on the threads of `pool`.
+
+    A model that is promoted while the server runs is used from the next call on; one that cannot
+    be read leaves the one before in use.
+    """
 
     def __init__(self, snapshot: Snapshot, pool: Executor) -> None:
-        self._snapshot, self._pool = snapshot, pool
+        self._loaded, self._pool = snapshot, pool
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        try:
+            self._loaded = with_model_in_use(self._loaded)
+        except ModelError:
+            _LOG.error("the promoted risk model cannot be read; the one before stays in use")
+        return self._loaded
 
     async def ParseTyping(  # noqa: N802
         self, request: graftmatch_pb2.ParseTypingRequest, context: Any
@@ -271,8 +336,8 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
         search = await self._run(context, Search.run, self._snapshot, request)
-        for start in range(0, max(search.n_returned, 1), search.request.batch_size):
-            yield await self._run(context, search.batch, start)
+        for begin in range(0, max(len(search.matches), 1), search.request.batch_size):
+            yield await self._run(context, search.batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from data.registry.schema import SCHEMA, prepare, version_of
 from matching.errors import StoreError
 
+# How long a writer waits for another one.
 BUSY_SECONDS = 5.0
 # Rows fetched at a time.
 FETCHED = 20_000
@@ -24,8 +27,8 @@ _CACHE_KIB = 262_144
 _WAL_BYTES = 64 * 2**20
 
 Row = tuple[Any, ...]
-_BUSY = "another import is writing; wait for it to end and run this one again"
-_FULL = "the disk is full; free space and run it again"
+BUSY = "another import is writing; wait for it to end and run this one again"
+FULL = "the disk is full; free space and run it again"
 
 
 @dataclass(frozen=True)
@@ -162,11 +165,19 @@ class Sqlite(Database):
 
     def _engine(self) -> sa.Engine:
         return sa.create_engine(
-            f"sqlite:///{self.path}",
+            f"sqlite:///{self._file}",
             poolclass=sa.NullPool,
             # None leaves BEGIN to us: the driver would begin too late to hold the write lock.
             connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
         )
+
+    @property
+    def _file(self) -> str:
+        """What the driver opens; where nobody can write, no log is looked for."""
+        folder = self.path.parent
+        if folder.is_dir() and os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return f"file:{quote(str(self.path))}?mode=ro&immutable=1&uri=true"
+        return str(self.path)
 
     def _shrink_log(self) -> None:
         """Take the log of a long transaction off the disk, unless somebody reads it just now."""
@@ -193,9 +204,9 @@ def _set_up_writer(connection: Any, _: Any) -> None:
 def _plainly(error: Exception) -> str:
     reason = str(getattr(error, "orig", error))
     if "locked" in reason:
-        return _BUSY
+        return BUSY
     if "full" in reason or "disk I/O error" in reason:
-        return f"{_FULL} ({reason})"
+        return f"{FULL} ({reason})"
     if "readonly" in reason or "unable to open" in reason:
         return f"it cannot be written here ({reason}); choose another place or change its rights"
     return reason

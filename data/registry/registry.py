@@ -20,16 +20,24 @@ import sqlalchemy as sa
 
 from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
 from data.files import remove_folder, replacing
-from data.index import StoredIndex
+from data.index import (
+    DamagedIndexError,
+    IndexMasses,
+    StoredIndex,
+    fill_masses,
+    open_index,
+    update_index,
+)
 from data.registry.databases import Database, Session, Sqlite
 from data.registry.importing import Importer, ImportSummary, Mode
-from data.registry.indexes import newest_index, update_index
+from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
 from matching.errors import InputFileError, StoreError
+from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 
-_STORE_NAME = 8
+_STORE_NAME = 12
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,21 @@ ADD_OR_UPDATE = ImportRequest()
 
 @dataclass(frozen=True)
 class Registry:
-    """The donors of a folder: `donors.sqlite`, and the indexes in `index`."""
+    """The donors of a folder (`donors.sqlite`, and the indexes in `index`) or of a database.
 
-    root: Path
+    `location`: the folder, or an address such as `postgresql://HOST/DATABASE`, whose indexes are
+    in the folder `indexes`.
+    """
+
+    location: Path | str
+    indexes: Path | None = None
+
+    @classmethod
+    def at(cls, location: Path | str, home: Path) -> Registry:
+        """A registry with indexes of a database below a home folder."""
+        if str(location).startswith(PREFIXES):
+            return cls(str(location), home / "registry-indexes")
+        return cls(Path(location))
 
     def import_file(
         self,
@@ -93,7 +113,7 @@ class Registry:
                 reader.write_rejects(rejects_path)
             if not dry and summary.changes:
                 _record(session, revision, path, request.mode, summary)
-        if not dry and (summary.changes or self.holds_donors()):
+        if not dry and revision + bool(summary.changes) > 1:
             self.update_index(nomenclature)
         return summary
 
@@ -117,7 +137,28 @@ class Registry:
         """
         with self.opened() as source:
             root = self._index_root(source, nomenclature)
-        return newest_index(root, nomenclature) or self.update_index(nomenclature)
+        try:
+            found = open_index(root, nomenclature)
+        except DamagedIndexError:
+            found = None
+        return found or self.update_index(nomenclature)
+
+    def fill_masses(
+        self,
+        nomenclature: Nomenclature,
+        tables: MassTables,
+        progress: Callable[[int], object] = lambda _: None,
+    ) -> IndexMasses:
+        """Compute what prediction needs of the donors of the index under a set, where missing.
+
+        The index is brought up to date first; searches go on meanwhile. `progress` is given the
+        number of donors done. Raises `StoreError` and `OutputError`.
+        """
+        with self.opened() as source:
+            if not source.revision:
+                raise self._nothing_imported()
+            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
+            return fill_masses(index, source, tables, progress)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:
@@ -148,7 +189,13 @@ class Registry:
 
     @property
     def _database(self) -> Database:
-        return Sqlite(self.root / "donors.sqlite")
+        if self.indexes is None:
+            return Sqlite(Path(self.location) / "donors.sqlite")
+        return Postgres(str(self.location))
+
+    @property
+    def _index_folder(self) -> Path:
+        return self.indexes or Path(self.location) / "index"
 
     def _nothing_imported(self) -> StoreError:
         return StoreError(
@@ -158,12 +205,13 @@ class Registry:
 
     def _index_root(self, source: StoredDonors, nomenclature: Nomenclature) -> Path:
         name = f"{source.store_id[:_STORE_NAME]}-{nomenclature.release}"
-        return self.root / "index" / f"{name}-{nomenclature.fingerprint[:12]}"
+        return self._index_folder / f"{name}-{nomenclature.fingerprint[:12]}"
 
     def _remove_foreign_indexes(self, source: StoredDonors) -> None:
-        """Remove what an earlier version left."""
-        folder = self.root / "index"
-        for path in folder.iterdir() if folder.is_dir() else ():
+        """Remove what an earlier version left in the folder of a store."""
+        if self.indexes is not None:
+            return
+        for path in self._index_folder.iterdir():
             # A leading dot is the temporary folder of another writer.
             if not path.name.startswith((source.store_id[:_STORE_NAME], ".")):
                 remove_folder(path)

@@ -23,7 +23,7 @@ from matching.haplotypes.admitted import Admission, NullImputation, Resolution, 
 from matching.haplotypes.frequencies import FrequencySet, merge_haplotypes
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
-from matching.typings import Form, LocusTyping, Position, Typing, Written, typing_of
+from matching.typings import LocusTyping, Position, Typing, Written, typing_of
 
 # More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
 MAX_PAIRS = 20_000_000
@@ -226,16 +226,15 @@ class Imputer:
         """What the tokens of a locus stand for: "" for nothing expressed, else a group or name."""
         return self._admission.token_names[column]
 
-    def tokens(self, column: int) -> tuple[str, ...]:
-        """What the match count compares of every name of a locus of the set: equal texts match."""
-        known = self._admission.token_names[column]
-        return tuple(known[token] for token in self._admission.tokens[column].tolist())
+    def name_tokens(self, column: int) -> Codes:
+        """The token of every name of a locus of the set, (n_names,); nulls are themselves."""
+        return self._admission.tokens[column]
 
     def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
         """The names of the set that explain a written position, (n_names,), and whether it is
-        null or an absent gene. Raises `TypingError`."""
+        null. Raises `TypingError`."""
         found = self._admission.admitted(column, position)
-        return found.names, found.is_null or position.form is Form.ABSENT
+        return found.names, found.is_null
 
     def haplotype_tokens(self) -> Codes:
         """Tokens of every haplotype of the set, (n_haplotypes, n_loci); nulls are themselves."""

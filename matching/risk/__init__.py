@@ -1,6 +1,7 @@
 """A frozen risk model -> cumulative incidence, its interval and what each factor adds."""
 
 from matching.risk.checks import require
+from matching.risk.comparison import Coded, Comparison, compare_donors
 from matching.risk.effects import (
     MIN_SE_WITHOUT_INTERVAL,
     Z95,
@@ -31,7 +32,9 @@ __all__ = [
     "OUTCOMES",
     "VARIABLES",
     "Z95",
+    "Coded",
     "Columns",
+    "Comparison",
     "Factor",
     "Floats",
     "Known",
@@ -43,6 +46,7 @@ __all__ = [
     "applicable",
     "averaged",
     "centred",
+    "compare_donors",
     "design",
     "hazard_ratio",
     "log_odds",

@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 import typer
 
 from data.files import replacing
-from data.frequency_store import FrequencyFolder
-from data.models import active_model
 from data.registry import BlankSecond, ReadingOptions
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
+from matching.search import Criteria
 from service.allocation import Allocation, allocate_candidates, with_allocation
 from service.cli.common import (
+    BandsOption,
     BlankSecondOption,
+    RankOption,
     RegistryOption,
     ReleaseOption,
     StrictOption,
@@ -28,13 +29,13 @@ from service.cli.common import (
     open_nomenclature,
     open_registry,
     parse_day,
-    progress_of,
+    rank_rule,
     read_people,
+    run_search,
     searched_loci,
-    settings,
 )
 from service.results import result_table, write_results
-from service.search import SearchSettings, notes_of, search_people
+from service.search import SearchSettings
 
 
 def batch(
@@ -49,6 +50,8 @@ def batch(
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
+    ranked_by: RankOption = None,
+    bands: BandsOption = None,
     as_of: Annotated[
         str | None, typer.Option(help="Day for donors' ages, YYYY-MM-DD; by default today.")
     ] = None,
@@ -61,26 +64,19 @@ def batch(
 
     Writes candidates.parquet, allocation.parquet, summary.json, and rejects where there are any.
     """
-    wanted = SearchSettings(searched_loci(loci), max_mismatches, parse_day(as_of), null_imputation)
+    wanted = SearchSettings(
+        Criteria(searched_loci(loci), max_mismatches),
+        parse_day(as_of),
+        null_imputation,
+        rank_rule(ranked_by, bands),
+    )
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
     index = open_index(store, nomenclature)
     people, rejects_file = read_people(
         patients, nomenclature, out / "rejects.csv", ReadingOptions(strict, blank_second)
     )
-    with progress_of(f"of {len(people):,} patients") as progress:
-        results = search_people(
-            people,
-            nomenclature,
-            store,
-            index,
-            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
-            active_model(settings().models),
-            wanted,
-            progress,
-        )
-    for note in notes_of(results.matches):
-        typer.echo(note, err=True)
+    results = run_search(people, nomenclature, store, index, wanted)
     table = result_table(results, {})
     allocation = allocate_candidates(table, list(results.matches))
     shown = with_allocation(table.drop(columns="typing"), allocation)

@@ -8,8 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from data.frequencies import read_frequencies
+from data.frequency_store import FrequencyFolder
 from data.registry import BlankSecond, ReadingOptions
 from data.synthetic import simulate
+from matching.errors import InputFileError
+from matching.haplotypes import NullImputation, Resolution
+from matching.masses import MassTables
 from service.cli.common import (
     BlankSecondOption,
     RegistryOption,
@@ -19,7 +23,9 @@ from service.cli.common import (
     open_nomenclature,
     open_registry,
     progress_of,
+    settings,
 )
+from service.imputation import imputer_of
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
 _SHOWN_NOTES = 10
@@ -68,11 +74,36 @@ def registry_show(release: ReleaseOption = None, folder: RegistryOption = None) 
     store, nomenclature = open_registry(folder), open_nomenclature(release)
     index = store.index(nomenclature)
     typer.echo(
-        f"{store.count():,} donors stored in {store.root}, {len(index.donors):,} searchable under "
+        f"{store.count():,} donors stored in {store.name}, {len(index.donors):,} searchable under "
         f"release {nomenclature.release} (index {index.version})"
     )
     if index.n_unreadable:
         typer.echo(f"{index.n_unreadable:,} cannot be read under this release: {index.unreadable}")
+
+
+@registry.command("masses")
+def registry_masses(
+    release: ReleaseOption = None,
+    folder: RegistryOption = None,
+    null_imputation: Annotated[
+        NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
+    ] = NullImputation.TYPED,
+) -> None:
+    """Compute what fast match probabilities need of every donor, for the frequency set in use."""
+    store, nomenclature = open_registry(folder), open_nomenclature(release)
+    active = FrequencyFolder(settings().frequencies).active_for(nomenclature.release)
+    if active is None:
+        raise InputFileError(
+            "no frequency set is in use; import one: graftmatch frequencies import FILE"
+        )
+    label, frequencies = active
+    imputer = imputer_of(frequencies, nomenclature, null_imputation, Resolution.P_GROUP)
+    with progress_of("donors") as progress:
+        masses = store.fill_masses(nomenclature, MassTables(imputer), progress)
+    typer.echo(
+        f"masses of {len(masses.index):,} donors under {label} (release {nomenclature.release}, "
+        f"index {masses.index.version})"
+    )
 
 
 @registry.command("simulate")

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import csv
 import datetime
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data.donor_files import INDEXED
 from data.nomenclature import ReferenceFolder
-from data.registry import ImportSummary, Registry
+from data.registry import ADD_OR_UPDATE, ImportRequest, ImportSummary, Mode, Registry
+from data.registry.schema import put
 from matching.errors import InputFileError, OutputError, StoreError
-from matching.loci import LOCI, Locus
+from matching.loci import Locus
 from matching.nomenclature import Nomenclature
-from tests.conftest import PROJECT
+from tests.data.indexed import identifiers
 from tests.data.release_texts import release_texts, write_release
 
 ROWS = [
@@ -34,11 +29,6 @@ ROWS = [
 def write(path: Path, rows: list[tuple[str, str]]) -> Path:
     path.write_text("".join(f"{identifier}%{gl}\n" for identifier, gl in rows))
     return path
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "registry")
 
 
 def load(
@@ -57,17 +47,17 @@ def counts(summary: ImportSummary) -> tuple[int, ...]:
 def test_import_again_and_update(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
     assert counts(load(registry, demo, tmp_path, ROWS)) == (3, 0, 0, 0)
     first = registry.index(demo)
-    assert first.ids.tolist() == ["D1", "D2", "D3"]
+    assert identifiers(first) == ["D1", "D2", "D3"]
     assert counts(load(registry, demo, tmp_path, ROWS)) == (0, 0, 3, 0)
     assert registry.index(demo).version == first.version
     changed = [("D1", "A*03:01+A*03:01"), ("D4", ROWS[0][1])]
     assert counts(load(registry, demo, tmp_path, changed)) == (1, 1, 0, 0)
     second = registry.index(demo)
     assert second.version != first.version and registry.count() == 4
-    assert second.ids.tolist() == ["D1", "D2", "D3", "D4"]
+    assert identifiers(second) == ["D1", "D2", "D3", "D4"]
     # The first index is still readable by a search that opened it.
-    assert first.donors.codes.shape == (3, len(LOCI))
-    assert len(list((registry.root / "index").iterdir())) == 1
+    assert len(first.donors) == 3 and identifiers(first)[0] == "D1"
+    assert len(list(first.root.parent.iterdir())) == 1
     assert registry.typings(["D1", "D3", "D9"]) == {"D1": "A*03:01+A*03:01", "D3": ROWS[0][1]}
 
 
@@ -133,25 +123,10 @@ def test_a_lost_or_damaged_index_is_built_anew(
     registry: Registry, demo: Nomenclature, tmp_path: Path
 ) -> None:
     load(registry, demo, tmp_path, ROWS)
-    intact = registry.index(demo)
-    codes = np.array(intact.donors.codes)
-    for name in ("codes.npy", "index.json", "donors.arrow", "A_groups.npy"):
-        (intact.folder / name).unlink()
-        (intact.folder / name).write_bytes(b"")
-        again = registry.index(demo)
-        assert np.array_equal(again.donors.codes, codes)
-        assert again.ids.tolist() == ["D1", "D2", "D3"]
-
-
-def test_codes_that_no_book_holds_are_noticed(
-    registry: Registry, demo: Nomenclature, tmp_path: Path
-) -> None:
-    load(registry, demo, tmp_path, ROWS)
-    intact = registry.index(demo)
-    codes = np.array(intact.donors.codes)
-    (intact.folder / "codes.npy").unlink()
-    np.save(intact.folder / "codes.npy", codes + 1000)
-    assert np.array_equal(registry.index(demo).donors.codes, codes)
+    for name in ("manifest.json", "segment-*/columns.bin", "segment-*/segment.json"):
+        (path,) = registry.index(demo).root.glob(name)
+        path.write_bytes(b"")
+        assert identifiers(registry.index(demo)) == ["D1", "D2", "D3"]
 
 
 def test_another_release_encodes_the_stored_typings_anew(
@@ -174,11 +149,11 @@ def test_another_release_encodes_the_stored_typings_anew(
         releases.append(reference.open(number))
     rows = [("D1", "A*01:01+A*01:01"), ("D2", "A*01:02+A*01:01")]
     load(registry, releases[0], tmp_path, rows)
-    assert registry.index(releases[0]).ids.tolist() == ["D1", "D2"]
+    assert identifiers(registry.index(releases[0])) == ["D1", "D2"]
     newer = registry.index(releases[1])
-    assert newer.ids.tolist() == ["D1"] and newer.n_unreadable == 1
+    assert identifiers(newer) == ["D1"] and newer.n_unreadable == 1
     assert "D2" in newer.unreadable.read_text() and "9.2.0" in newer.unreadable.read_text()
-    assert registry.index(releases[0]).ids.tolist() == ["D1", "D2"]
+    assert identifiers(registry.index(releases[0])) == ["D1", "D2"]
 
 
 def test_followed_names_are_reported(
@@ -207,7 +182,7 @@ def test_ages(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
         ((2026, 6, 14), [26, 40, np.nan, 35]),
         ((2026, 6, 15), [26, 40, np.nan, 36]),
     ):
-        ages = index.ages(datetime.date(*day))
+        ages = index.ages(datetime.date(*day), np.arange(4))
         assert np.array_equal(ages, np.array(expected, dtype=float), equal_nan=True)
 
 
@@ -221,104 +196,305 @@ def test_untyped_null_and_ambiguous_stay_apart(
     ]
     load(registry, demo, tmp_path, rows)
     index = registry.index(demo).donors
-    codes = index.codes[:, Locus.A.position]
-    book = index.books[Locus.A]
-    assert codes[0] == 0
-    null, ambiguous = book.entry(int(codes[1])), book.entry(int(codes[2]))
+    untyped, null, ambiguous = (index.genotype(row, Locus.A) for row in range(3))
+    assert untyped is None and null is not None and ambiguous is not None
     assert null.linked and null.first == null.second and len(null.first) == 1
     assert not ambiguous.linked and len(ambiguous.first) == 2
 
 
-def test_a_second_writer_is_told_to_wait(
-    registry: Registry, demo: Nomenclature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load(registry, demo, tmp_path, ROWS)
-    monkeypatch.setattr("data.registry.databases.BUSY_SECONDS", 0.1)
-    other = sqlite3.connect(registry.root / "donors.sqlite", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="another import is writing"):
-        load(registry, demo, tmp_path, [("D9", ROWS[0][1])])
-    # Reading goes on beside a writer.
-    assert registry.count() == 3 and len(registry.index(demo).donors) == 3
-    other.execute("ROLLBACK")
-    other.close()
-    assert counts(load(registry, demo, tmp_path, [("D9", ROWS[0][1])])) == (1, 0, 0, 0)
+class Files:
+    """Imports of CSV files with given columns into one registry."""
 
+    def __init__(self, registry: Registry, demo: Nomenclature, folder: Path) -> None:
+        self.registry, self.demo, self.folder = registry, demo, folder
+        self.path = folder / "donors.csv"
 
-def test_a_file_that_is_no_store(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
-    registry.root.mkdir()
-    (registry.root / "donors.sqlite").write_text("this is no database, but text long enough")
-    with pytest.raises(StoreError, match="not a database"):
-        load(registry, demo, tmp_path, ROWS)
+    def __call__(
+        self, columns: str, *rows: str, request: ImportRequest = ADD_OR_UPDATE
+    ) -> ImportSummary:
+        self.path.write_text("\n".join([columns, *rows, ""]))
+        summary = self.registry.import_file(
+            self.path, self.demo, self.folder / "rejects.csv", request=request
+        )
+        counts(summary)
+        return summary
 
+    def rejects(self) -> list[tuple[str, str]]:
+        with (self.folder / "rejects.csv").open(newline="") as file:
+            return [(row["id"], row["reason"]) for row in csv.DictReader(file)]
 
-IMPORT = """
-import sys
-from pathlib import Path
-from data.nomenclature import ReferenceFolder
-from data.registry import Registry
-root = Path(sys.argv[1])
-demo = ReferenceFolder(root / "reference").open("demo")
-Registry(root / "registry").import_file(Path(sys.argv[2]), demo, root / "rejects.csv")
-"""
-
-
-@pytest.mark.parametrize("delay", [0.02, 0.1, 0.2, 0.3, 0.45, 0.6])
-def test_an_import_that_is_killed_leaves_the_state_before(
-    registry: Registry, demo: Nomenclature, tmp_path: Path, delay: float
-) -> None:
-    load(registry, demo, tmp_path, ROWS)
-    before = registry.index(demo).version
-    many = write(tmp_path / "many.txt", [(f"N{i}", ROWS[i % 3][1]) for i in range(30_000)])
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", IMPORT, str(tmp_path), str(many)], env=environment
-    )
-    wal = registry.root / "donors.sqlite-wal"
-    deadline = time.monotonic() + 30
-    while not wal.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    index = registry.index(demo)
-    assert (len(index.donors), registry.count()) in ((3, 3), (30_003, 30_003))
-    assert (index.version == before) == (len(index.donors) == 3)
-    registry.import_file(many, demo, tmp_path / "r.csv")
-    assert len(registry.index(demo).donors) == registry.count() == 30_003
+    def state(self) -> dict[str, object]:
+        """Everything that the store knows of donors D1 to D9."""
+        with self.registry.opened() as source:
+            found = {f"D{i}": source.record(f"D{i}") for i in range(1, 10)}
+            return {**found, "count": source.count(), "revision": source.revision}
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
+def files(registry: Registry, demo: Nomenclature, tmp_path: Path) -> Files:
+    return Files(registry, demo, tmp_path)
+
+
+A1, A2 = "A*01:01+A*01:01", "A*02:01+A*02:01"
+
+
+def summed(summary: ImportSummary) -> dict[str, int]:
+    names = ("new", "updated", "unchanged", "deleted", "rejected", "older", "absent")
+    return {name: value for name in names if (value := getattr(summary, name))}
+
+
+def test_new_update_delete_and_either(files: Files) -> None:
+    assert summed(files("id,gl,change", f"D1,{A1},N", f"D2,{A1},", f"D3,{A1},nu")) == {"new": 3}
+    second = ("id,gl,change", f"D1,{A2},U", "D2,,D", f"D3,{A2},N", f"D4,{A2},U", "D5,,D")
+    assert summed(files(*second)) == {"updated": 1, "deleted": 1, "rejected": 2, "unchanged": 1}
+    (one, two) = files.rejects()
+    assert one[0] == "D3" and "already stored and different" in one[1]
+    assert two[0] == "D4" and "not stored" in two[1]
+    assert identifiers(files.registry.index(files.demo)) == ["D1", "D3"]
+    before = files.state()
+    # The same file again changes nothing, not even the history.
+    assert summed(files(*second)) == {"unchanged": 3, "rejected": 2}
+    assert files.state() == before
+
+
+def test_the_history_of_a_donor(files: Files) -> None:
+    files("id,sex,gl", f"D1,F,{A1}")
+    files("id,sex,gl,reported_at", f"D1,M,{A1},2026-01-02T03:04:05+01:00")
+    files("id,gl,change", "D1,,D")
+    files("id,gl", f"D1,{A2}")
+    with files.registry.opened() as source:
+        record = source.record("D1")
+        assert source.record("D2") is None
+    assert record is not None
+    assert [(step["kind"], step["revision"]) for step in record["history"]] == [
+        *(("new", 1), ("updated", 2), ("deleted", 3), ("new", 4)),
+    ]
+    assert all(step["file"] == "donors.csv" and step["imported_at"] for step in record["history"])
+    assert record["history"][1]["reported_at"] == "2026-01-02T02:04:05Z"
+    assert record["history"][1]["former"]["sex"] == "female"
+    assert record["history"][2]["former"]["sex"] == "male"
+    assert record["history"][2]["former"]["reported_at"] == "2026-01-02T02:04:05Z"
+    assert record["present"]["typing"] == A2 and record["present"]["revision"] == 4
+
+
+def test_what_changed_after_a_revision(files: Files) -> None:
+    files("id,gl", f"D1,{A1}", f"D2,{A1}", f"D3,{A1}")
+    files("id,gl,change", f"D1,{A2},", "D2,,D", f"D4,{A1},", f"D5,{A1},")
+    files("id,gl,change", f"D2,{A2},", "D3,,D", "D4,,D", f"D5,{A2},")
+
+    def changes(after: int) -> list[tuple[str, str]]:
+        with files.registry.opened() as source:
+            found = [(change.id, change.kind) for change in source.changes(after)]
+            touched = ["D1", "D2", "D3", "D4", "D5"]
+            assert source.changed_ids(after) == [[], touched[1:], touched, touched][3 - after]
+            present = [i for batch in source.changed(after) for i in batch["id"].to_pylist()]
+            assert present == [i for i, kind in found if kind != "deleted"]
+        return found
+
+    assert changes(3) == []
+    assert changes(2) == [("D2", "new"), ("D3", "deleted"), ("D4", "deleted"), ("D5", "updated")]
+    assert changes(1) == [("D1", "updated"), ("D2", "updated"), ("D3", "deleted"), ("D5", "new")]
+    assert changes(0) == [("D1", "new"), ("D2", "new"), ("D5", "new")]
+
+
+def test_older_records_change_nothing(files: Files) -> None:
+    header = "id,gl,change,reported_at"
+    files(header, f"D1,{A1},,2026-03-01", f"D2,{A1},,2026-03-01", "D3,,D,2026-03-01")
+    older = files(
+        *(header, f"D1,{A2},,2026-02-01", "D2,,D,2026-02-28T23:59:59Z", f"D3,{A1},,2026-02-01"),
     )
-    if mounted.returncode:
-        pytest.skip("a full disk needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    assert summed(older) == {"unchanged": 3, "older": 3}
+    assert files.registry.typings(["D1", "D2", "D3"]) == {"D1": A1, "D2": A1}
+    # The same content reported later moves the time on.
+    assert summed(files(header, f"D1,{A1},,2026-05-01")) == {"unchanged": 1}
+    assert summed(files(header, f"D1,{A2},,2026-04-01")) == {"unchanged": 1, "older": 1}
+    assert summed(files(header, f"D1,{A2},,2026-06-01")) == {"updated": 1}
+    # A deletion is remembered; only a later record brings the donor back.
+    assert summed(files(header, "D2,,D,2026-04-01")) == {"deleted": 1}
+    assert summed(files(header, f"D2,{A2},,2026-03-15")) == {"unchanged": 1, "older": 1}
+    assert summed(files(header, f"D2,{A2},,2026-04-02")) == {"new": 1}
+    # A record without time is as new as what is stored.
+    assert summed(files("id,gl", f"D1,{A1}")) == {"updated": 1}
+    assert summed(files(header, f"D1,{A2},,2026-05-31")) == {"unchanged": 1, "older": 1}
 
 
-def test_a_full_disk(small_disk: Path, demo: Nomenclature, tmp_path: Path) -> None:
-    registry = Registry(small_disk / "registry")
-    load(registry, demo, tmp_path, ROWS)
-    before = registry.index(demo).version
-    many = write(tmp_path / "many.txt", [(f"N{i}", ROWS[0][1]) for i in range(60_000)])
-    with pytest.raises((StoreError, OutputError), match=r"disk is full|No space left"):
-        registry.import_file(many, demo, tmp_path / "r.csv")
-    assert registry.index(demo).version == before and registry.count() == 3
-    (left,) = (registry.root / "index").iterdir()
-    assert left.name.startswith(before.partition("-")[0])
-    reference = ReferenceFolder(small_disk / "reference")
-    source = write_release(tmp_path / "source", release_texts())
-    filler = small_disk / "filler"
-    with pytest.raises(OSError, match="No space left"):
-        filler.write_bytes(b"x" * 4_000_000)
-    with pytest.raises(OutputError, match="No space left"):
-        reference.install("9.1.0", str(source))
-    assert not reference.root.exists() or list(reference.root.iterdir()) == []
+@pytest.mark.parametrize("seed", range(3))
+def test_records_in_any_order_end_in_the_same_state(
+    files: Files, seed: int, demo: Nomenclature
+) -> None:
+    rng = np.random.default_rng(seed)
+    records = []
+    for i in range(1, 6):
+        for day in rng.choice(np.arange(1, 29), size=4, replace=False).tolist():
+            change = rng.choice(["D", ""])
+            gl = rng.choice([A1, A2, f"{A1}^B*07:02+B*07:02"])
+            records.append((f"D{i}", day, f"D{i},{gl},{change},2026-01-{day:02}T00:00:00"))
+    expected = {}
+    for identifier, _, line in sorted(records, key=lambda r: (r[0], r[1])):
+        _, gl, change, _ = line.split(",")
+        expected[identifier] = None if change == "D" else gl
+    for k in rng.permutation(len(records)).tolist():
+        files("id,gl,change,reported_at", records[k][2])
+    found = files.registry.typings(expected)
+    assert found == {i: gl for i, gl in expected.items() if gl is not None}
+    assert files.registry.count() == len(found)
+
+
+FULL = ImportRequest(Mode.FULL)
+FULL_ALLOWED = ImportRequest(Mode.FULL, allow_deletions=True)
+
+
+def test_a_full_file_deletes_who_is_not_in_it(files: Files) -> None:
+    many = [f"E{i:02},X,{A1}" for i in range(20)]
+    files("id,registry,gl", f"D1,X,{A1}", f"D2,Y,{A1}", f"D3,,{A1}", *many)
+    full = ("id,registry,gl", f"E00,X,{A2}", "E01,X,nonsense", *many[2:])
+    assert summed(files(*full, request=FULL)) == {
+        "updated": 1,
+        "unchanged": 18,
+        "rejected": 1,
+        "absent": 1,
+    }
+    # A refused record is in the file, and the other registries are not concerned.
+    assert files.registry.typings(["D1", "D2", "D3", "E01"]).keys() == {"D2", "D3", "E01"}
+    before = files.state()
+    assert summed(files(*full, request=FULL)) == {"unchanged": 19, "rejected": 1}
+    assert files.state() == before
+    with files.registry.opened() as source:
+        record = source.record("D1")
+    assert record is not None and record["present"] is None
+    assert [step["kind"] for step in record["history"]] == ["new", "deleted"]
+
+
+def test_a_full_file_that_would_delete_many_is_refused(files: Files) -> None:
+    many = [f"E{i:02},{A1}" for i in range(20)]
+    files("id,gl", *many)
+    before = files.state()
+    with pytest.raises(InputFileError, match="would delete 3 of 20 donors, more than 10%"):
+        files("id,gl", f"D1,{A1}", *many[3:], request=FULL)
+    with pytest.raises(InputFileError, match=r"1 records of .* have no readable identifier"):
+        files("id,gl", f",{A1}", *many[1:], request=FULL)
+    assert files.state() == before
+    assert summed(files("id,gl", *many[2:], request=FULL)) == {"unchanged": 18, "absent": 2}
+    assert summed(files("id,gl", many[5], request=FULL_ALLOWED)) == {"unchanged": 1, "absent": 17}
+    assert identifiers(files.registry.index(files.demo)) == ["E05"]
+
+
+def test_check_and_validation_change_nothing(files: Files, tmp_path: Path) -> None:
+    check = ImportRequest(Mode.CHECK, differences=tmp_path / "differences.csv")
+    assert summed(files("id,gl", f"D1,{A1}", request=check)) == {"new": 1}
+    with pytest.raises(StoreError, match="no donors in"):
+        files.registry.count()
+    files("id,sex,gl", f"D1,F,{A1}", f"D2,F,{A1}", f"D3,F,{A1}", f"D4,F,{A1}")
+    before = files.state()
+    checked = files(
+        *("id,sex,gl,change", f"D1,F,{A1},N", f"D2,M,{A2},", f"D9,F,{A1},U", "D4,,,D", "D8,,x,"),
+        request=check,
+    )
+    assert summed(checked) == {
+        "new": 1,
+        "updated": 1,
+        "unchanged": 1,
+        "deleted": 1,
+        "rejected": 1,
+        "absent": 1,
+    }
+    assert (tmp_path / "differences.csv").read_text().splitlines() == [
+        *("id,difference,fields", "D2,differs,sex a", "D9,not stored,", "D4,deleted in the file,"),
+        "D3,not in the file,",
+    ]
+    validated = files(
+        *("id,gl", f"D1,{A2}", f"D5,{A2}", "D6,nonsense"),
+        request=ImportRequest(validate_only=True),
+    )
+    assert summed(validated) == {"new": 1, "updated": 1, "rejected": 1}
+    assert files.rejects()[0][0] == "D6"
+    with pytest.raises(InputFileError, match="would delete"):
+        files("id,gl", f"D1,{A2}", request=ImportRequest(Mode.FULL, validate_only=True))
+    assert files.state() == before
+
+
+def test_duplicates_over_batches_and_in_any_order(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.donor_files.batches.BATCH", 7)
+    ids = [f"E{i:03}" for i in range(50)]
+    order = np.random.default_rng(0).permutation(50).tolist()
+    rows = [f"{ids[i]},{A1}" for i in order]
+    rows[40:40] = [f"{ids[order[3]]},{A2}", f"{ids[order[39]]},{A2}"]
+    assert summed(files("id,gl", *rows)) == {"new": 50, "rejected": 2}
+    assert [(i, "duplicate of record" in reason) for i, reason in files.rejects()] == [
+        *((ids[order[3]], True), (ids[order[39]], True)),
+    ]
+    assert "record 5 " in files.rejects()[0][1]
+    assert identifiers(files.registry.index(files.demo)) == ids
+    assert set(files.registry.typings(ids).values()) == {A1}
+    assert summed(files("id,gl", *rows)) == {"unchanged": 50, "rejected": 2}
+
+
+def test_every_fact_comes_back(files: Files) -> None:
+    facts = {
+        "type": "cord",
+        "birth_date": "2020-02-01",
+        "sex": "male",
+        "cmv": "negative",
+        "abo": "AB",
+        "rh": "negative",
+        "weight_kg": "3.5",
+        "ancestry": "x,y",
+        "registry": "R",
+        "grid": "999101234567890CS23",
+        "status": "reserved",
+        "tnc_1e7": "150.5",
+        "cd34_1e6": "4",
+        "volume_ml": "25",
+        "mother_gl": A1,
+        "typing_date": "2020-02-02",
+    }
+    gl = "hla#3.44.0#A*01:01~B*07:02+A*02:01~B*08:01^MICA*001+MICA*002"
+    quoted = ",".join(f'"{value}"' for value in (*facts.values(), gl))
+    files(",".join(["id", *facts, "gl"]), f"D1,{quoted}")
+    with files.registry.opened() as source:
+        record = source.record("D1")
+        (batch,) = source.donors()
+    assert record is not None
+    present = record["present"]
+    assert {name: str(present[name]).removesuffix(".0") for name in facts} == facts
+    assert present["typing"] == gl.rpartition("#")[2] and present["typing_release"] == "3.44.0"
+    (row,) = batch.to_pylist()
+    assert batch.schema == INDEXED and row["a"] == "A*01:01+A*02:01" and row["c"] is None
+    assert (row["status"], row["tnc_1e7"], row["birth_date"]) == ("reserved", 150.5, "2020-02-01")
+
+
+def test_a_snapshot_is_not_torn_by_an_import(files: Files) -> None:
+    rows = [f"E{i:03},{A1}" for i in range(300)]
+    files("id,gl", *rows)
+    with files.registry.opened() as source:
+        batches = source.donors()
+        files("id,gl", *(row.replace(A1, A2) for row in rows), f"D1,{A1}")
+        texts = [text for batch in batches for text in batch["a"].to_pylist()]
+        assert texts == [A1] * 300 and source.count() == 300 and source.revision == 1
+    assert files.registry.count() == 301
+
+
+def test_a_second_writer_is_told_to_wait(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files("id,gl", f"D1,{A1}")
+    monkeypatch.setattr("data.registry.databases.BUSY_SECONDS", 0.2)
+    with files.registry._database.session(writes=True):
+        with pytest.raises(StoreError, match="another import is writing"):
+            files("id,gl", f"D2,{A1}")
+        # Reading and checking go on beside a writer.
+        assert files.registry.count() == len(files.registry.index(files.demo).donors) == 1
+        assert summed(files("id,gl", f"D1,{A1}", request=ImportRequest(Mode.CHECK))) == {
+            "unchanged": 1
+        }
+    assert summed(files("id,gl", f"D2,{A1}")) == {"new": 1}
+
+
+def test_a_store_of_a_newer_version_is_refused(files: Files) -> None:
+    files("id,gl", f"D1,{A1}")
+    with files.registry._database.session(writes=True) as session:
+        put(session.connection, "schema", "99")
+    with pytest.raises(StoreError, match="newer version \\(schema 99, this version reads 3\\)"):
+        files.registry.count()
+    with pytest.raises(StoreError, match="newer version"):
+        files("id,gl", f"D2,{A1}")

@@ -20,7 +20,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from data.cohort import parse_cohort
-from data.models import literature_model
+from data.literature import literature_model
 from data.synthetic_cohort import TRUTH, synthetic_cohort
 from matching.errors import CohortError
 from matching.fit import (

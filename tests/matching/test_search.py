@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matching.genotypes import DonorIndex, book_builders, encode
+from matching.donor_index import DonorIndex
+from matching.genotypes import encode
 from matching.immunogenetics import TceCategory
 from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import LOCI, Locus, PerLocus, parse_loci
+from matching.loci import LOCI, Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pipeline import match
-from matching.search import find_donors
+from matching.search import Criteria, find_donors
 from matching.typings import parse_typing
 from tests.oracles import pairs
 from tests.oracles import registry as oracle
@@ -25,13 +26,7 @@ FIVE = parse_loci("A,B,C,DRB1,DQB1")
 
 
 def index_of(gl_strings: list[str], release: Nomenclature) -> DonorIndex:
-    builders = book_builders(release)
-    codes = np.zeros((len(gl_strings), len(LOCI)), dtype=np.uint32)
-    for row, gl in enumerate(gl_strings):
-        for text in gl.split("^"):
-            locus = Locus(text.partition("*")[0])
-            codes[row, locus.position] = builders[locus].canonical(text)[1]
-    return DonorIndex(codes, PerLocus(tuple(builders[locus].book() for locus in LOCI)))
+    return DonorIndex.of([parse_typing(gl) for gl in gl_strings], release)
 
 
 def random_typing(rng: random.Random, names: dict[Locus, list[str]]) -> str:
@@ -69,7 +64,7 @@ def test_random_registries(demo: Nomenclature, seed: int) -> None:
             }
             if 2 * len(rows) - sum(r[0] for r in rows.values()) <= limit:
                 expected[row] = rows
-        found = find_donors(index, patient, loci, limit)
+        found = find_donors(index, patient, Criteria(loci, limit))
         assert found.rows.tolist() == list(expected)
         for i, row in enumerate(found.rows):
             for locus, values in expected[int(row)].items():
@@ -79,51 +74,37 @@ def test_random_registries(demo: Nomenclature, seed: int) -> None:
             assert all(found.compared[i, loc.position, COUNT_WORST] == 0 for loc in untyped)
 
 
-def test_a_search_without_loci_is_refused(demo: Nomenclature) -> None:
-    patient = encode(parse_typing("A*01:01+A*02:01"), demo)
-    index = index_of(["A*01:01+A*02:01"], demo)
+def test_a_search_without_loci_is_refused() -> None:
     for loci, limit in (((), 1), (FIVE, -1)):
         with pytest.raises(ValueError, match="at least one locus"):
-            find_donors(index, patient, loci, limit)
+            Criteria(loci, limit)
 
 
-def test_the_order_and_its_reasons(demo: Nomenclature) -> None:
-    patient = "A*01:01+A*02:01^DPB1*04:01+DPB1*04:01"
-    donors = [
-        "A*01:01+A*03:01^DPB1*04:01+DPB1*04:01",  # a mismatch
-        "A*01:01+A*02:01/A*03:01^DPB1*04:01+DPB1*04:01",  # a mismatch at worst
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*03:01",  # non-permissive in HvG direction
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, age unknown
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, older
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # permissive, younger
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*02:01",  # the same again
-        "A*01:01+A*02:01",  # DPB1 untyped
-        "A*01:01+A*02:01^DPB1*04:01+DPB1*04:01",  # a match
-    ]
-    ages = np.array([20, 20, 20, np.nan, 40, 30, 30, 20, 50])
-    found = match(parse_typing(patient), demo, index_of(donors, demo), ages, parse_loci("A"), 1)
-    assert found.candidates.rows.tolist() == [8, 5, 6, 4, 3, 7, 2, 1, 0]
-    assert found.decided_by.tolist() == [-1, 2, 4, 3, 3, 2, 2, 1, 0]
-    assert [category.value for category in found.tce] == [
-        *("match", "permissive", "permissive", "permissive", "permissive"),
-        *("untyped", "non-permissive HvG", "match", "match"),
-    ]
-    first = found.best(2)
-    assert len(first.candidates) == len(first.tce) == len(first.decided_by) == 2
-    assert found.best(100).candidates.rows.tolist() == found.candidates.rows.tolist()
-
-
-def test_a_potential_match_at_dpb1_is_not_called_a_match(demo: Nomenclature) -> None:
-    donors = ["DPB1*04:01+DPB1*04:01/DPB1*02:01"]
-    found = match(
-        parse_typing("DPB1*04:01+DPB1*04:01"),
+def test_dpb1_of_every_donor(demo: Nomenclature) -> None:
+    donors = {
+        "DPB1*04:01+DPB1*04:01": "match",
+        "DPB1*04:01+DPB1*03:01": "non-permissive HvG",
+        "DPB1*04:01+DPB1*02:01": "permissive",
+        "A*01:01+A*02:01": "untyped",
+        # It may turn out either way.
+        "DPB1*04:01+DPB1*04:01/DPB1*02:01": "potential match",
+    }
+    patient = parse_typing("A*01:01+A*02:01^DPB1*04:01+DPB1*04:01")
+    found = match(patient, demo, index_of(list(donors), demo), Criteria(parse_loci("A"), 1))
+    assert found.candidates.rows.tolist() == [0, 1, 2, 3, 4]
+    assert [category.value for category in found.tce] == list(donors.values())
+    few = match(
+        patient,
         demo,
-        index_of(donors, demo),
-        np.array([30.0]),
-        (Locus.DPB1,),
-        0,
+        index_of(list(donors), demo),
+        Criteria(parse_loci("A"), 1),
+        lambda rows: rows % 2 == 0,
     )
-    assert found.tce == (TceCategory.POTENTIAL_MATCH,)
+    assert few.candidates.rows.tolist() == [0, 2, 4] and few.tce == found.tce[::2]
+    turned = found.take(np.array([4, 0]))
+    assert turned.candidates.rows.tolist() == [4, 0] and len(turned) == 2
+    assert turned.tce == (TceCategory.POTENTIAL_MATCH, TceCategory.MATCH)
+    assert found.best(100).candidates.rows.tolist() == found.candidates.rows.tolist()
 
 
 def exercise_file(shared: Path, name: str, variable: str) -> list[tuple[str, str]]:
@@ -145,7 +126,7 @@ def test_the_exercise_equals_brute_force(
     index = index_of([gl for _, gl in donors], nomenclature)
     total = 0
     for _, gl in patients:
-        found = find_donors(index, encode(parse_typing(gl), nomenclature), FIVE, limit)
+        found = find_donors(index, encode(parse_typing(gl), nomenclature), Criteria(FIVE, limit))
         by_id = {
             donors[row][0]: int(n) for row, n in zip(found.rows, found.mismatches_best, strict=True)
         }

@@ -189,3 +189,22 @@ def test_the_exercise_by_the_documented_command(
     assert set(table["patient"]) <= set(patients) and table["patient"].nunique() > 900
     assert table["mismatches_best"].le(1).all()
     assert (table["mismatches_worst"] >= table["mismatches_best"]).all()
+
+
+def test_masses_of_the_registry_change_no_result(run: Run, registry: Path, tmp_path: Path) -> None:
+    def found(name: str) -> pd.DataFrame:
+        out = tmp_path / f"{name}.parquet"
+        code, _, _ = run(
+            *("match", "--patients", registry / "patients.csv", "--release", "demo"),
+            *("--max-mismatches", 2, "--out", out),
+        )
+        assert code == 0
+        return pd.read_parquet(out)
+
+    before = found("pairs")
+    code, printed, _ = run("registry", "masses", "--release", "demo")
+    assert code == 0 and printed.startswith("masses of 300 donors under demo (release demo, index ")
+    pd.testing.assert_frame_equal(found("masses"), before, rtol=1e-9)
+    assert (before["p9"] > 0).any()
+    code, printed, error = run("registry", "masses", "--release", "3.99.0")
+    assert code == 1 and not printed and "3.99.0" in error

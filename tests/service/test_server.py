@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from data.frequencies import read_frequencies
-from data.models import literature_model
+from data.literature import literature_model
+from data.models import add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
 from data.synthetic import simulate
@@ -34,6 +36,8 @@ from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
+from matching.rank import DEFAULT_KEYS, RankRule
+from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
@@ -194,8 +198,10 @@ def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
     assert len(batches) > 2 and {len(b.candidates) for b in batches[:-1]} == {7}
     assert [c.rank for c in candidates] == list(range(1, len(candidates) + 1))
     assert {b.found for b in batches} == {len(candidates)}
-    best = [c.comparison.mismatches.best for c in candidates]
-    assert best == sorted(best) and max(best) == 2
+    places = [sum(c.comparison.p10 < bound / 100 for bound in RankRule().bands) for c in candidates]
+    assert places == sorted(places) and len(set(places)) > 2
+    assert all(c.rank_values[0].key == "p10" for c in candidates)
+    assert {c.rank_values[0].value for c in candidates[-2:]} == {"below 1 %"}
     assert candidates[0].ranked_below_previous_for == ""
     assert all(c.ranked_below_previous_for for c in candidates[1:])
     for candidate in candidates:
@@ -212,6 +218,75 @@ def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
     limited = list(stub.SearchDonors(pb.SearchDonorsRequest(**_fields(request), limit=9)))
     assert [c.donor for b in limited for c in b.candidates] == [c.donor for c in candidates[:9]]
     assert limited[0].found == len(candidates)
+
+
+def test_pages_are_the_stream_in_parts(stub: Any) -> None:
+    facts = pb.PatientFacts(age_years=40, sex="male", cmv="negative", abo="O")
+    request = pb.SearchDonorsRequest(
+        patient=PATIENT, max_mismatches=2, as_of="2026-01-01", patient_facts=facts
+    )
+    whole = [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+    assert {value.key for value in whole[0].rank_values} == set(DEFAULT_KEYS)
+    token = ""
+    pages: list[list[Any]] = []
+    while not pages or token:
+        request.page_size, request.page_token, request.batch_size = 6, token, 4
+        batches = list(stub.SearchDonors(request))
+        pages.append([c for batch in batches for c in batch.candidates])
+        assert {batch.found for batch in batches} == {len(whole)}
+        (token,) = {batch.next_page_token for batch in batches}
+    assert [c for page in pages for c in page] == whole
+    assert [len(page) for page in pages[:-1]] == [6] * (len(pages) - 1) and len(pages) > 2
+    request.page_token = next(iter(stub.SearchDonors(_first_page(request)))).next_page_token
+    for field, value, reason in (
+        ("patient_facts", pb.PatientFacts(sex="female"), "the patient changed"),
+        ("max_mismatches", 1, "the criteria changed"),
+        ("rank_keys", ["age"], "the ranking changed"),
+        ("page_token", "x", "no token of a page"),
+    ):
+        other = pb.SearchDonorsRequest(**{**_fields(request), field: value})
+        assert reason in _violations(partial(_drained, stub, other))["page_token"]
+
+
+def _drained(stub: Any, request: Any) -> None:
+    list(stub.SearchDonors(request))
+
+
+def _first_page(request: Any) -> Any:
+    return pb.SearchDonorsRequest(**{**_fields(request), "page_token": ""})
+
+
+def test_the_order_that_is_asked_for(stub: Any) -> None:
+    request = pb.SearchDonorsRequest(
+        patient=PATIENT, max_mismatches=2, rank_keys=["age", "p10"], rank_bands=[90, 10]
+    )
+    candidates = [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+    ages = [c.facts.age_years if c.facts.HasField("age_years") else 1000 for c in candidates]
+    assert ages == sorted(ages)
+    assert [v.key for v in candidates[0].rank_values] == ["age", "p10"]
+    assert {c.rank_values[1].value for c in candidates} <= {
+        *("at least 90 %", "at least 10 %", "below 10 %", "unknown"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        ({"rank_keys": ["size"]}, "rank_keys", "no key is called 'size'"),
+        ({"rank_bands": [1, 2]}, "rank_bands", "that fall"),
+        ({"page_size": 10_001}, "page_size", "1 to 10,000"),
+        ({"page_size": 10, "limit": 5}, "limit", "not together"),
+        ({"page_token": "x"}, "page_size", "must be given"),
+        ({"patient_facts": pb.PatientFacts(sex="m")}, "patient_facts.sex", "male, female"),
+        ({"patient_facts": pb.PatientFacts(age_years=-1)}, "patient_facts.age_years", "0 to 120"),
+    ],
+)
+def test_a_ranking_or_page_that_cannot_be(
+    stub: Any, fields: dict[str, Any], field: str, reason: str
+) -> None:
+    request = pb.SearchDonorsRequest(patient=PATIENT, **fields)
+    found = _violations(lambda: list(stub.SearchDonors(request)))
+    assert list(found) == [field] and reason in found[field]
 
 
 def _fields(message: Any) -> dict[str, Any]:
@@ -245,8 +320,11 @@ def test_probabilities_are_those_of_the_pair(
         for name in ("p10", "p9", "p8"):
             candidate.comparison.ClearField(name)
         assert pair.comparison == candidate.comparison
-    without = pb.SearchDonorsRequest(patient=PATIENT, without_probabilities=True)
+    without = pb.SearchDonorsRequest(patient=PATIENT, without_probabilities=True, max_mismatches=1)
     for batch in stub.SearchDonors(without):
+        # Mismatch counts stand in for the bands.
+        best = [c.comparison.mismatches.best for c in batch.candidates]
+        assert best == sorted(best) and max(best) == 1
         for candidate in batch.candidates:
             compared = candidate.comparison
             assert compared.probability_status == common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
@@ -309,6 +387,43 @@ def test_risk_is_predicted(stub: Any, snapshot: Snapshot) -> None:
         assert known.pop("graft_source", pb.KNOWN_YES) == pb.KNOWN_YES
         assert known.pop("donor_age_years", pb.KNOWN_YES) == pb.KNOWN_YES
         assert set(known.values()) <= {pb.KNOWN_NO}
+
+
+def test_gvhd_is_not_applicable_to_the_patients_own_cells(stub: Any) -> None:
+    factors = {"donor_type": pb.FactorValue(level="autologous")}
+    answer = stub.PredictRisk(pb.PredictRiskRequest(factors=factors))
+    assert all(risk.not_applicable and risk.probability == 0 for risk in answer.outcomes)
+
+
+def test_a_promoted_model_is_taken_up_without_a_restart(
+    stub: Any, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    request = pb.PredictRiskRequest(factors={})
+    before = stub.PredictRisk(request)
+    assert {risk.outcome for risk in before.outcomes} == {"agvhd_2_4", "agvhd_3_4", "cgvhd"}
+    literature = literature_model()
+    mine = RiskModel("mine", "fitted", literature.outcomes[:1], "ab" * 32)
+    folder = tmp_path / "mine"
+    digest = write_model(folder, mine, {})
+    add_file(folder, "evaluation-1.json", {"model": digest, "cohort": "cd" * 32})
+    compared = {"first": digest, "second": model_hash(literature)}
+    add_file(folder, "comparison-1.json", compared)
+    promote(snapshot.models, str(folder))
+    after = stub.PredictRisk(request)
+    assert [risk.outcome for risk in after.outcomes] == ["agvhd_2_4"]
+    assert after.provenance.model.startswith("mine@")
+    rollback(snapshot.models)
+    again = stub.PredictRisk(request)
+    assert again.provenance == before.provenance and again.outcomes == before.outcomes
+    # A promoted model that is damaged: the one before stays in use.
+    promote(snapshot.models, str(folder))
+    stub.PredictRisk(request)
+    (snapshot.models / digest / "model.json").write_text("{}")
+    active = snapshot.models / "active.json"
+    active.write_text(active.read_text())
+    assert stub.PredictRisk(request).provenance == after.provenance
+    active.unlink()
+    assert stub.PredictRisk(request).provenance == before.provenance
 
 
 def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:

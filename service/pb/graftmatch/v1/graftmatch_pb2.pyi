@@ -8,6 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class MismatchDirection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MISMATCH_DIRECTION_UNSPECIFIED: _ClassVar[MismatchDirection]
+    MISMATCH_DIRECTION_GVH: _ClassVar[MismatchDirection]
+    MISMATCH_DIRECTION_HVG: _ClassVar[MismatchDirection]
+
 class Known(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     KNOWN_UNSPECIFIED: _ClassVar[Known]
@@ -26,6 +32,9 @@ class AllocationReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALLOCATION_REASON_UNSPECIFIED: _ClassVar[AllocationReason]
     ALLOCATION_REASON_NO_CANDIDATE: _ClassVar[AllocationReason]
     ALLOCATION_REASON_GIVEN_TO_ANOTHER: _ClassVar[AllocationReason]
+MISMATCH_DIRECTION_UNSPECIFIED: MismatchDirection
+MISMATCH_DIRECTION_GVH: MismatchDirection
+MISMATCH_DIRECTION_HVG: MismatchDirection
 KNOWN_UNSPECIFIED: Known
 KNOWN_YES: Known
 KNOWN_NO: Known
@@ -158,7 +167,14 @@ class ExplainedAntigen(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
-    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities")
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors")
+    class MaxMismatchesAtEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
     MAX_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +182,16 @@ class SearchDonorsRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RANK_KEYS_FIELD_NUMBER: _ClassVar[int]
+    RANK_BANDS_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FACTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MISMATCHES_AT_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    ANTIGEN_LOCI_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_POTENTIAL_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
     patient: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     max_mismatches: int
@@ -173,35 +199,97 @@ class SearchDonorsRequest(_message.Message):
     limit: int
     as_of: str
     without_probabilities: bool
-    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    rank_keys: _containers.RepeatedScalarFieldContainer[str]
+    rank_bands: _containers.RepeatedScalarFieldContainer[float]
+    patient_facts: PatientFacts
+    max_mismatches_at: _containers.ScalarMap[str, int]
+    direction: MismatchDirection
+    antigen_loci: _containers.RepeatedScalarFieldContainer[str]
+    without_potential: bool
+    donors: DonorCriteria
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ...) -> None: ...
+
+class DonorCriteria(_message.Message):
+    __slots__ = ("types", "sexes", "cmv", "abo", "registries", "statuses", "min_age_years", "max_age_years", "min_tnc_1e7_per_kg", "min_cd34_1e6_per_kg", "require_known")
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    SEXES_FIELD_NUMBER: _ClassVar[int]
+    CMV_FIELD_NUMBER: _ClassVar[int]
+    ABO_FIELD_NUMBER: _ClassVar[int]
+    REGISTRIES_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
+    MIN_TNC_1E7_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    MIN_CD34_1E6_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    types: _containers.RepeatedScalarFieldContainer[str]
+    sexes: _containers.RepeatedScalarFieldContainer[str]
+    cmv: _containers.RepeatedScalarFieldContainer[str]
+    abo: _containers.RepeatedScalarFieldContainer[str]
+    registries: _containers.RepeatedScalarFieldContainer[str]
+    statuses: _containers.RepeatedScalarFieldContainer[str]
+    min_age_years: float
+    max_age_years: float
+    min_tnc_1e7_per_kg: float
+    min_cd34_1e6_per_kg: float
+    require_known: bool
+    def __init__(self, types: _Optional[_Iterable[str]] = ..., sexes: _Optional[_Iterable[str]] = ..., cmv: _Optional[_Iterable[str]] = ..., abo: _Optional[_Iterable[str]] = ..., registries: _Optional[_Iterable[str]] = ..., statuses: _Optional[_Iterable[str]] = ..., min_age_years: _Optional[float] = ..., max_age_years: _Optional[float] = ..., min_tnc_1e7_per_kg: _Optional[float] = ..., min_cd34_1e6_per_kg: _Optional[float] = ..., require_known: _Optional[bool] = ...) -> None: ...
+
+class PatientFacts(_message.Message):
+    __slots__ = ("age_years", "sex", "cmv", "abo", "weight_kg")
+    AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
+    SEX_FIELD_NUMBER: _ClassVar[int]
+    CMV_FIELD_NUMBER: _ClassVar[int]
+    ABO_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_KG_FIELD_NUMBER: _ClassVar[int]
+    age_years: float
+    sex: str
+    cmv: str
+    abo: str
+    weight_kg: float
+    def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., weight_kg: _Optional[float] = ...) -> None: ...
 
 class SearchDonorsResponse(_message.Message):
-    __slots__ = ("provenance", "found", "candidates", "notes", "as_of")
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     found: int
     candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
     notes: _containers.RepeatedScalarFieldContainer[str]
     as_of: str
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
-    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for")
+    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for", "rank_values")
     RANK_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     RANKED_BELOW_PREVIOUS_FOR_FIELD_NUMBER: _ClassVar[int]
+    RANK_VALUES_FIELD_NUMBER: _ClassVar[int]
     rank: int
     donor: str
     comparison: _common_pb2.Comparison
     facts: DonorFacts
     ranked_below_previous_for: str
-    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ...) -> None: ...
+    rank_values: _containers.RepeatedCompositeFieldContainer[RankValue]
+    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ..., rank_values: _Optional[_Iterable[_Union[RankValue, _Mapping]]] = ...) -> None: ...
+
+class RankValue(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class DonorFacts(_message.Message):
     __slots__ = ("type", "age_years", "sex", "cmv", "abo", "rh", "weight_kg", "ancestry", "registry")
@@ -339,7 +427,7 @@ class PredictRiskResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class OutcomeRisk(_message.Message):
-    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions")
+    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions", "not_applicable")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     HORIZON_DAYS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -347,6 +435,7 @@ class OutcomeRisk(_message.Message):
     HIGH_FIELD_NUMBER: _ClassVar[int]
     INTERCEPT_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    NOT_APPLICABLE_FIELD_NUMBER: _ClassVar[int]
     outcome: str
     horizon_days: float
     probability: float
@@ -354,7 +443,8 @@ class OutcomeRisk(_message.Message):
     high: float
     intercept: float
     contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
-    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ...) -> None: ...
+    not_applicable: bool
+    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., not_applicable: _Optional[bool] = ...) -> None: ...
 
 class Contribution(_message.Message):
     __slots__ = ("factor", "log_odds", "known")

@@ -93,7 +93,7 @@ class GraftMatchServiceServicer:
 
     def SearchDonors(self, request, context):
         """Finds, compares and ranks the donors of a patient; best first, in batches. At least one
-        response comes, also where no donor was found.
+        response comes, also where no donor was found. With `page_size` it answers page by page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

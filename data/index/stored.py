@@ -1,0 +1,374 @@
+"""An index: segments and the manifest that names them.
+
+The manifest is swapped by one rename and everything it names is there before, so whatever happens
+to a writer, the index is the one before or the one after. Writers exclude each other with a lock
+that ends with their process; readers wait for nobody.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import fcntl
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.donor_files import INDEXED_FACTS
+from data.files import remove_folder, replacing
+from data.index.encoding import encode_donors
+from data.index.facts import ages, fact_table
+from data.index.filters import DonorFilter
+from data.index.segments import (
+    DamagedIndexError,
+    StoredSegment,
+    damaged,
+    open_segment,
+    write_segment,
+)
+from matching.donor_index import DonorIndex
+from matching.errors import OutputError, StoreError
+from matching.nomenclature import Nomenclature
+
+# Raised whenever the encoding or the layout changes, so that an older index is built anew.
+FORMAT = 3
+MANIFEST = "manifest.json"
+LOCK = "lock"
+# An index with more segments has the later ones made into one.
+MAX_SEGMENTS = 8
+# Donors that changed since the first segment, as a share of it, beyond which all is built anew.
+MAX_CHANGED = 0.1
+# Times that a reader looks again for what a writer has just replaced.
+ATTEMPTS = 100
+
+
+class DonorSource(Protocol):
+    """One consistent snapshot of a donor store.
+
+    `store_id` was made at random when the store was created; `revision`, from 1, is the number of
+    its last change. Batches have the schema `INDEXED`; all orders are by the bytes of identifiers.
+    """
+
+    @property
+    def store_id(self) -> str:
+        """See above."""
+
+    @property
+    def revision(self) -> int:
+        """See above."""
+
+    def donors(self) -> Iterator[pa.RecordBatch]:
+        """All present donors, ascending."""
+
+    def changed(self, after: int) -> Iterator[pa.RecordBatch]:
+        """The present donors that were added or changed in later revisions, ascending."""
+
+    def changed_ids(self, after: int) -> list[str]:
+        """Every identifier added, changed or deleted in later revisions, ascending."""
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """A segment in the manifest; `revision`: up to which it holds changes."""
+
+    name: str
+    rows: int
+    revision: int
+    removed: str | None = None
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """`unreadable`: file of the donors that the release cannot read."""
+
+    format: int
+    release: str
+    fingerprint: str
+    store_id: str
+    revision: int
+    segments: tuple[_Segment, ...]
+    unreadable: str
+    n_unreadable: int
+
+    @property
+    def files(self) -> set[str]:
+        """Everything that it names."""
+        removed = {s.removed for s in self.segments if s.removed is not None}
+        return {MANIFEST, LOCK, self.unreadable, *removed, *(s.name for s in self.segments)}
+
+
+@dataclass(frozen=True)
+class StoredIndex:
+    """An opened index. `n_unreadable` donors of the store are not in it but in `unreadable`.
+
+    Rows are those of `donors`; (n,) int64 below.
+    """
+
+    root: Path
+    manifest: _Manifest = field(repr=False)
+    segments: tuple[StoredSegment, ...] = field(repr=False)
+    nomenclature: Nomenclature = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.donors)
+
+    @property
+    def version(self) -> str:
+        """State of the store that it was made from."""
+        return f"{self.manifest.store_id[:12]}-{self.revision}"
+
+    @property
+    def revision(self) -> int:
+        """Last change of the store that it holds."""
+        return self.manifest.revision
+
+    @property
+    def n_unreadable(self) -> int:
+        """Donors that the release cannot read."""
+        return self.manifest.n_unreadable
+
+    @property
+    def unreadable(self) -> Path:
+        """File of the donors that the release cannot read, with the reasons."""
+        return self.root / self.manifest.unreadable
+
+    @cached_property
+    def donors(self) -> DonorIndex:
+        """What `matching.search` searches."""
+        return DonorIndex(tuple(stored.segment for stored in self.segments), self.nomenclature)
+
+    def ids(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """Identifiers of some rows."""
+        found = np.empty(len(rows), dtype=object)
+        for i, at, local in self.donors.parts(rows):
+            found[at] = self.segments[i].ids.take(pa.array(local)).to_pylist()
+        return found.tolist()
+
+    def facts(self, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+        """Facts of some rows, one column each of `INDEXED_FACTS`, None or NaN where unknown."""
+        tables = [pd.DataFrame(columns=list(INDEXED_FACTS))]
+        places = [np.empty(0, dtype=np.int64)]
+        for i, at, local in self.donors.parts(rows):
+            tables.append(fact_table(self.segments[i].facts, local))
+            places.append(at)
+        if len(tables) == 2:
+            return tables[1]
+        joined = pd.concat(tables[1:] or tables, ignore_index=True)
+        return joined.iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
+
+    def ages(self, as_of: datetime.date, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Age of some rows in whole years on a day, NaN where unknown.
+
+        From the birth date; a donor reported by age keeps the reported one.
+        """
+        found = np.empty(len(rows), dtype=np.float64)
+        for i, at, local in self.donors.parts(rows):
+            found[at] = ages(self.segments[i].facts, as_of, local)
+        return found
+
+    def kept(
+        self, wanted: DonorFilter, as_of: datetime.date, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Which of some rows a filter keeps, ages being those on a day."""
+        found = np.empty(len(rows), dtype=bool)
+        for i, at, local in self.donors.parts(rows):
+            columns = self.segments[i].facts
+            found[at] = wanted.kept(columns, local, ages(columns, as_of, local))
+        return found
+
+
+def open_index(root: Path, nomenclature: Nomenclature) -> StoredIndex | None:
+    """The index in a folder; None where there is none of this release and format.
+
+    Raises `DamagedIndexError` naming a damaged file.
+    """
+    for attempt in range(ATTEMPTS):
+        manifest = _read_manifest(root, nomenclature)
+        if manifest is None:
+            return None
+        try:
+            return _open(root, manifest, nomenclature)
+        except FileNotFoundError as error:
+            # A writer has replaced it since the manifest was read, or the file is lost.
+            if attempt + 1 == ATTEMPTS or _read_manifest(root, nomenclature) == manifest:
+                raise damaged(Path(error.filename), "it is missing") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open(root: Path, manifest: _Manifest, nomenclature: Nomenclature) -> StoredIndex:
+    (root / manifest.unreadable).stat()
+    opened = []
+    for segment in manifest.segments:
+        removed = None if segment.removed is None else root / segment.removed
+        stored = open_segment(root / segment.name, removed)
+        if len(stored.segment) != segment.rows:
+            raise damaged(root / segment.name, "it has another number of donors")
+        opened.append(stored)
+    return StoredIndex(root, manifest, tuple(opened), nomenclature)
+
+
+def _read_manifest(root: Path, nomenclature: Nomenclature) -> _Manifest | None:
+    path = root / MANIFEST
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if (found["format"], found["fingerprint"]) != (FORMAT, nomenclature.fingerprint):
+            return None
+        segments = tuple(_Segment(**segment) for segment in found.pop("segments"))
+        return _Manifest(segments=segments, **found)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(path, str(error)) from error
+
+
+def update_index(
+    root: Path,
+    source: DonorSource,
+    nomenclature: Nomenclature,
+    progress: Callable[[int], object] = lambda _: None,
+) -> StoredIndex:
+    """The index of a store under a release, brought up to the revision of `source`.
+
+    What changed since becomes a further segment; everything is encoded anew where there is no
+    index of this store and release, where it is damaged, or where much has changed. An index that
+    is already newer stays as it is. `progress` is given the number of donors encoded so far.
+    Raises `StoreError` and `OutputError`.
+    """
+    opened = _usable(root, source, nomenclature)
+    if opened is not None and opened.revision >= source.revision:
+        return opened
+    with _locked(root):
+        opened = _usable(root, source, nomenclature)
+        if opened is None or opened.revision < source.revision:
+            _write_update(root, opened, source, nomenclature, progress)
+        _remove_others(root, nomenclature)
+    opened = open_index(root, nomenclature)
+    if opened is None:
+        raise StoreError(f"the index in {root} cannot be read back; check the disk")
+    return opened
+
+
+def _usable(root: Path, source: DonorSource, nomenclature: Nomenclature) -> StoredIndex | None:
+    """The index that is there, unless it is damaged or that of another store."""
+    try:
+        opened = open_index(root, nomenclature)
+    except DamagedIndexError:
+        return None
+    return opened if opened is not None and opened.manifest.store_id == source.store_id else None
+
+
+def _write_update(
+    root: Path,
+    opened: StoredIndex | None,
+    source: DonorSource,
+    nomenclature: Nomenclature,
+    progress: Callable[[int], object],
+) -> None:
+    kept: Sequence[StoredSegment] = ()
+    entries: Sequence[_Segment] = ()
+    changed: list[str] = []
+    unreadable: list[tuple[str, str]] = []
+    if opened is not None:
+        kept, entries = opened.segments, opened.manifest.segments
+        after = opened.revision
+        if len(entries) >= MAX_SEGMENTS:
+            kept, entries, after = kept[:1], entries[:1], entries[0].revision
+        changed = source.changed_ids(after)
+        unreadable = _unreadable_but(opened.unreadable, changed)
+        later = sum(entry.rows for entry in entries[1:]) + len(changed)
+        if not entries or later > MAX_CHANGED * entries[0].rows:
+            kept, entries, unreadable = (), (), []
+    # Nothing of the former state is named by more than one manifest, so each can be removed whole.
+    encoded = encode_donors(
+        source.changed(after) if entries else source.donors(), nomenclature, progress
+    )
+    token = secrets.token_hex(8)
+    written = [
+        replace(entry, removed=_write_removed(root, f"removed-{token}-{i}.bin", stored, changed))
+        for i, (entry, stored) in enumerate(zip(entries, kept, strict=True))
+    ]
+    if len(encoded.ids) or not entries:
+        name = f"segment-{token}"
+        write_segment(root / name, encoded)
+        written.append(_Segment(name, len(encoded.ids), source.revision))
+    unreadable += encoded.unreadable
+    manifest = _Manifest(
+        FORMAT,
+        nomenclature.release,
+        nomenclature.fingerprint,
+        source.store_id,
+        source.revision,
+        tuple(written),
+        f"unreadable-{token}.csv",
+        len(unreadable),
+    )
+    _write_unreadable(root / manifest.unreadable, unreadable)
+    with replacing(root / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+
+
+def _write_removed(root: Path, name: str, stored: StoredSegment, changed: list[str]) -> str | None:
+    """Write which rows are no longer valid, with those that changed; None where all are."""
+    found = pc.is_in(stored.ids, value_set=pa.array(changed, pa.string()))
+    bits = np.packbits(np.asarray(found.to_numpy(zero_copy_only=False)), bitorder="little")
+    if stored.segment.removed is not None:
+        bits |= stored.segment.removed
+    if not bits.any():
+        return None
+    with replacing(root / name) as temporary:
+        bits.tofile(temporary)
+    return name
+
+
+def _write_unreadable(path: Path, unreadable: Iterable[tuple[str, str]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "reason"), *unreadable])
+
+
+def _unreadable_but(path: Path, changed: list[str]) -> list[tuple[str, str]]:
+    """The donors of a file of unreadable ones that did not change."""
+    gone = set(changed)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        return [(name, reason) for name, reason in rows if name not in gone]
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Wait until no other process or thread writes this index, and keep others from it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / LOCK).open("a")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {root}: {error.strerror}; free space or choose another place, then run "
+            "it again"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_others(root: Path, nomenclature: Nomenclature) -> None:
+    """Remove what the manifest does not name: former segments, and what a killed writer left."""
+    manifest = _read_manifest(root, nomenclature)
+    if manifest is None:
+        return
+    for path in root.iterdir():
+        if path.name not in manifest.files:
+            if path.is_dir():
+                remove_folder(path)
+            else:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,311 @@
+"""Hot loops of the search over the arrays of `matching.donor_index`; nothing else.
+
+Shared terms. `codes` is (n_rows, `N_LOCI`) uint16: `LARGE` says that the entry is in the overflow,
+whose rows of locus l are `large_rows[large_starts[l]:large_starts[l + 1]]`, ascending, with their
+entries at the same places of `large_codes`. `tables` holds the mismatches of every entry of each
+searched locus, one locus after another, from `table_starts[l]`, which is -1 where locus l is not
+searched. `limit` is below `EXCLUDED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from matching.kernels import COUNT_WORST, GVH_WORST, HVG_BEST, HVG_WORST
+
+Bytes = npt.NDArray[np.uint8]
+Shorts = npt.NDArray[np.uint16]
+Words = npt.NDArray[np.uint32]
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+
+LARGE = 65_535
+EXCLUDED = 255
+
+_U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
+_U8_2D = numba.types.Array(numba.uint8, 2, "C", readonly=True)
+_U16_2D = numba.types.Array(numba.uint16, 2, "C", readonly=True)
+_U32 = numba.types.Array(numba.uint32, 1, "C", readonly=True)
+_I32 = numba.types.Array(numba.int32, 1, "C", readonly=True)
+_I64 = numba.types.Array(numba.int64, 1, "C", readonly=True)
+_OUT8 = numba.types.Array(numba.uint8, 1, "C")
+_OUT32 = numba.types.Array(numba.uint32, 1, "C")
+_OUT64 = numba.types.Array(numba.int64, 1, "C")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _kernel(signature: Any) -> Callable[[F], F]:
+    compiled: Callable[[F], F] = numba.njit(signature, cache=True, nogil=True)
+    return compiled
+
+
+@_kernel(numba.void(_I32, _I32, _I64, _U32, numba.int64, _OUT8))
+def mark_holders(
+    wanted: Int32s, groups: Int32s, starts: Int64s, holders: Words, shift: int, bits: Bytes
+) -> None:
+    """Mark the genotypes of a book that hold one of the wanted groups at a position.
+
+    groups, starts, holders: see `matching.donor_index.Holders`. bits: (n_genotypes,) uint8; bit
+    `shift` is set where the first position holds one, the next bit where the second does.
+    """
+    for value in wanted:
+        i = np.searchsorted(groups, value)
+        if i < len(groups) and groups[i] == value:
+            for j in range(starts[i], starts[i + 1]):
+                bits[holders[j] >> 2] |= (holders[j] & 3) << shift
+
+
+@_kernel(numba.void(_U8, _OUT8))
+def mismatches_of_marks(bits: Bytes, out: Bytes) -> None:
+    """Best-case mismatches (rule R2) of genotypes whose bits 0 and 1 say where the patient's first
+    set is met, and bits 2 and 3 where the second is. out: (n_genotypes,) uint8."""
+    table = np.zeros(16, dtype=np.uint8)
+    for value in range(16):
+        direct = value & 1 != 0 and value & 8 != 0
+        cross = value & 2 != 0 and value & 4 != 0
+        table[value] = 0 if direct or cross else (1 if value != 0 else 2)
+    for i in range(len(bits)):
+        out[i] = table[bits[i] & 15]
+
+
+@_kernel(numba.int64(_U16_2D, numba.int64, numba.int64, numba.int64, _I64, _U32, _U32))
+def _entry(
+    codes: Shorts,
+    first_row: int,
+    row: int,
+    locus: int,
+    large_starts: Int64s,
+    large_rows: Words,
+    large_codes: Words,
+) -> int:
+    """Entry of a row; codes begin at row `first_row`."""
+    if codes[row - first_row, locus] != LARGE:
+        return int(codes[row - first_row, locus])
+    low, high = large_starts[locus], large_starts[locus + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if large_rows[middle] < row:
+            low = middle + 1
+        else:
+            high = middle
+    return int(large_codes[low])
+
+
+@_kernel(numba.void(_U16_2D, _I64, numba.int64, _I64, _U32, _U32, _OUT32))
+def entries_of_rows(
+    codes: Shorts,
+    rows: Int64s,
+    locus: int,
+    large_starts: Int64s,
+    large_rows: Words,
+    large_codes: Words,
+    out: Words,
+) -> None:
+    """Entries of one locus of some rows. out: (n,) uint32."""
+    for i in range(len(rows)):
+        out[i] = _entry(codes, 0, rows[i], locus, large_starts, large_rows, large_codes)
+
+
+@_kernel(
+    numba.int64(
+        *(_U32, _U32, _U32, _U16_2D, _I64, _U8),
+        *(_U16_2D, _I64, _U32, _U32),
+        *(_U8, _I64, _I64, numba.int64, _OUT64),
+    )
+)
+def search_postings(
+    entries: Words,
+    starts: Words,
+    rows: Words,
+    others: Shorts,
+    other_loci: Int64s,
+    is_listed: Bytes,
+    codes: Shorts,
+    large_starts: Int64s,
+    large_rows: Words,
+    large_codes: Words,
+    tables: Bytes,
+    table_starts: Int64s,
+    rest: Int64s,
+    limit: int,
+    out_rows: Int64s,
+) -> int:
+    """Rows within the limit among those that hold one of `entries`, all without a mismatch, at the
+    locus of a posting list (starts, rows, others: see `matching.donor_index.Postings`).
+
+    other_loci: (2,) the loci of `others`; is_listed: (2,) uint8, 1 where a row without a mismatch
+    there was found by an earlier list. rest: the searched loci that have no posting list. Writes
+    the rows and returns how many there are.
+    """
+    count = 0
+    for entry in entries:
+        for i in range(starts[entry], starts[entry + 1]):
+            total = 0
+            for k in range(2):
+                locus = other_loci[k]
+                if table_starts[locus] >= 0:
+                    code: Any = np.int64(others[i, k])
+                    if code == LARGE:
+                        code = _entry(
+                            codes, 0, rows[i], locus, large_starts, large_rows, large_codes
+                        )
+                    mismatches = tables[table_starts[locus] + code]
+                    total += EXCLUDED if is_listed[k] == 1 and mismatches == 0 else mismatches
+            if total > limit:
+                continue
+            row: Any = np.int64(rows[i])
+            for locus in rest:
+                code = _entry(codes, 0, row, locus, large_starts, large_rows, large_codes)
+                total += tables[table_starts[locus] + code]
+            if total <= limit:
+                out_rows[count] = row
+                count += 1
+    return count
+
+
+@_kernel(
+    numba.int64(
+        *(_U16_2D, numba.int64, _I64, _U32, _U32),
+        *(_U8, _I64, _I64, numba.int64, _OUT64),
+    )
+)
+def search_rows(
+    codes: Shorts,
+    first_row: int,
+    large_starts: Int64s,
+    large_rows: Words,
+    large_codes: Words,
+    tables: Bytes,
+    table_starts: Int64s,
+    loci: Int64s,
+    limit: int,
+    out_rows: Int64s,
+) -> int:
+    """Rows within the limit among consecutive rows that begin at `first_row`.
+
+    loci: the searched ones. Writes the rows and returns how many there are.
+    """
+    count = 0
+    for i in range(len(codes)):
+        row = first_row + i
+        total = 0
+        for locus in loci:
+            code: Any = np.int64(codes[i, locus])
+            if code == LARGE:
+                code = _entry(codes, first_row, row, locus, large_starts, large_rows, large_codes)
+            total += tables[table_starts[locus] + code]
+            if total > limit:
+                break
+        if total <= limit:
+            out_rows[count] = row
+            count += 1
+    return count
+
+
+@_kernel(numba.void(_U32, _OUT32, _OUT32))
+def sort_rows(codes: Words, starts: Words, rows: Words) -> None:
+    """Rows by their entry, ascending within an entry.
+
+    codes: (n_rows,) entries. starts: (n_entries + 1,) zeros, becomes the first place of each
+    entry. rows: (n_rows,).
+    """
+    for code in codes:
+        starts[code + 1] += 1
+    for i in range(1, len(starts)):
+        starts[i] += starts[i - 1]
+    place = starts.copy()
+    for row in range(len(codes)):
+        code = codes[row]
+        rows[place[code]] = row
+        place[code] += 1
+
+
+@_kernel(numba.int64(numba.int64, numba.int64, numba.boolean, numba.int64, numba.int64))
+def _of_draw(a: int, b: int, same: bool, x: int, y: int) -> int:
+    """Match count of one draw, plus 4 times the patient's groups that the donor lacks.
+
+    a, b: whether the patient's groups can be lacked (0 or 1); same: they are one group. x, y: what
+    of the patient's groups the donor's match, bit 0 for the first and bit 1 for the second.
+    """
+    lacking = (a & ~(x | y) & 1) + (0 if same else b & ~((x | y) >> 1) & 1)
+    if (x & 1 and y & 2) or (x & 2 and y & 1):
+        return 2 + 4 * lacking
+    return (1 if x | y else 0) + 4 * lacking
+
+
+@_kernel(
+    numba.void(
+        *(_I64, _I64, numba.boolean, _U8, _U8_2D, _U8),
+        *(_I64, _I32, _U8, numba.int64, _OUT8),
+    )
+)
+def compare_by_relation(
+    p1: Int64s,
+    p2: Int64s,
+    p_linked: bool,
+    p_absent: Bytes,
+    relation: Bytes,
+    d_absent: Bytes,
+    offsets: Int64s,
+    groups: Int32s,
+    linked: Bytes,
+    column: int,
+    out: Bytes,
+) -> None:
+    """One of the columns COUNT_WORST to HVG_WORST of `kernels.compare_genotypes` for every genotype
+    of a book, where groups match by a relation; groups are distinct where they are not the same.
+
+    p1, p2: rows of `relation` (n_patient_groups, n_groups) uint8; groups: its columns. p_absent,
+    d_absent: 1 where a row or column stands for no gene. The last column stands for a donor's null
+    without partner. out: (n_genotypes,) uint8.
+    """
+    nothing = np.array([relation.shape[1] - 1], dtype=np.int32)
+    highest = column in (GVH_WORST, HVG_WORST)
+    end = 2 if highest else 0
+    for g in range(len(out)):
+        start, middle, stop = offsets[2 * g], offsets[2 * g + 1], offsets[2 * g + 2]
+        d1, d2 = groups[start:middle], groups[middle:stop]
+        is_linked = linked[g] == 1 or start == stop
+        if start == stop:
+            d1 = nothing
+        found = 0 if highest else 2
+        for a in p1:
+            for b in p2:
+                if found == end or (p_linked and a != b):
+                    continue
+                can_a, can_b = 1 - p_absent[a], 1 - p_absent[b]
+                for x in d1:
+                    mark_x = relation[a, x] | relation[b, x] << 1
+                    lone_x = mark_x == 0 and d_absent[x] == 0
+                    for y in d1 if is_linked else d2:
+                        if is_linked and x != y:
+                            continue
+                        mark_y = relation[a, y] | relation[b, y] << 1
+                        if column in (HVG_BEST, HVG_WORST):
+                            value = 1 if lone_x else 0
+                            if x != y and mark_y == 0 and d_absent[y] == 0:
+                                value += 1
+                        else:
+                            value = _of_draw(can_a, can_b, a == b, mark_x, mark_y)
+                            value = value & 3 if column == COUNT_WORST else value >> 2
+                        found = max(found, value) if highest else min(found, value)
+        out[g] = found
+
+
+@_kernel(numba.void(_U16_2D, _OUT64, _OUT64))
+def highest_codes(codes: Shorts, highest: Int64s, large: Int64s) -> None:
+    """Raise `highest` to the highest code below `LARGE` of every column, and add the number of
+    those that are `LARGE` to `large`, both (n_columns,)."""
+    for row in range(len(codes)):
+        for i in range(codes.shape[1]):
+            code: Any = np.int64(codes[row, i])
+            if code == LARGE:
+                large[i] += 1
+            elif code > highest[i]:
+                highest[i] = code

@@ -1,0 +1,180 @@
+"""Requests of searches as values."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data.donor_files import FACTS
+from data.index import DonorFilter
+from matching.errors import InputFileError
+from matching.loci import Locus, parse_loci
+from matching.nomenclature import Nomenclature
+from matching.rank import RankRule
+from matching.search import Criteria, Direction
+from matching.typings import Typing
+from service.convert import LIMITS, checking, read_day, read_loci, read_typing
+from service.criteria import DONOR_LEVELS, DONOR_LIMITS, donor_filter
+from service.pairs import Facts
+from service.pb.graftmatch.v1 import graftmatch_pb2
+from service.status import Violation
+
+DEFAULT_BATCH_SIZE = 500
+_PATIENT_FACTS = {
+    "sex": ("male", "female"),
+    "cmv": ("positive", "negative"),
+    "abo": ("A", "B", "AB", "O"),
+}
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A checked search. `donors`: what `filter` asks of facts (`service.criteria`).
+
+    `as_of`: None for the present day. `limit`: None for every donor. `page_size`: None without
+    pages; `page_token`: "" for the first page.
+    """
+
+    patient: Typing
+    facts: Facts
+    criteria: Criteria
+    donors: Mapping[str, Any]
+    filter: DonorFilter
+    batch_size: int
+    limit: int | None
+    as_of: datetime.date | None
+    with_probabilities: bool
+    rule: RankRule
+    page_size: int | None
+    page_token: str
+
+
+def search_request(
+    request: graftmatch_pb2.SearchDonorsRequest, nomenclature: Nomenclature
+) -> SearchRequest:
+    """Raises `RequestError` with every violation."""
+    with checking() as found:
+        read = read_typing("patient", request.patient, nomenclature, found)
+        loci = read_loci(request.loci, found)
+        if request.max_mismatches > LIMITS.mismatches:
+            found.append(Violation("max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
+        if request.batch_size > LIMITS.batch_size:
+            found.append(Violation("batch_size", f"must be 1 to {LIMITS.batch_size}, or 0"))
+        if request.page_size > LIMITS.page_size:
+            found.append(Violation("page_size", f"must be 1 to {LIMITS.page_size:,}, or 0"))
+        if request.page_size and request.limit:
+            found.append(Violation("limit", "not together with page_size"))
+        if request.page_token and not request.page_size:
+            found.append(Violation("page_size", "must be given with page_token"))
+        as_of = read_day("as_of", request.as_of, found)
+        rule = _rule(request.rank_keys, request.rank_bands, found)
+        facts = _facts(request.patient_facts, found)
+        donors = _donors(request.donors, found)
+        criteria = _criteria(request, loci, found)
+    with checking() as found:
+        try:
+            wanted = donor_filter(donors, "", facts["weight_kg"])
+        except InputFileError:
+            found.append(Violation("patient_facts.weight_kg", "a dose per kg needs it"))
+    assert read is not None and rule is not None and criteria is not None
+    return SearchRequest(
+        read[0],
+        facts,
+        criteria,
+        donors,
+        wanted,
+        request.batch_size or DEFAULT_BATCH_SIZE,
+        request.limit or None,
+        as_of,
+        not request.without_probabilities,
+        rule,
+        request.page_size or None,
+        request.page_token,
+    )
+
+
+def _rule(keys: Sequence[str], bands: Sequence[float], found: list[Violation]) -> RankRule | None:
+    usual = RankRule()
+    try:
+        return RankRule(tuple(keys) or usual.keys, tuple(bands) or usual.bands)
+    except ValueError as error:
+        field = "rank_bands" if str(error).startswith("bands") else "rank_keys"
+        found.append(Violation(field, str(error)))
+        return None
+
+
+def _facts(message: graftmatch_pb2.PatientFacts, found: list[Violation]) -> Facts:
+    facts: dict[str, Any] = dict.fromkeys(FACTS)
+    for name, known in _PATIENT_FACTS.items():
+        value = getattr(message, name)
+        if value and value not in known:
+            field = f"patient_facts.{name}"
+            found.append(Violation(field, f"must be one of {', '.join(known)}, or empty"))
+        facts[name] = value or None
+    for name, low, high in (("age_years", 0, 120), ("weight_kg", 1, 500)):
+        if message.HasField(name):
+            facts[name] = getattr(message, name)
+            if not low <= facts[name] <= high:
+                found.append(Violation(f"patient_facts.{name}", f"must be {low} to {high}"))
+    return facts
+
+
+_DIRECTIONS = {
+    graftmatch_pb2.MISMATCH_DIRECTION_UNSPECIFIED: Direction.BOTH,
+    graftmatch_pb2.MISMATCH_DIRECTION_GVH: Direction.GVH,
+    graftmatch_pb2.MISMATCH_DIRECTION_HVG: Direction.HVG,
+}
+
+
+def _criteria(
+    request: graftmatch_pb2.SearchDonorsRequest, loci: tuple[Locus, ...], found: list[Violation]
+) -> Criteria | None:
+    limits = {}
+    for name in sorted(request.max_mismatches_at):
+        field = f"max_mismatches_at[{name[:20]!r}]"
+        try:
+            (locus,) = parse_loci(name.replace(",", ";"))
+        except ValueError as error:
+            found.append(Violation(field, str(error)))
+            continue
+        limits[locus] = request.max_mismatches_at[name]
+        if limits[locus] > 2:
+            found.append(Violation(field, "must be 0 to 2"))
+        elif locus not in loci:
+            found.append(Violation(field, "the locus is not searched"))
+    antigen = read_loci(request.antigen_loci, found, "antigen_loci") if request.antigen_loci else ()
+    if not set(antigen) <= set(loci):
+        found.append(Violation("antigen_loci", "names a locus that is not searched"))
+    if request.direction not in _DIRECTIONS:
+        found.append(Violation("direction", "is none that this server knows"))
+    if found or not loci:
+        return None
+    return Criteria(
+        loci,
+        request.max_mismatches,
+        limits,
+        _DIRECTIONS[request.direction],
+        frozenset(antigen),
+        not request.without_potential,
+    )
+
+
+def _donors(message: graftmatch_pb2.DonorCriteria, found: list[Violation]) -> dict[str, Any]:
+    """What is asked of donors' facts."""
+    donors: dict[str, Any] = {}
+    for name, known in DONOR_LEVELS.items():
+        values = sorted(set(getattr(message, name)))
+        if values:
+            donors[name] = values
+        if known and not set(values) <= set(known):
+            found.append(Violation(f"donors.{name}", f"must be of {', '.join(known)}"))
+    for name in DONOR_LIMITS:
+        if message.HasField(name):
+            donors[name] = getattr(message, name)
+            if not donors[name] >= 0:
+                found.append(Violation(f"donors.{name}", "must be at least 0"))
+    if message.require_known:
+        donors["require_known"] = True
+    return donors
