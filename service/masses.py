@@ -12,7 +12,7 @@ from data.index import IndexMasses
 from matching.haplotypes import Imputer
 from matching.probability import predict
 from matching.typings import Typing
-from service.prediction import impute_people
+from service.imputation import impute_people
 
 THREADS = 2
 

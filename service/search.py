@@ -25,9 +25,9 @@ from matching.risk import RiskModel
 from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
 from service.criteria import donor_filter
+from service.imputation import imputer_of
 from service.masses import candidate_probabilities
 from service.pairs import pair_factors, predicted_risks
-from service.prediction import imputer_of
 from service.ranking import Ranker
 from service.results import SearchResults
 

@@ -15,7 +15,7 @@ from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolutio
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
-from service.prediction import imputer_of
+from service.imputation import imputer_of
 
 
 @dataclass

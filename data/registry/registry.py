@@ -80,7 +80,7 @@ class Registry:
         path: Path,
         nomenclature: Nomenclature,
         rejects_path: Path,
-        progress: Callable[[int], None] = lambda _: None,
+        progress: Callable[[object], None] = lambda _: None,
         options: ReadingOptions = AS_WRITTEN,
         request: ImportRequest = ADD_OR_UPDATE,
     ) -> ImportSummary:
@@ -114,18 +114,22 @@ class Registry:
             if not dry and summary.changes:
                 _record(session, revision, path, request.mode, summary)
         if not dry and revision + bool(summary.changes) > 1:
-            self.update_index(nomenclature)
+            self.update_index(nomenclature, lambda n: progress(f"{n:,} donors indexed"))
         return summary
 
-    def update_index(self, nomenclature: Nomenclature) -> StoredIndex:
+    def update_index(
+        self, nomenclature: Nomenclature, progress: Callable[[int], object] = lambda _: None
+    ) -> StoredIndex:
         """Bring the index of a release up to date with the store.
 
-        Raises `StoreError` where no donor was ever imported, and `OutputError`.
+        `progress` is given the number of donors encoded so far. Raises `StoreError` where no donor
+        was ever imported, and `OutputError`.
         """
         with self.opened() as source:
             if not source.revision:
                 raise self._nothing_imported()
-            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
+            root = self._index_root(source, nomenclature)
+            index = update_index(root, source, nomenclature, progress)
             self._remove_foreign_indexes(source)
         return index
 

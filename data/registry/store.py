@@ -157,7 +157,9 @@ class StoredDonors:
         }
 
     def _batches(self, condition: str) -> Iterator[pa.RecordBatch]:
-        query = f"SELECT {','.join(INDEXED.names)} FROM donors {condition} ORDER BY id"
+        # An expression, since in the order of the identifier itself all donors would be looked at.
+        order = "id || ''" if condition else "id"
+        query = f"SELECT {','.join(INDEXED.names)} FROM donors {condition} ORDER BY {order}"
         for rows in self.session.stream(query):
             columns = zip(*rows, strict=True)
             yield pa.record_batch(

@@ -161,7 +161,7 @@ def match(
         forget_search(forget)
         return
     if repeat is not None:
-        repeat_search(repeat, chosen, out, parse_day(as_of), limit)
+        repeat_search(repeat, chosen, out, parse_day(as_of), limit, folder)
         return
     wanted = SearchSettings(
         hla_criteria(

@@ -64,33 +64,45 @@ def save_search(
         "nulls": wanted.nulls.value,
         "rule": asdict(wanted.rule),
         "release": release,
-        "registry": _lasting(registry),
+        "registry": kept_location(registry),
     }
     text = typing_of(person.written).text
     searches().write(name, SavedSearch(text, dict(person.facts), stored, run))
     typer.echo(f"saved as {name}: {len(run.donors):,} donors", err=True)
 
 
-def _lasting(registry: str | None) -> str | None:
-    """A place of a registry that means the same from another folder."""
-    if registry is None or "://" in registry:
-        return registry
-    return str(Path(registry).resolve())
+def kept_location(registry: str | None) -> str | None:
+    """A folder for good; "" for an address, which may hold a password, and None for the default."""
+    if registry is None:
+        return None
+    return "" if "://" in registry else str(Path(registry).resolve())
 
 
-def repeat_search(name: str, form: str, out: Path | None, as_of: datetime.date, limit: int) -> None:
+def repeat_search(
+    name: str,
+    form: str,
+    out: Path | None,
+    as_of: datetime.date,
+    limit: int,
+    registry: str | None = None,
+) -> None:
     """Run a saved search again, say what differs from its last run, and keep this one."""
     if form not in ("table", "json"):
         raise typer.BadParameter("--repeat answers as table or json", param_hint="--format")
     saved = searches().read(name)
     try:
         wanted = _settings(saved.settings, as_of)
-        release, registry = saved.settings["release"], saved.settings["registry"]
+        release = saved.settings["release"]
+        registry = saved.settings["registry"] if registry is None else registry
     except (KeyError, TypeError, ValueError) as error:
         raise InputFileError(
             f"the saved search {name} cannot be used ({type(error).__name__}); "
             "search and save again"
         ) from None
+    if registry == "":
+        raise InputFileError(
+            f"the registry of {name} was given by its address, which is not kept; give --registry"
+        )
     nomenclature = open_nomenclature(release)
     store = open_registry(registry)
     index = open_index(store, nomenclature)

@@ -18,8 +18,8 @@ from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
 from matching.typings import Typing, parse_typing
+from service.imputation import FIVE, impute_people
 from service.masses import candidate_probabilities
-from service.prediction import FIVE, impute_people
 from tests.data.indexed import rows
 
 N_DONORS = 1500

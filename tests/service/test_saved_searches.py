@@ -14,6 +14,7 @@ from data.registry import ImportRequest, Mode, Registry
 from data.saved_searches import SavedFolder
 from matching.errors import InputFileError
 from matching.nomenclature import Nomenclature
+from service.cli.saved import kept_location
 from tests.service.conftest import Run
 
 PATIENT = (
@@ -110,6 +111,21 @@ def test_what_else_changed_is_noted(run: Run, registry: Path, tmp_path: Path) ->
     assert now["donors"][0]["reasons"][0].startswith("p10 0.5 -> ")
     assert any("the frequency set was none and is" in note for note in now["notes"])
     assert any("another one" in note for note in now["notes"])
+
+
+def test_the_address_of_a_registry_is_not_kept(run: Run, registry: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "home/registry"
+    assert run(*SEARCH, "--registry", folder, "--save", "smith")[0] == 0
+    file = tmp_path / "home/searches/smith.json"
+    content = json.loads(file.read_text())
+    assert content["settings"]["registry"] == str(folder)
+    assert kept_location("postgresql://user:secret@host/donors") == ""
+    content["settings"]["registry"] = ""
+    file.write_text(json.dumps(content))
+    code, _, error = run("match", "--repeat", "smith")
+    assert code == 1 and "give --registry" in error
+    code, printed, _ = run("match", "--repeat", "smith", "--registry", folder)
+    assert code == 0 and "0 new, 0 changed, 0 gone" in printed
 
 
 def test_names_are_checked(run: Run, registry: Path, tmp_path: Path) -> None:

@@ -269,6 +269,37 @@ def test_the_order_that_is_asked_for(stub: Any) -> None:
     }
 
 
+def test_criteria_of_typings_and_facts(stub: Any) -> None:
+    def found(**fields: Any) -> list[Any]:
+        request = pb.SearchDonorsRequest(
+            patient=PATIENT, max_mismatches=4, without_probabilities=True, **fields
+        )
+        return [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+
+    def at(candidate: Any, locus: str) -> Any:
+        return next(one for one in candidate.comparison.loci if one.locus == locus)
+
+    whole = found()
+    cases: list[tuple[list[Any], Callable[[Any], bool]]] = [
+        (found(max_mismatches_at={"A": 0}), lambda c: at(c, "A").matches.best == 2),
+        (found(without_potential=True), lambda c: c.comparison.mismatches.worst <= 4),
+        (found(donors=pb.DonorCriteria(types=["cord"])), lambda c: c.facts.type == "cord"),
+        (
+            found(donors=pb.DonorCriteria(sexes=["male"], require_known=True)),
+            lambda c: c.facts.sex == "male",
+        ),
+        (
+            found(donors=pb.DonorCriteria(max_age_years=35)),
+            lambda c: c.facts.type == "cord" or c.facts.age_years <= 35,
+        ),
+    ]
+    for some, kept in cases:
+        assert [c.donor for c in some] == [c.donor for c in whole if kept(c)]
+        assert 0 < len(some) < len(whole)
+    hvg = found(direction=pb.MISMATCH_DIRECTION_HVG)
+    assert all(c.comparison.hvg.best <= 4 for c in hvg) and len(hvg) > len(whole)
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "reason"),
     [
@@ -279,9 +310,21 @@ def test_the_order_that_is_asked_for(stub: Any) -> None:
         ({"page_token": "x"}, "page_size", "must be given"),
         ({"patient_facts": pb.PatientFacts(sex="m")}, "patient_facts.sex", "male, female"),
         ({"patient_facts": pb.PatientFacts(age_years=-1)}, "patient_facts.age_years", "0 to 120"),
+        ({"max_mismatches_at": {"A": 3}}, "max_mismatches_at['A']", "0 to 2"),
+        ({"max_mismatches_at": {"DPB1": 0}}, "max_mismatches_at['DPB1']", "not searched"),
+        ({"max_mismatches_at": {"Q": 0}}, "max_mismatches_at['Q']", "not a matched locus"),
+        ({"antigen_loci": ["Q"]}, "antigen_loci[0]", "not a matched locus"),
+        ({"antigen_loci": ["DPB1"]}, "antigen_loci", "not searched"),
+        ({"direction": 9}, "direction", "none that this server knows"),
+        ({"donors": pb.DonorCriteria(types=["x"])}, "donors.types", "adult, cord"),
+        ({"donors": pb.DonorCriteria(min_age_years=-1)}, "donors.min_age_years", "at least 0"),
+        (
+            {"donors": pb.DonorCriteria(min_tnc_1e7_per_kg=2)},
+            *("patient_facts.weight_kg", "a dose per kg needs it"),
+        ),
     ],
 )
-def test_a_ranking_or_page_that_cannot_be(
+def test_a_ranking_page_or_criterion_that_cannot_be(
     stub: Any, fields: dict[str, Any], field: str, reason: str
 ) -> None:
     request = pb.SearchDonorsRequest(patient=PATIENT, **fields)
