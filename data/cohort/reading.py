@@ -9,7 +9,6 @@ its columns have the names and codes of the schema.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from data.cohort.mapping import (
     levels_of,
     read_mapping,
 )
+from data.cohort.values import cell_text, coded, is_never, joined, numbers_of, whole_code
 from matching.errors import CohortError, GraftmatchError, InputFileError
 from matching.fit import COMPETING, EVENT, UNKNOWN, Cohort
 from matching.genotypes import encode
@@ -66,7 +66,7 @@ def read_table(path: Path) -> tuple[dict[str, list[str]], str]:
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputFileError(f"cannot read {path}: {error}") from error
-    texts = {str(column): [_text(value) for value in table[column]] for column in table.columns}
+    texts = {str(column): [cell_text(value) for value in table[column]] for column in table.columns}
     return texts, hashlib.sha256(content).hexdigest()
 
 
@@ -196,7 +196,7 @@ def _columns(table: Table, mapping: CohortMapping, problems: list[str]) -> dict[
     for column, how in mapping.columns.items():
         if column in TYPINGS or not set(how.source) <= set(table):
             continue
-        texts = _joined([table[source] for source in how.source], mapping.missing)
+        texts = joined([table[source] for source in how.source], mapping.missing)
         source = "/".join(how.source)
         if column == CENTRE:
             found[column] = np.array(texts, dtype=np.str_)
@@ -206,10 +206,10 @@ def _columns(table: Table, mapping: CohortMapping, problems: list[str]) -> dict[
                 if not text
             ]
         elif (levels := levels_of(column)) is not None:
-            found[column] = _coded(texts, source, how, levels, problems)
+            found[column] = coded(texts, source, how, levels, problems)
         else:
             limits = COLUMNS.get(column, _DAYS)
-            found[column] = _numbers(texts, source, limits, problems, how.factor, how.whole)
+            found[column] = numbers_of(texts, source, limits, problems, how.factor, how.whole)
     return found
 
 
@@ -254,12 +254,6 @@ def _add_typed(
             found[name] = np.where(np.isnan(given), values, given)
 
 
-def _joined(columns: list[Sequence[str]], missing: tuple[str, ...]) -> list[str]:
-    """Codes of a row joined with `/`, "" if one of them is missing."""
-    rows = zip(*columns, strict=True)
-    return ["" if any(text in missing for text in row) else "/".join(row) for row in rows]
-
-
 def _outcomes(
     table: Table, mapping: CohortMapping, found: dict[str, Any], problems: list[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -295,15 +289,15 @@ def _put_together(
     def numbers(column: str) -> Any:
         texts = ["" if text in mapping.missing else text for text in table[column]]
         # Files write a number of days that no one lives for "never".
-        texts = ["" if _never(text) else text for text in texts]
-        return _numbers(texts, column, _DAYS, problems)
+        texts = ["" if is_never(text) else text for text in texts]
+        return numbers_of(texts, column, _DAYS, problems)
 
     def happened(what: Happening) -> tuple[Any, Any]:
         texts = ["" if text in mapping.missing else text for text in table[what.column]]
         known = np.array([text != "" for text in texts])
         if not what.codes:
             return known, ~np.isnan(numbers(what.days))
-        yes = np.array([text in what.codes or _whole(text) in what.codes for text in texts])
+        yes = np.array([text in what.codes or whole_code(text) in what.codes for text in texts])
         return known, yes
 
     end = numbers(how.follow_up)
@@ -359,72 +353,3 @@ def _column_problems(table: Table, mapping: CohortMapping) -> list[str]:
     if not mapping.outcomes and not any(column in mapping.columns for column in STATUS):
         problems.append(f"no outcome is given; known are {', '.join(STATUS)}")
     return problems
-
-
-def _coded(
-    texts: list[str],
-    source: str,
-    how: ColumnMapping,
-    levels: tuple[str, ...],
-    problems: list[str],
-) -> np.ndarray[Any, np.dtype[np.str_]]:
-    codes = {level: level for level in levels} if how.codes is None else how.codes
-    result = []
-    for i, text in enumerate(texts):
-        level = codes.get(text, codes.get(_whole(text)))
-        if level is None:
-            if text and how.others == "refuse":
-                problems.append(
-                    f"record {i + 1}, column {source}: {text!r} is none of {', '.join(codes)}"
-                )
-            level = text if how.others == "pass" else ""
-        result.append(level)
-    return np.array(result, dtype=np.str_)
-
-
-def _numbers(
-    texts: list[str],
-    source: str,
-    limits: Variable,
-    problems: list[str],
-    factor: float = 1.0,
-    whole: bool = False,
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    result = np.full(len(texts), np.nan)
-    for i, text in enumerate(texts):
-        if not text:
-            continue
-        where = f"record {i + 1}, column {source}: {text!r}"
-        try:
-            value = float(text) * factor
-        except ValueError:
-            problems.append(f"{where} is not a number")
-            continue
-        value = float(np.rint(value)) if whole else value
-        if not limits.low <= value <= limits.high:
-            problems.append(
-                f"{where} gives {limits.name} {value:g}, not from {limits.low:g} to {limits.high:g}"
-            )
-            continue
-        result[i] = value
-    return result
-
-
-def _text(value: Any) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return str(value).strip()
-
-
-def _never(text: str) -> bool:
-    """Whether a number of days stands for "never"."""
-    try:
-        return float(text) >= 1_000_000
-    except ValueError:
-        return False
-
-
-def _whole(text: str) -> str:
-    """`1` for `1.0`: files of numbers write codes so."""
-    head, dot, tail = text.partition(".")
-    return head if dot and head.isdigit() and not tail.strip("0") else text

@@ -12,7 +12,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from data.cohort import Reference, parse_factors, read_cohort, read_mapping, read_table
-from data.evaluations import evaluation_document
+from data.evaluations import differences, differences_of_evaluations, evaluation_document
 from data.files import replacing
 from data.model_card import card
 from data.models import (
@@ -30,8 +30,7 @@ from data.nomenclature import ReferenceFolder
 from data.synthetic_cohort import write_synthetic_cohort
 from data.training import refresh_card, train_into
 from matching.errors import ModelError
-from matching.fit import MEASURES, Cohort, Evaluation, compare, evaluate
-from matching.risk import RiskModel, predict
+from matching.fit import MEASURES, Evaluation, evaluate
 from service.cli.common import console, open_nomenclature, progress_of, settings
 from service.donor_choice import choice_document, pair_columns, single_document
 
@@ -186,13 +185,13 @@ def risk_compare(
         "second": model_hash(sides[1][0]),
     }
     if cohort is None:
-        document |= _from_evaluations(sides)
+        document |= differences_of_evaluations(sides)
     else:
         patients = read_cohort(cohort, mapping, group, _reference(release))
         document |= {
             "cohort": patients.sha256,
             "seen": [m.name for m, _ in sides if m.trained_on == patients.sha256],
-            "differences": _differences(patients, sides[0][0], sides[1][0], seed),
+            "differences": differences(patients, sides[0][0], sides[1][0], seed),
         }
     for _, folder in sides:
         if folder is not None:
@@ -210,52 +209,6 @@ def risk_compare(
     for row in document["differences"]:
         table.add_row(*(_shown(row[column]) for column in columns))
     console().print(table)
-
-
-def _differences(
-    patients: Cohort, first: RiskModel, second: RiskModel, seed: int
-) -> list[dict[str, Any]]:
-    risks = [
-        {
-            one.name: predict(one, patients.columns, len(patients)).probability
-            for one in model.outcomes
-        }
-        for model in (first, second)
-    ]
-    found = compare(patients, risks[0], risks[1], seed)
-    if not found:
-        raise ModelError(f"models {first.name} and {second.name} share no outcome of the cohort")
-    return [vars(one) for one in found]
-
-
-def _from_evaluations(sides: list[tuple[RiskModel, Path | None]]) -> dict[str, Any]:
-    """Measures side by side of the evaluations that both folders hold of one file."""
-    held = []
-    for model, folder in sides:
-        documents = [] if folder is None else read_documents(folder, "evaluation-")
-        mine = [one for one in documents if one.get("model") == model_hash(model)]
-        held.append({(one["cohort"], one["recalibrate"]): one["outcomes"] for one in mine})
-    shared = sorted(set(held[0]) & set(held[1]), key=str)
-    rows = []
-    for key in shared:
-        for name in (n for n in held[0][key] if n in held[1][key]):
-            for measure in ("auc", "brier", "log_loss"):
-                a, b = (one[key][name][measure] for one in held)
-                both = a is not None and b is not None
-                rows.append(
-                    {
-                        "outcome": name,
-                        "measure": measure,
-                        "first": a,
-                        "second": b,
-                        "difference": a - b if both else None,
-                        "low": None,
-                        "high": None,
-                    }
-                )
-    if not rows:
-        raise ModelError("the two models were not evaluated on one file; give --cohort FILE")
-    return {"cohort": [key[0] for key in shared], "differences": rows}
 
 
 @risk.command("promote")
