@@ -342,3 +342,15 @@ def drawn(source: Population, mix: Sequence[Profile], n: int, seed: int) -> dict
 
 def joined(texts: dict[Locus, list[str]], row: int) -> str:
     return "^".join(written[row] for written in texts.values() if written[row])
+
+
+def test_many_haplotypes_that_differ_at_the_last_loci_alone() -> None:
+    source: Source = {
+        ("A*01:01", "DRB3*01:01", b, c): Fraction(i + 5 * j + 1, 2**12)
+        for i, b in enumerate(NAMES["B"])
+        for j, c in enumerate(NAMES["C"])
+    }
+    tables = tables_of(source, 4, NullImputation.TYPED)
+    people = [("", "", f"{b}+B*02:01", "") for b in NAMES["B"] if not b.endswith("N")]
+    for texts, mass in zip(people, tables.total_masses(encoded(tables, people)), strict=True):
+        assert mass == pytest.approx(float(sum(genotypes(source, texts, False).values())))
