@@ -351,6 +351,8 @@ def test_many_haplotypes_that_differ_at_the_last_loci_alone() -> None:
         for j, c in enumerate(NAMES["C"])
     }
     tables = tables_of(source, 4, NullImputation.TYPED)
-    people = [("", "", f"{b}+B*02:01", "") for b in NAMES["B"] if not b.endswith("N")]
+    people: list[tuple[str, ...]] = [
+        ("", "", f"{b}+B*02:01", "") for b in NAMES["B"] if not b.endswith("N")
+    ]
     for texts, mass in zip(people, tables.total_masses(encoded(tables, people)), strict=True):
         assert mass == pytest.approx(float(sum(genotypes(source, texts, False).values())))
