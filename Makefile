@@ -54,6 +54,7 @@ bench: setup ## benchmarks, beside a plain implementation in the same run
 	@$(BIN)/python -m benchmarks.encoding
 	@$(BIN)/python -m benchmarks.prediction
 	@$(BIN)/python -m benchmarks.risk
+	@$(BIN)/python -m benchmarks.allocation
 
 demo: setup ## the main job on embedded demo data: simulate, search, risk, allocation, service
 	@sh examples/demo.sh $(BIN)

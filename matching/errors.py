@@ -16,6 +16,7 @@
     ├── InputFileError              a whole file is refused, nothing of it was used
     ├── RecordError                 one record of a file is refused, the others go on
     ├── AllocationError             an allocation is malformed or was not solved
+    ├── TypingPlanError             requests for typing cannot be planned
     ├── CohortError                 a cohort of transplants cannot be used
     ├── ModelError                  a risk model cannot be used
     ├── StoreError                  the donor store or its index
@@ -97,6 +98,10 @@ class RecordError(GraftmatchError):
 
 class AllocationError(GraftmatchError):
     """An allocation problem is malformed, or the solver gave no proven optimum."""
+
+
+class TypingPlanError(GraftmatchError):
+    """Requests for confirmatory typing cannot be planned from these values."""
 
 
 class CohortError(GraftmatchError):

@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.allocate import (
+    MOST_URGENT,
     UNALLOCATED,
     UTILITY_LIMIT,
     AllocationProblem,
     AllocationSolution,
     Explanation,
+    Objectives,
 )
 from matching.errors import AllocationError, TypingError
 from matching.genotypes import Genotype, encode
@@ -216,12 +218,41 @@ def allocation_problem(request: graftmatch_pb2.AllocateDonorsRequest) -> Allocat
                 at = int(wrong.argmax())
                 reason = f"{values[at]} is not in {low} to {high}"
                 found.append(Violation(f"edges[{at}].{name}", reason))
+        urgency = np.array(request.urgency or [1] * len(request.patients), dtype=np.int64)
+        given = list(request.previous) or [""] * len(request.patients)
+        for name, n in (("urgency", len(urgency)), ("previous", len(given))):
+            if n != len(request.patients):
+                reason = f"{n} values for {len(request.patients)} patients"
+                found.append(Violation(name, reason))
+        for i in np.flatnonzero((urgency < 1) | (urgency > MOST_URGENT))[:1].tolist():
+            found.append(Violation(f"urgency[{i}]", f"{urgency[i]} is not in 1 to {MOST_URGENT}"))
+    position = {name: i for i, name in enumerate(request.donors)}
+    # A donor of yesterday who is no longer among the donors cannot be kept.
+    previous = np.array([position.get(name, UNALLOCATED) for name in given], dtype=np.int64)
     try:
         return AllocationProblem(
-            tuple(request.patients), tuple(request.donors), patient, donor, utility
+            patients=tuple(request.patients),
+            donors=tuple(request.donors),
+            patient=patient,
+            donor=donor,
+            utility=utility,
+            urgency=urgency,
+            previous=previous,
         )
     except AllocationError as error:
         raise RequestError([Violation("edges", str(error))]) from error
+
+
+def allocation_objectives(request: graftmatch_pb2.AllocateDonorsRequest) -> Objectives:
+    """Raises `RequestError`."""
+    shares = {}
+    with checking() as found:
+        for name in ("recipients", "utility"):
+            if request.HasField(f"{name}_share"):
+                shares[name] = getattr(request, f"{name}_share")
+                if not 0 <= shares[name] <= 1:
+                    found.append(Violation(f"{name}_share", f"{shares[name]} is not in 0 to 1"))
+    return Objectives(**shares)
 
 
 def _check_identifiers(field: str, names: Iterable[str], found: list[Violation]) -> None:
@@ -392,9 +423,8 @@ def allocation_response(
     provenance: common_pb2.Provenance,
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """An allocation by identifiers."""
-    utility = np.zeros(len(problem.patients), dtype=np.int64)
-    chosen = solution.donor_of[problem.patient] == problem.donor
-    utility[problem.patient[chosen]] = problem.utility[chosen]
+    given = solution.edge_of != UNALLOCATED
+    utility = np.where(given, np.append(problem.utility, 0)[solution.edge_of], 0)
 
     def name(names: tuple[str, ...], position: int) -> str | None:
         return None if position == UNALLOCATED else names[position]
@@ -411,6 +441,18 @@ def allocation_response(
         status=graftmatch_pb2.AllocationStatus.Value(f"ALLOCATION_STATUS_{solution.status.name}"),
         objective=solution.objective,
         bound=solution.bound,
+        levels=[
+            graftmatch_pb2.AllocationLevel(
+                objective=graftmatch_pb2.AllocationObjective.Value(
+                    f"ALLOCATION_OBJECTIVE_{level.objective.name}"
+                ),
+                best=level.best,
+                bound=level.bound,
+                least=level.least,
+                reached=level.reached,
+            )
+            for level in solution.levels
+        ],
         explanations=[
             graftmatch_pb2.Explanation(
                 patient=problem.patients[row.patient],

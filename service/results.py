@@ -305,7 +305,8 @@ def _why(given: Mapping[Hashable, Any]) -> str:
     if not given["reason"]:
         return ""
     taken = f"{given['best']} to {given['best_given_to']}" if given["best_given_to"] else ""
-    return f"{taken or given['reason']}, swap costs {given['swap_cost']}"
+    why = taken or given["limit"] or given["reason"]
+    return why if pd.isna(given["swap_cost"]) else f"{why}, swap costs {given['swap_cost']}"
 
 
 def _risk(row: Mapping[Hashable, Any]) -> str:

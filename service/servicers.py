@@ -295,7 +295,7 @@ def allocate_answer(
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
-    solution = allocate(problem)
+    solution = allocate(problem, convert.allocation_objectives(request))
     return convert.allocation_response(
         problem, solution, explanations(problem, solution), provenance(snapshot)
     )

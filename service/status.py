@@ -20,6 +20,7 @@ from matching.errors import (
     StoreError,
     TooAmbiguousError,
     TypingError,
+    TypingPlanError,
 )
 
 # Status details travel in HTTP/2 headers, which clients limit to 8 KB.
@@ -76,6 +77,7 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     ModelError: grpc.StatusCode.UNAVAILABLE,
     # A malformed problem is a RequestError; what is left is a solver without an optimum.
     AllocationError: grpc.StatusCode.INTERNAL,
+    TypingPlanError: grpc.StatusCode.INTERNAL,
     InputFileError: grpc.StatusCode.INTERNAL,
     OutputError: grpc.StatusCode.INTERNAL,
 }

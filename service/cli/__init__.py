@@ -18,6 +18,7 @@ from service.cli.risk import risk
 from service.cli.score import score
 from service.cli.serve import serve
 from service.cli.typing import typing
+from service.cli.typing_plan import typing_plan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +37,7 @@ app.command("score")(score)
 app.command("batch")(batch)
 app.command("allocate")(allocate)
 app.command("impute")(impute)
+app.command("typing-plan")(typing_plan)
 app.command("predict")(predict)
 app.command("serve")(serve)
 

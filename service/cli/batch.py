@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
 from data.files import replacing
 from data.registry import BlankSecond, ReadingOptions
-from matching.errors import InputFileError
+from matching.allocate import AllocationSolution, Effort, Objectives, Points
 from matching.haplotypes import NullImputation
 from matching.search import Criteria
-from service.allocation import Allocation, allocate_candidates, with_allocation
+from service.allocation import (
+    Allocation,
+    AllocationSettings,
+    allocate_candidates,
+    read_candidates,
+    with_allocation,
+)
 from service.cli.common import (
     BandsOption,
     BlankSecondOption,
@@ -34,6 +40,7 @@ from service.cli.common import (
     run_search,
     searched_loci,
 )
+from service.recipients import NO_CAPACITIES, read_capacities, read_recipients
 from service.results import result_table, write_results
 from service.search import SearchSettings
 
@@ -103,15 +110,48 @@ def batch(
 def allocate(
     candidates: Annotated[Path, typer.Argument(help="Parquet of match --patients or of batch.")],
     out: Annotated[Path, typer.Option(help="Parquet file for the allocation.")],
+    recipients: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV: patient, urgency, centre, laboratory, deadline, ancestry, previous."
+        ),
+    ] = None,
+    capacities: Annotated[
+        Path | None, typer.Option(help="CSV: kind (centre, laboratory, registry), name, most.")
+    ] = None,
+    weeks: Annotated[int, typer.Option(min=1, help="Length of the plan in weeks.")] = 4,
+    give_up: Annotated[
+        str, typer.Option(help="Shares of recipients and of utility left to what comes after.")
+    ] = "0.01,0.01",
+    fairness: Annotated[
+        float | None,
+        typer.Option(help="Serve ancestry groups alike, and give up this share of that."),
+    ] = None,
+    points: Annotated[
+        str, typer.Option(help="Weights of the utility, such as p10=1000,risk=2000.")
+    ] = "",
+    one_more: Annotated[
+        list[str] | None, typer.Option(help="What a second donor like this one would be worth.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Day from which deadlines count; by default today.")
+    ] = None,
+    work: Annotated[float, typer.Option(min=0, help="Most work of a search, about seconds.")] = 10,
+    threads: Annotated[int, typer.Option(min=1, help="Components searched at a time.")] = 2,
 ) -> None:
-    """Give each donor to at most one patient, so that the total utility is maximal."""
-    try:
-        table = pd.read_parquet(candidates)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputFileError(f"cannot read candidates from {candidates}: {error}") from error
-    if "patient" not in table:
-        raise InputFileError(f"{candidates} has no column 'patient'; give a file of match or batch")
-    allocation = allocate_candidates(table, list(dict.fromkeys(table["patient"])))
+    """One plan for all patients: most served, then most utility, then least change."""
+    table = read_candidates(candidates)
+    patients = list(dict.fromkeys(table["patient"]))
+    day = parse_day(as_of)
+    wanted = AllocationSettings(
+        Objectives(*_numbers(give_up, "--give-up"), fairness=fairness),
+        _points(points),
+        Effort(work=work, threads=threads),
+        NO_CAPACITIES if capacities is None else read_capacities(capacities),
+        weeks,
+    )
+    known = None if recipients is None else read_recipients(recipients, patients, day)
+    allocation = allocate_candidates(table, patients, known, wanted)
     _write_allocation(allocation, out)
     figures = _figures(allocation)
     typer.echo(
@@ -119,9 +159,44 @@ def allocate(
         f"{figures['status']}, utility {figures['objective']:,}, bound {figures['bound']:,}, "
         f"{figures['components']:,} components; written to {out}"
     )
+    for level in allocation.solution.levels:
+        typer.echo(
+            f"{level.objective.value}: {level.reached:,}; best {level.best:,}, bound "
+            f"{level.bound:,}, gap {100 * level.gap:.2f} %, floor {level.least:,}"
+        )
+    for donor in one_more or []:
+        more = allocation.one_more_like(donor)
+        gains = [
+            f"{after.objective.value} {after.best - before.best:+,}"
+            for before, after in zip(allocation.solution.levels, more.levels, strict=True)
+        ]
+        typer.echo(f"one more donor like {donor}: {', '.join(gains)}")
 
 
-def _figures(allocation: Allocation) -> dict[str, int | str]:
+def _numbers(text: str, option: str) -> tuple[float, float]:
+    try:
+        recipients, utility = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is not two numbers such as 0.01,0.01", param_hint=option
+        ) from error
+    return recipients, utility
+
+
+def _points(text: str) -> Points:
+    given = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in {field.name for field in fields(Points)} or not value.isdecimal():
+            names = ", ".join(field.name for field in fields(Points))
+            raise typer.BadParameter(
+                f"{part!r} is not name=points with a name of {names}", param_hint="--points"
+            )
+        given[name] = int(value)
+    return Points(**given)
+
+
+def _figures(allocation: Allocation) -> dict[str, Any]:
     solution = allocation.solution
     return {
         "allocated": int((allocation.table["allocated"] != "").sum()),
@@ -129,7 +204,21 @@ def _figures(allocation: Allocation) -> dict[str, int | str]:
         "objective": solution.objective,
         "bound": solution.bound,
         "components": solution.n_components,
+        "levels": _levels(solution),
     }
+
+
+def _levels(solution: AllocationSolution) -> list[dict[str, Any]]:
+    return [
+        {
+            "objective": level.objective.value,
+            "best": level.best,
+            "bound": level.bound,
+            "least": level.least,
+            "reached": level.reached,
+        }
+        for level in solution.levels
+    ]
 
 
 def _write_allocation(allocation: Allocation, path: Path) -> None:

@@ -11,33 +11,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ortools.graph.python import min_cost_flow
 
-from matching import allocate as allocate_module
 from matching.allocate import (
     UNALLOCATED,
     UTILITY_LIMIT,
     AllocationProblem,
     AllocationSolution,
     Explanation,
+    Objective,
+    Objectives,
     Reason,
     Status,
     allocate,
     backups,
+    explain,
     explanations,
+    space,
     utility,
 )
 from matching.errors import AllocationError
 from tests.oracles import assignment as oracle
 from tests.oracles.assignment import Edges
 
+# Nothing but the sum of the utilities counts.
+UTILITY = Objectives(recipients=1)
+
+
+def prices(solution: AllocationSolution) -> list[int]:
+    assert solution.proof is not None
+    return [int(price) for price in solution.proof.price]
+
 
 def problem_of(edges: Edges, n_patients: int, n_donors: int) -> AllocationProblem:
     pairs = np.array(list(edges), dtype=np.int64).reshape(-1, 2)
     return AllocationProblem(
-        tuple(f"P{i}" for i in range(n_patients)),
-        tuple(f"D{i}" for i in range(n_donors)),
-        pairs[:, 0],
-        pairs[:, 1],
-        np.array(list(edges.values()), dtype=np.int64),
+        patients=tuple(f"P{i}" for i in range(n_patients)),
+        donors=tuple(f"D{i}" for i in range(n_donors)),
+        patient=pairs[:, 0],
+        donor=pairs[:, 1],
+        utility=np.array(list(edges.values()), dtype=np.int64),
     )
 
 
@@ -62,11 +73,11 @@ def random_problem(
     rng = np.random.default_rng(seed)
     donor = [rng.choice(n_donors, n_candidates, replace=False) for _ in range(n_patients)]
     return AllocationProblem(
-        tuple(f"P{i}" for i in range(n_patients)),
-        tuple(f"D{i}" for i in range(n_donors)),
-        np.repeat(np.arange(n_patients), n_candidates),
-        np.concatenate(donor),
-        rng.integers(1, top, n_patients * n_candidates, endpoint=True),
+        patients=tuple(f"P{i}" for i in range(n_patients)),
+        donors=tuple(f"D{i}" for i in range(n_donors)),
+        patient=np.repeat(np.arange(n_patients), n_candidates),
+        donor=np.concatenate(donor),
+        utility=rng.integers(1, top, n_patients * n_candidates, endpoint=True),
     )
 
 
@@ -78,16 +89,20 @@ def check_proof(problem: AllocationProblem, solution: AllocationSolution) -> Non
     chosen = [(p, d) for p, d in enumerate(solution.donor_of.tolist()) if d != UNALLOCATED]
     assert solution.objective == sum(edges[pair] for pair in chosen)  # KeyError: not an edge
     assert solution.status is Status.OPTIMAL
-    assert (solution.price >= 0).all()
+    proof = solution.proof
+    assert proof is not None and (proof.price >= 0).all() and proof.recipient_price >= 0
     surplus = [0] * len(problem.patients)
     for (patient, donor), value in edges.items():
-        surplus[patient] = max(surplus[patient], value - int(solution.price[donor]))
-    assert solution.bound == sum(surplus) + int(solution.price.sum()) == solution.objective
+        above = value + proof.recipient_price - int(proof.price[donor])
+        surplus[patient] = max(surplus[patient], above)
+    served = solution.level(Objective.RECIPIENTS).least
+    bound = sum(surplus) + int(proof.price.sum()) - proof.recipient_price * served
+    assert solution.bound == bound == solution.objective
 
 
 @given(instances())
 def test_the_first_of_the_best_allocations(problem: AllocationProblem) -> None:
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     check_proof(problem, solution)
     n_donors = len(problem.donors)
     objective, first = oracle.best(edges_of(problem), len(problem.patients), n_donors)
@@ -97,7 +112,7 @@ def test_the_first_of_the_best_allocations(problem: AllocationProblem) -> None:
 
 @given(instances(most=12, least_edges=1))
 def test_scipy_finds_the_same_objective(problem: AllocationProblem) -> None:
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     check_proof(problem, solution)
     size = (len(problem.patients), len(problem.donors))
     assert solution.objective == oracle.dense(edges_of(problem), *size)
@@ -109,7 +124,7 @@ def test_scipy_finds_the_same_objective(problem: AllocationProblem) -> None:
 def test_larger_instances_against_scipy(n_donors: int, top: int) -> None:
     for seed in range(5):
         problem = random_problem(seed, 100, n_donors, 6, top)
-        solution = allocate(problem)
+        solution = allocate(problem, UTILITY)
         check_proof(problem, solution)
         assert solution.objective == oracle.sparse(edges_of(problem), 100, n_donors)
 
@@ -125,9 +140,9 @@ def test_the_order_of_the_edges_is_irrelevant(
         donor=problem.donor[order],
         utility=problem.utility[order],
     )
-    one, other = allocate(problem), allocate(shuffled)
+    one, other = allocate(problem, UTILITY), allocate(shuffled, UTILITY)
     assert one.donor_of.tolist() == other.donor_of.tolist()
-    assert one.price.tolist() == other.price.tolist()
+    assert prices(one) == prices(other)
     assert explanations(problem, one) == explanations(shuffled, other)
 
 
@@ -139,23 +154,23 @@ def test_one_more_donor_never_lowers_the_objective(
     edges = edges_of(problem)
     more = edges | {(p, n_donors): u for p, u in enumerate(wanted[:n_patients]) if u}
     larger = problem_of(more, n_patients, n_donors + 1)
-    assert allocate(larger).objective >= allocate(problem).objective
+    assert allocate(larger, UTILITY).objective >= allocate(problem, UTILITY).objective
 
 
 @given(instances(most=12))
 def test_scipy_finds_the_same_components(problem: AllocationProblem) -> None:
-    by_networkx = allocate(problem)
+    by_networkx = allocate(problem, UTILITY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(allocate_module, "NETWORKX_MAX_EDGES", -1)
-        by_scipy = allocate(problem)
+        patch.setattr(space, "NETWORKX_MAX_EDGES", -1)
+        by_scipy = allocate(problem, UTILITY)
     assert by_networkx.n_components == by_scipy.n_components
     assert by_networkx.donor_of.tolist() == by_scipy.donor_of.tolist()
-    assert by_networkx.price.tolist() == by_scipy.price.tolist()
+    assert prices(by_networkx) == prices(by_scipy)
 
 
 def test_components_are_counted() -> None:
     problem = problem_of({(0, 0): 5, (1, 0): 6, (3, 4): 7, (4, 3): 2, (4, 2): 2}, 6, 6)
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     assert solution.n_components == 3
     assert solution.donor_of.tolist() == [-1, 0, -1, 4, 2, -1]
     assert (solution.objective, solution.bound) == (15, 15)
@@ -163,18 +178,18 @@ def test_components_are_counted() -> None:
 
 @given(instances())
 def test_swap_costs_are_those_of_a_new_allocation(problem: AllocationProblem) -> None:
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     edges, size = edges_of(problem), (len(problem.patients), len(problem.donors))
     rows = {row.patient: row for row in explanations(problem, solution)}
     assert list(rows) == sorted(rows)
     with pytest.MonkeyPatch.context() as patch:  # several attempts, a source at a time
-        patch.setattr(allocate_module, "ARCS_PER_PATIENT", 1)
-        patch.setattr(allocate_module, "SOURCES_AT_ONCE", 1)
+        patch.setattr(explain, "ARCS_PER_PATIENT", 1)
+        patch.setattr(explain, "SOURCES_AT_ONCE", 1)
         assert explanations(problem, solution) == tuple(rows.values())
     for patient, got in enumerate(solution.donor_of.tolist()):
         candidates = {d: u for (p, d), u in edges.items() if p == patient}
         if not candidates:
-            assert rows[patient] == Explanation(patient, Reason.NO_CANDIDATE, -1, -1, -1, 0)
+            assert rows[patient] == Explanation(patient, Reason.NO_CANDIDATE, -1, -1, -1, None)
         elif candidates.get(got, 0) == max(candidates.values()):
             assert patient not in rows
         else:
@@ -188,7 +203,7 @@ def test_swap_costs_are_those_of_a_new_allocation(problem: AllocationProblem) ->
 
 @given(instances(), st.integers(0, 4))
 def test_backups_are_the_next_best(problem: AllocationProblem, n: int) -> None:
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     table = backups(problem, solution, n)
     assert table.shape == (len(problem.patients), n)
     for patient, row in enumerate(table.tolist()):
@@ -204,30 +219,30 @@ def test_backups_are_the_next_best(problem: AllocationProblem, n: int) -> None:
 def test_the_documented_example() -> None:
     """The example of docs/allocation.md."""
     problem = problem_of({(0, 0): 3141, (0, 1): 2900, (1, 0): 3000, (1, 2): 2000}, 3, 3)
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     assert solution.donor_of.tolist() == [1, 0, UNALLOCATED]
     assert solution.objective == solution.bound == 5900
-    assert solution.price.tolist() == [241, 0, 0]
+    assert prices(solution) == [241, 0, 0]
     assert explanations(problem, solution) == (
         Explanation(0, Reason.GIVEN_TO_ANOTHER, 1, 0, 1, 759),
-        Explanation(2, Reason.NO_CANDIDATE, -1, -1, -1, 0),
+        Explanation(2, Reason.NO_CANDIDATE, -1, -1, -1, None),
     )
     assert backups(problem, solution, 2).tolist() == [[0, -1], [2, -1], [-1, -1]]
 
 
 def test_two_thousand_patients() -> None:
     problem = random_problem(1, 2000, 1500, 50, 3000)
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     check_proof(problem, solution)
     rows = explanations(problem, solution)
     assert {row.patient for row in rows} >= set(np.flatnonzero(solution.donor_of < 0).tolist())
-    assert all(row.swap_cost >= 0 for row in rows)
+    assert all(row.swap_cost is None or row.swap_cost >= 0 for row in rows)
 
 
 @pytest.mark.parametrize("n_patients", [0, 3])
 def test_nothing_to_allocate_is_optimal(n_patients: int) -> None:
     problem = problem_of({}, n_patients, 2)
-    solution = allocate(problem)
+    solution = allocate(problem, UTILITY)
     assert solution.status is Status.OPTIMAL
     assert (solution.objective, solution.bound, solution.n_components) == (0, 0, 0)
     assert solution.donor_of.tolist() == [UNALLOCATED] * n_patients
@@ -253,18 +268,19 @@ class LazyFlow(min_cost_flow.SimpleMinCostFlow):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
-    ("solver", "message"),
+    ("solver", "objectives", "message"),
     [
-        (InfeasibleFlow, "ended with INFEASIBLE on 2 patients, 1 donors and 2 edges"),
-        (LazyFlow, "0 is not proved optimal: bound"),
+        (InfeasibleFlow, UTILITY, "ended with INFEASIBLE on 2 patients, 1 donors and 2 edges"),
+        (InfeasibleFlow, Objectives(), "finds nobody to serve 1 patients"),
+        (LazyFlow, UTILITY, "0 is not proved optimal: bound"),
     ],
 )
 def test_a_solver_that_fails_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, solver: type, message: str
+    monkeypatch: pytest.MonkeyPatch, solver: type, objectives: Objectives, message: str
 ) -> None:
     monkeypatch.setattr(min_cost_flow, "SimpleMinCostFlow", solver)
     with pytest.raises(AllocationError, match=message):
-        allocate(problem_of({(0, 0): 5, (1, 0): 6}, 2, 1))
+        allocate(problem_of({(0, 0): 5, (1, 0): 6}, 2, 1), objectives)
 
 
 @pytest.mark.parametrize(
@@ -276,8 +292,8 @@ def test_a_solver_that_fails_is_an_error(
         ({"donor": [-1, 0]}, "donor of edge 0: -1 is not in 0 to 2"),
         ({"utility": [1, 0]}, "utility of edge 1: 0 is not in 1 to 1099511627775"),
         ({"utility": [2**40, 1]}, "utility of edge 0: 1099511627776 is not in"),
-        ({"utility": [1.5, 2.0]}, "utility of edges: integers are needed, not float64"),
-        ({"utility": [1]}, r"three one-dimensional arrays of a length: .*utility \(1,\)"),
+        ({"utility": [1.5, 2.0]}, "utility of edge: integers are needed, not float64"),
+        ({"utility": [1]}, r"one-dimensional arrays of a length: .*utility \(1,\)"),
         ({"patient": [1, 1], "donor": [2, 2]}, "patient 'P1' and donor 'D2' form more than one"),
     ],
 )
@@ -297,7 +313,7 @@ def test_bad_problems(changes: dict[str, tuple[str, ...] | list[float]], message
 def test_a_negative_number_of_backups() -> None:
     problem = problem_of({(0, 0): 1}, 1, 1)
     with pytest.raises(AllocationError, match="must be 0 or more, not -1"):
-        backups(problem, allocate(problem), -1)
+        backups(problem, allocate(problem, UTILITY), -1)
 
 
 Factors = tuple[float, float, int, float, float, int]

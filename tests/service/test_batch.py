@@ -232,6 +232,7 @@ def test_batch_and_allocate(run: Run, registry: Path, tmp_path: Path) -> None:
     given = allocation.loc[allocation["allocated"] != "", "allocated"]
     assert given.is_unique and summary["allocated"] == len(given) > 0
     assert summary["objective"] == summary["bound"] == allocation["utility"].sum()
+    assert [level["reached"] for level in summary["levels"]] == [len(given), summary["objective"]]
     mine = candidates["allocated_to"] == candidates["patient"]
     assert sorted(candidates.loc[mine, "donor"]) == sorted(given)
     assert (summary["release"], summary["frequency_set"]) == ("demo", "demo")
@@ -244,6 +245,84 @@ def test_batch_and_allocate(run: Run, registry: Path, tmp_path: Path) -> None:
         for k, v in allocation.set_index("patient")["allocated"].items()
         if k in set(candidates["patient"])
     }
+
+
+def candidates_file(path: Path, rows: list[tuple[str, str, float]], **columns: list[str]) -> Path:
+    """Pairs with a P(10/10) each; all else is equal."""
+    table = pd.DataFrame(rows, columns=["patient", "donor", "p10"]).assign(
+        p9=0.0, mismatches_best=0, age_years=30.0, dpb1_tce="match", **columns
+    )
+    table.to_parquet(path)
+    return path
+
+
+def test_urgency_status_capacity_and_yesterday(run: Run, tmp_path: Path) -> None:
+    rows = [("P1", "D1", 0.9), ("P1", "D2", 0.8), ("P2", "D1", 0.8), ("P3", "D3", 0.7)]
+    rows += [("P4", "D4", 0.9)]
+    path = candidates_file(
+        tmp_path / "c.parquet",
+        rows,
+        status=["available"] * 4 + ["reserved"],
+        registry=["R1", "R1", "R1", "R2", "R2"],
+    )
+    recipients = tmp_path / "recipients.csv"
+    recipients.write_text(
+        "patient,urgency,centre,deadline,ancestry,previous\n"
+        "P1,1,X,2026-01-05,EUR,D2\nP2,3,Y,,AFR,\nP3,,X,2026-02-01,,\nother,1,X,,,\n"
+    )
+    out = tmp_path / "out.parquet"
+    call = ("allocate", path, "--out", out, "--recipients", recipients, "--as-of", "2026-01-01")
+    code, printed, _ = run(*call, "--one-more", "D1")
+    assert code == 0 and "recipients served: 3; best 3, bound 3, gap 0.00 %, floor 3" in printed
+    assert "recipients who keep yesterday's donor: 1" in printed
+    assert "one more donor like D1: recipients served +0, urgency-weighted utility +100" in printed
+    table = pd.read_parquet(out).set_index("patient")
+    assert table["allocated"].to_dict() == {"P1": "D2", "P2": "D1", "P3": "D3", "P4": ""}
+    assert table.loc["P4", "reason"] == "best candidate is not available"
+    assert table["swap_cost"].isna().to_dict() == dict.fromkeys(("P1", "P2", "P3"), False) | {
+        "P4": True
+    }
+    capacities = tmp_path / "capacities.csv"
+    capacities.write_text("kind,name,most\ncentre,X,1\nregistry,R1,1\nlaboratory,L,2\n")
+    code, printed, _ = run(*call, "--capacities", capacities, "--weeks", 1)
+    table = pd.read_parquet(out).set_index("patient")
+    assert code == 0 and table["allocated"].to_dict() == {
+        "P1": "",
+        "P2": "D1",
+        "P3": "D3",
+        "P4": "",
+    }
+    assert table.loc["P1", "reason"] == "best candidate given to another patient"
+    assert run(*call, "--capacities", capacities, "--fairness", 0, "--give-up", "0,0")[0] == 0
+    assert run(*call, "--points", "p10=0,p9=0,risk=0,mismatch=0,dpb1=0,year=0")[0] == 0
+    assert set(pd.read_parquet(out)["utility"]) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "match"),
+    [
+        ("recipients", "name\nP1\n", "has no column 'patient'"),
+        ("recipients", "patient,shoe\nP1,3\n", "column 'shoe' is none of patient, urgency"),
+        ("recipients", "patient\nP1\nP1\n", "patient 'P1' has two rows"),
+        ("recipients", "patient,urgency\nP1,high\n", "urgency of patient 'P1': 'high' is no int"),
+        ("recipients", "patient,deadline\nP1,soon\n", "'soon' is no YYYY-MM-DD day"),
+        ("capacities", "kind,name,most\nroom,X,1\n", "kind 'room' is none of centre"),
+        ("capacities", "kind,name,most\ncentre,X,-1\n", "most of centre 'X': '-1'"),
+        ("capacities", "kind,name,most\ncentre,X,1\ncentre,X,2\n", "give each name once"),
+        ("one-more", "", "is no candidate of any patient"),
+        ("fairness", "", "share of fairness to give up"),
+    ],
+)
+def test_what_an_allocation_refuses(
+    run: Run, tmp_path: Path, option: str, content: str, match: str
+) -> None:
+    path = candidates_file(tmp_path / "c.parquet", [("P1", "D1", 0.9)])
+    given: object = tmp_path / "given.csv"
+    (tmp_path / "given.csv").write_text(content)
+    if option == "fairness":
+        given = 2
+    code, _, error = run("allocate", path, "--out", tmp_path / "x.parquet", f"--{option}", given)
+    assert code == 1 and match in error and error.count("\n") == 1
 
 
 def test_two_patients_one_donor(run: Run, tmp_path: Path) -> None:

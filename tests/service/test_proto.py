@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
-from matching.allocate import Reason, Status
+from matching.allocate import Objective, Reason, Status
 from matching.immunogenetics import TceCategory
 from matching.risk import Known
 from service.generate import GENERATED, drift, with_our_prefix
@@ -56,6 +56,7 @@ def test_every_value_of_ours_is_on_the_wire() -> None:
         (TceCategory, "DPB1_TCE", common_pb2.Dpb1Tce),
         (Known, "KNOWN", graftmatch_pb2.Known),
         (Status, "ALLOCATION_STATUS", graftmatch_pb2.AllocationStatus),
+        (Objective, "ALLOCATION_OBJECTIVE", graftmatch_pb2.AllocationObjective),
         (Reason, "ALLOCATION_REASON", graftmatch_pb2.AllocationReason),
     ):
         assert isinstance(wire, EnumTypeWrapper)

@@ -489,7 +489,25 @@ def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:
     first, last = answer.explanations
     assert (first.patient, first.allocated, first.best, first.recipient) == ("p", "y", "x", "q")
     assert first.swap_cost == 7 and last.reason == pb.ALLOCATION_REASON_NO_CANDIDATE
-    assert not last.HasField("best")
+    assert not last.HasField("best") and not last.HasField("swap_cost")
+    recipients, utility = answer.levels
+    assert recipients.objective == pb.ALLOCATION_OBJECTIVE_RECIPIENTS and recipients.reached == 2
+    assert (utility.best, utility.bound, utility.least) == (17, 17, 17)
+
+
+def test_urgency_and_yesterdays_plan_count(stub: Any) -> None:
+    edges = [pb.Edge(patient=p, donor=d, utility=u) for p, d, u in ((0, 0, 10), (1, 0, 9))]
+    request: dict[str, Any] = {"patients": ["p", "q"], "donors": ["x"], "edges": edges}
+    urgent = stub.AllocateDonors(pb.AllocateDonorsRequest(**request, urgency=[1, 2]))
+    assert [a.donor for a in urgent.assignments] == ["", "x"] and urgent.objective == 18
+    kept = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(**request, previous=["gone", "x"], utility_share=0.1)
+    )
+    assert [a.donor for a in kept.assignments] == ["", "x"]
+    assert kept.levels[2].objective == pb.ALLOCATION_OBJECTIVE_STABILITY
+    assert (kept.levels[1].best, kept.objective) == (10, 9)
+    (row,) = kept.explanations
+    assert row.reason == pb.ALLOCATION_REASON_GIVEN_TO_ANOTHER and row.swap_cost == 0
 
 
 LONG = "A*01:01+" + "A*01:01/" * LIMITS.typing_characters
@@ -569,6 +587,10 @@ def test_a_wrong_factor_is_a_violation(
         ({"edges": [pb.Edge(utility=2**40)]}, "edges[0].utility"),
         ({"edges": [pb.Edge(utility=1), pb.Edge(utility=2)]}, "edges"),
         ({"edges": [pb.Edge(utility=1)] * (LIMITS.edges + 1)}, "edges"),
+        ({"urgency": [1, 1]}, "urgency"),
+        ({"urgency": [0]}, "urgency[0]"),
+        ({"previous": ["x", "x"]}, "previous"),
+        ({"utility_share": 1.5}, "utility_share"),
     ],
 )
 def test_a_malformed_allocation_is_a_violation(

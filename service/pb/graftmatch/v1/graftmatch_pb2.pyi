@@ -22,16 +22,30 @@ class Known(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KNOWN_CLIPPED: _ClassVar[Known]
     KNOWN_UNSEEN: _ClassVar[Known]
 
+class AllocationObjective(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ALLOCATION_OBJECTIVE_UNSPECIFIED: _ClassVar[AllocationObjective]
+    ALLOCATION_OBJECTIVE_RECIPIENTS: _ClassVar[AllocationObjective]
+    ALLOCATION_OBJECTIVE_FAIRNESS: _ClassVar[AllocationObjective]
+    ALLOCATION_OBJECTIVE_UTILITY: _ClassVar[AllocationObjective]
+    ALLOCATION_OBJECTIVE_STABILITY: _ClassVar[AllocationObjective]
+
 class AllocationStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ALLOCATION_STATUS_UNSPECIFIED: _ClassVar[AllocationStatus]
     ALLOCATION_STATUS_OPTIMAL: _ClassVar[AllocationStatus]
+    ALLOCATION_STATUS_FEASIBLE: _ClassVar[AllocationStatus]
 
 class AllocationReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ALLOCATION_REASON_UNSPECIFIED: _ClassVar[AllocationReason]
     ALLOCATION_REASON_NO_CANDIDATE: _ClassVar[AllocationReason]
     ALLOCATION_REASON_GIVEN_TO_ANOTHER: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_DEADLINE_PASSED: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_NOT_AVAILABLE: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_LIMIT_REACHED: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_KEPT_YESTERDAY: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_OTHER_PLAN: _ClassVar[AllocationReason]
 MISMATCH_DIRECTION_UNSPECIFIED: MismatchDirection
 MISMATCH_DIRECTION_GVH: MismatchDirection
 MISMATCH_DIRECTION_HVG: MismatchDirection
@@ -40,11 +54,22 @@ KNOWN_YES: Known
 KNOWN_NO: Known
 KNOWN_CLIPPED: Known
 KNOWN_UNSEEN: Known
+ALLOCATION_OBJECTIVE_UNSPECIFIED: AllocationObjective
+ALLOCATION_OBJECTIVE_RECIPIENTS: AllocationObjective
+ALLOCATION_OBJECTIVE_FAIRNESS: AllocationObjective
+ALLOCATION_OBJECTIVE_UTILITY: AllocationObjective
+ALLOCATION_OBJECTIVE_STABILITY: AllocationObjective
 ALLOCATION_STATUS_UNSPECIFIED: AllocationStatus
 ALLOCATION_STATUS_OPTIMAL: AllocationStatus
+ALLOCATION_STATUS_FEASIBLE: AllocationStatus
 ALLOCATION_REASON_UNSPECIFIED: AllocationReason
 ALLOCATION_REASON_NO_CANDIDATE: AllocationReason
 ALLOCATION_REASON_GIVEN_TO_ANOTHER: AllocationReason
+ALLOCATION_REASON_DEADLINE_PASSED: AllocationReason
+ALLOCATION_REASON_NOT_AVAILABLE: AllocationReason
+ALLOCATION_REASON_LIMIT_REACHED: AllocationReason
+ALLOCATION_REASON_KEPT_YESTERDAY: AllocationReason
+ALLOCATION_REASON_OTHER_PLAN: AllocationReason
 
 class ParseTypingRequest(_message.Message):
     __slots__ = ("typing",)
@@ -457,14 +482,22 @@ class Contribution(_message.Message):
     def __init__(self, factor: _Optional[str] = ..., log_odds: _Optional[float] = ..., known: _Optional[_Union[Known, str]] = ...) -> None: ...
 
 class AllocateDonorsRequest(_message.Message):
-    __slots__ = ("patients", "donors", "edges")
+    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share")
     PATIENTS_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
+    URGENCY_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENTS_SHARE_FIELD_NUMBER: _ClassVar[int]
+    UTILITY_SHARE_FIELD_NUMBER: _ClassVar[int]
     patients: _containers.RepeatedScalarFieldContainer[str]
     donors: _containers.RepeatedScalarFieldContainer[str]
     edges: _containers.RepeatedCompositeFieldContainer[Edge]
-    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ...) -> None: ...
+    urgency: _containers.RepeatedScalarFieldContainer[int]
+    previous: _containers.RepeatedScalarFieldContainer[str]
+    recipients_share: float
+    utility_share: float
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ...) -> None: ...
 
 class Edge(_message.Message):
     __slots__ = ("patient", "donor", "utility")
@@ -477,20 +510,36 @@ class Edge(_message.Message):
     def __init__(self, patient: _Optional[int] = ..., donor: _Optional[int] = ..., utility: _Optional[int] = ...) -> None: ...
 
 class AllocateDonorsResponse(_message.Message):
-    __slots__ = ("provenance", "assignments", "status", "objective", "bound", "explanations")
+    __slots__ = ("provenance", "assignments", "status", "objective", "bound", "explanations", "levels")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     BOUND_FIELD_NUMBER: _ClassVar[int]
     EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     assignments: _containers.RepeatedCompositeFieldContainer[Assignment]
     status: AllocationStatus
     objective: int
     bound: int
     explanations: _containers.RepeatedCompositeFieldContainer[Explanation]
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., status: _Optional[_Union[AllocationStatus, str]] = ..., objective: _Optional[int] = ..., bound: _Optional[int] = ..., explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ...) -> None: ...
+    levels: _containers.RepeatedCompositeFieldContainer[AllocationLevel]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., status: _Optional[_Union[AllocationStatus, str]] = ..., objective: _Optional[int] = ..., bound: _Optional[int] = ..., explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ..., levels: _Optional[_Iterable[_Union[AllocationLevel, _Mapping]]] = ...) -> None: ...
+
+class AllocationLevel(_message.Message):
+    __slots__ = ("objective", "best", "bound", "least", "reached")
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    REACHED_FIELD_NUMBER: _ClassVar[int]
+    objective: AllocationObjective
+    best: int
+    bound: int
+    least: int
+    reached: int
+    def __init__(self, objective: _Optional[_Union[AllocationObjective, str]] = ..., best: _Optional[int] = ..., bound: _Optional[int] = ..., least: _Optional[int] = ..., reached: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
     __slots__ = ("patient", "donor", "utility")
