@@ -53,6 +53,7 @@ bench: setup ## benchmarks, beside a plain implementation in the same run
 	@$(BIN)/python -m benchmarks.reference
 	@$(BIN)/python -m benchmarks.encoding
 	@$(BIN)/python -m benchmarks.prediction
+	@$(BIN)/python -m benchmarks.risk
 	@$(BIN)/python -m benchmarks.allocation
 	@$(BIN)/python -m benchmarks.typing_plan
 

@@ -15,19 +15,21 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import machine, peak_memory_mib
+from data.donor_files import Person
 from data.frequencies import read_frequencies
+from data.frequency_store import FrequencyFolder
 from data.nomenclature import DEMO_RELEASE, ReferenceFolder
 from data.registry import RecordReader
 from data.synthetic import simulate
-from matching.haplotypes import NullImputation, Resolution
+from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.nomenclature import Nomenclature
-from matching.typings import Written
-from service.prediction import impute_people, imputer_of, predictions
+from service.imputation import ancestries, impute_by_ancestry
+from service.prediction import Columns, predictions, write_predictions
 
 
-def typings(release: Nomenclature, path: Path) -> dict[str, Written]:
-    """The typings of a file."""
-    return {person.id: person.written for person in RecordReader(release).people(path)}
+def people_of(release: Nomenclature, path: Path) -> list[Person]:
+    """The people of a file."""
+    return list(RecordReader(release).people(path))
 
 
 def main() -> None:
@@ -50,27 +52,28 @@ def main() -> None:
             simulate(people, read_frequencies("demo"), release, 10_000, 100, 1)
             patients, donors = people / "patients.csv", people / "donors.csv"
             resolution = Resolution.P_GROUP
-        (frequencies,) = read_frequencies(source)
-        imputer = imputer_of(frequencies, release, NullImputation.PARTNER, resolution)
+        under = ancestries(source, None, False, None, FrequencyFolder(Path(name)))
+        imputer = Imputer(under.populations.shared, release, NullImputation.PARTNER, resolution)
         start = time.perf_counter()
-        wanted, offered = typings(release, patients), typings(release, donors)
+        wanted, offered = people_of(release, patients), people_of(release, donors)
         read = time.perf_counter()
-        kept, patients_imputed, _ = impute_people(imputer, wanted)
-        _, imputed, _ = impute_people(imputer, offered)
+        mine = impute_by_ancestry(imputer, wanted, under)
+        theirs = impute_by_ancestry(imputer, offered, under)
         known = time.perf_counter()
-        results = predictions(imputer, (kept, patients_imputed), imputed, 0.0005)
-        found = sum(len(prediction.donors) for _, prediction in results)
+        results = predictions(imputer, mine, theirs, 0.0005)
+        columns = Columns(imputer.frequencies.loci)
+        found = write_predictions(Path(name) / "out.parquet", results, mine, theirs, columns)
         done = time.perf_counter()
     result = {
         **machine(),
         "patients": len(wanted),
         "donors": len(offered),
         "pairs_kept": found,
-        "donor_genotypes": len(imputed.weights),
+        "donor_genotypes": len(theirs.imputed.weights),
         "read_seconds": round(read - start, 2),
         "impute_seconds": round(known - read, 2),
         "predict_seconds": round(done - known, 2),
-        "pairs_per_second": round(len(kept) * len(imputed) / (done - known)),
+        "pairs_per_second": round(len(mine.names) * len(theirs.names) / (done - known)),
         "rss_mib": peak_memory_mib(),
     }
     print(json.dumps(result, indent=1))

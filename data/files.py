@@ -13,10 +13,11 @@ from matching.errors import OutputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """A temporary path that becomes `path` if the block succeeds and vanishes if it does not.
 
-    Raises `OutputError` naming `path` where the disk is full or not writable.
+    `mode`: permissions of the file; until then it is its owner's alone. Raises `OutputError` naming
+    `path` where the disk is full or not writable.
     """
     temporary: Path | None = None
     try:
@@ -26,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
         raise OutputError(_cannot_write(path, error)) from error

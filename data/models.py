@@ -1,183 +1,38 @@
-"""Risk models as files, the shipped literature model, and which model is active.
+"""Risk models as files, and which model is in use.
 
-A model file is JSON: `schema`, `sha256` of the model's canonical text, and `model`. It is
-validated on load (schema, hash, shapes); nothing in it is ever executed.
+A model is a folder: `model.json` (`schema`, `sha256` of the model's canonical text, and `model`),
+`training.json` (how it was made, with the nested cross-validation), `evaluation-*.json` and
+`comparison-*.json` (what was found out since), `card.md` and plots. The model is a table of
+numbers, so it is JSON: validated on load (schema, hash, shapes), and nothing in it is ever
+executed. Pickles are refused like anything else that is not such a file.
+
+The folder of models in use holds promoted models by hash; `active.json` names the one in use and
+the one before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import logit
 
-from data.files import replacing
+from data.files import replacing, replacing_folder
+from data.literature import literature_model
 from matching.errors import ModelError
-from matching.risk import (
-    MIN_SE_WITHOUT_INTERVAL,
-    MODEL_SCHEMA,
-    OUTCOMES,
-    Z95,
-    Factor,
-    OutcomeModel,
-    RiskModel,
-    hazard_ratio,
-    log_odds,
-    log_odds_error,
-)
+from matching.risk import MODEL_SCHEMA, Factor, OutcomeModel, RiskModel
 
 LITERATURE = "literature"
-LITERATURE_FIGURES = Path(__file__).parent / "models_shipped" / "literature.json"
+CURRENT = "current"
+MODEL_FILE = "model.json"
+TRAINING_FILE = "training.json"
 MAX_BYTES = 20_000_000
 _ACTIVE = "active.json"
-
-
-def literature_model() -> RiskModel:
-    """The shipped model, computed from the figures of `models_shipped/literature.json`.
-
-    The reference case has the published incidence; each level moves it by its published effect,
-    converted by `matching.risk.log_odds` at that incidence. Coefficients are independent. Without
-    a published interval of its own (a contrast of two incidences never has one) an effect, and
-    the baseline, has a standard error of 0.5.
-    """
-    document = json.loads(LITERATURE_FIGURES.read_text(encoding="utf-8"))
-    outcomes = tuple(_literature_outcome(document, row) for row in document["baselines"])
-    notes = tuple(
-        f"Left out: {'; '.join(', '.join(filter(None, row)) for row in entry['rows'])}. "
-        f"Reason: {entry['reason']}."
-        for entry in document["left_out"]
-    )
-    return RiskModel(document["name"], "literature", outcomes, "", (*_LITERATURE_NOTES, *notes))
-
-
-_LITERATURE_NOTES = (
-    "The incidence of the reference case is that of a whole published population, not of its "
-    "patients in the reference level of every factor; so it is taken as an average case.",
-    "Effects are of single studies of different populations, mutually adjusted only where a "
-    "study did so, and are taken as independent and without interactions.",
-    "A hazard ratio is converted as one of the subdistribution; a contrast of two incidences "
-    "becomes the hazard ratio ln(1 - p) / ln(1 - p reference), so that it may stem from another "
-    "horizon.",
-    "Without a published interval of the effect itself the standard error is "
-    f"{MIN_SE_WITHOUT_INTERVAL}; this holds for the baselines too.",
-    "Only figures verified in their source are carried: none from memory, none computed from the "
-    "public CIBMTR studies, none published on them. Karnofsky score, conditioning, recipient age, "
-    "CMV, ABO, disease and its stage have no such figure for these outcomes.",
-)
-
-
-def _literature_outcome(document: Any, baseline: Any) -> OutcomeModel:
-    p0 = baseline["percent"] / 100
-    name = baseline["outcome"]
-    horizon = next(o.horizon_days for o in OUTCOMES if o.name == name)
-    coefficients, variances = [round(float(logit(p0)), 6)], [MIN_SE_WITHOUT_INTERVAL**2]
-    factors, references = [], []
-    for factor, reference in document["factors"].items():
-        effects = [
-            effect
-            for effect in document["effects"]
-            if effect["outcome"] == name and effect["factor"] == factor
-        ]
-        if not effects:
-            continue
-        groups = (tuple(reference["reference"]), *(tuple(e["levels"]) for e in effects))
-        factors.append(Factor(factor, groups, tuple(reference.get("bands", ()))))
-        for effect in effects:
-            beta, error = _convert(effect, p0)
-            # Rounded, so that the hash does not depend on a machine's last bit.
-            coefficients.append(round(beta, 6))
-            variances.append(round(error**2, 6))
-            references.append(_cite(effect))
-    time_point = baseline["time_point"]
-    text = (
-        f"{baseline['percent']} % in {baseline['case']} (n = {baseline['n']}), time point "
-        f"{time_point}, taken as of day {horizon:g}; {baseline['citation']}"
-    )
-    return OutcomeModel(
-        name,
-        horizon,
-        tuple(factors),
-        np.zeros(len(references)),
-        np.zeros(len(references)),
-        np.array(coefficients),
-        np.diag(variances),
-        text,
-        tuple(references),
-    )
-
-
-def _convert(effect: Any, p0: float) -> tuple[float, float]:
-    """Log-odds at the horizon and its standard error."""
-    if effect["type"] == "incidences":
-        ratio = hazard_ratio(effect["from"] / 100, effect["to"] / 100)
-        return log_odds("sHR", ratio, p0), MIN_SE_WITHOUT_INTERVAL
-    kind, low, high = effect["type"], effect["low"], effect["high"]
-    return log_odds(kind, effect["estimate"], p0), log_odds_error(kind, low, high, p0)
-
-
-def _cite(effect: Any) -> str:
-    if effect["type"] == "incidences":
-        figure = f"{effect['from']:g} % to {effect['to']:g} %"
-    else:
-        figure = f"{effect['type']} {effect['estimate']:g}"
-        if effect["low"] is not None:
-            figure += f" ({effect['low']:g}-{effect['high']:g})"
-        else:
-            figure += " (no interval)"
-    n = f", n = {effect['n']}" if effect["n"] else ""
-    note = f"; {effect['note']}" if "note" in effect else ""
-    return f"{figure}{n}; {effect['citation']}{note}"
-
-
-def card(model: RiskModel) -> str:
-    """What a reader needs to judge a model, as Markdown."""
-    lines = [
-        f"# Risk model {model.name}",
-        "",
-        f"Kind {model.kind}, schema {model.schema}, sha256 {model_hash(model)}."
-        + (f" Fitted on the file with sha256 {model.trained_on}." if model.trained_on else ""),
-        "",
-        "It predicts the cumulative incidence at a horizon, death first being a competing event. "
-        "For research and donor comparison; not a medical device.",
-    ]
-    texts = {one.name: one.text for one in OUTCOMES}
-    for outcome in model.outcomes:
-        errors = np.sqrt(np.diag(outcome.covariance))
-        title = texts.get(outcome.name, outcome.name)
-        lines += [
-            "",
-            f"## {title}, day {outcome.horizon_days:g}",
-            "",
-            f"Baseline: {outcome.baseline}. Log-odds {outcome.coefficients[0]:.3f}, standard "
-            f"error {errors[0]:.3f}.",
-            "",
-            "| column | log-odds | standard error | odds ratio (95 %) | from |",
-            "|---|---|---|---|---|",
-        ]
-        for i, label in enumerate(outcome.labels):
-            beta, error = outcome.coefficients[1 + i], errors[1 + i]
-            low, high = np.exp(beta - Z95 * error), np.exp(beta + Z95 * error)
-            lines.append(
-                f"| {label} | {beta:.3f} | {error:.3f} | {np.exp(beta):.2f} "
-                f"({low:.2f}-{high:.2f}) | {outcome.references[i]} |"
-            )
-        lines += ["", "Reference levels: " + _reference_levels(outcome) + "."]
-    lines += ["", "## Notes", "", *(f"- {note}" for note in model.notes)]
-    return "\n".join(lines) + "\n"
-
-
-def _reference_levels(outcome: OutcomeModel) -> str:
-    parts = []
-    for factor in outcome.factors:
-        if factor.bands:
-            parts.append(f"{factor.name} below {factor.bands[0]:g}")
-        elif factor.levels:
-            parts.append(f"{factor.name} {' or '.join(factor.levels[0])}")
-    return ", ".join(parts) or "none"
+ModelsVersion = tuple[int, int] | None
 
 
 def model_document(model: RiskModel) -> dict[str, Any]:
@@ -234,16 +89,14 @@ def _hash(document: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def save_model(model: RiskModel, path: Path) -> str:
-    """Write a model file atomically and return its hash. Raises `OutputError`."""
+def model_text(model: RiskModel) -> str:
+    """The text of a model file."""
     document = {
         "schema": model.schema,
         "sha256": model_hash(model),
         "model": model_document(model),
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
-    return str(document["sha256"])
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def load_model(path: Path) -> RiskModel:
@@ -333,57 +186,147 @@ def _strings(value: Any) -> tuple[str, ...]:
     return tuple(_str(item) for item in _list(value))
 
 
-def model_path(folder: Path, sha256: str) -> Path:
-    """Where a models folder keeps the model of a hash."""
-    return folder / f"{sha256}.json"
+def write_model(folder: Path, model: RiskModel, files: Mapping[str, str | bytes]) -> str:
+    """Write a model folder with further files by name, as a whole; returns the hash.
+
+    Raises `ModelError` where the folder holds something else, and `OutputError`.
+    """
+    if folder.exists() and not (folder / MODEL_FILE).is_file() and any(folder.iterdir()):
+        raise ModelError(f"{folder} holds other files; name an empty folder or a new one")
+    with replacing_folder(folder) as temporary:
+        for name, content in {MODEL_FILE: model_text(model), **files}.items():
+            data = content.encode() if isinstance(content, str) else content
+            (temporary / name).write_bytes(data)
+    return model_hash(model)
 
 
-def add_model(folder: Path, model: RiskModel) -> str:
-    """Put a model into a models folder and return its hash. It is not active by that."""
-    sha256 = model_hash(model)
-    save_model(model, model_path(folder, sha256))
-    return sha256
+def add_file(folder: Path, name: str, document: Any) -> Path:
+    """Write one more JSON file into a model folder, atomically. Raises `OutputError`."""
+    with replacing(folder / name) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
+    return folder / name
 
 
-def find_model(folder: Path, which: str) -> RiskModel:
-    """The model named `literature`, or the one of a hash (or the start of one, 8 or more digits).
+def read_documents(folder: Path, prefix: str) -> list[dict[str, Any]]:
+    """The JSON files of a folder whose names begin so, by name. Raises `ModelError`."""
+    found = []
+    for path in sorted(folder.glob(f"{prefix}*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelError(f"cannot read {path}: {error}") from error
+        if not isinstance(document, dict):
+            raise ModelError(f"{path} is not an object")
+        found.append(document)
+    return found
 
-    Raises `ModelError` if the folder holds none or several such models.
+
+def find_model(store: Path, which: str) -> tuple[RiskModel, Path | None]:
+    """A model and its folder: `literature` (no folder), `current`, a folder, or a hash of a
+    promoted one (or the start of it, 8 or more digits).
+
+    Raises `ModelError` if there is none or several such models.
     """
     if which == LITERATURE:
-        return literature_model()
+        return literature_model(), None
+    if which == CURRENT:
+        digest = active_hash(store)
+        return (literature_model(), None) if digest == LITERATURE else find_model(store, digest)
+    if (Path(which) / MODEL_FILE).is_file():
+        return load_model(Path(which) / MODEL_FILE), Path(which)
     digits = len(which) >= 8 and all(c in "0123456789abcdef" for c in which)
-    files = sorted(folder.glob(f"{which}*.json")) if digits else []
-    if len(files) != 1:
-        held = ", ".join(sorted(f.stem[:12] for f in folder.glob("*.json") if f.name != _ACTIVE))
-        count = "no model" if not files else "several models"
-        raise ModelError(f"{count} {which!r} in {folder}; it holds {LITERATURE}, {held or 'none'}")
-    model = load_model(files[0])
-    if model_hash(model) != files[0].stem:
-        raise ModelError(f"{files[0]} holds another model than its name says")
-    return model
+    folders = sorted(store.glob(f"{which}*/{MODEL_FILE}")) if digits else []
+    if len(folders) != 1:
+        held = ", ".join(sorted(p.parent.name[:12] for p in store.glob(f"*/{MODEL_FILE}")))
+        count = "no model" if not folders else "several models"
+        raise ModelError(
+            f"{count} {which!r}: it is neither a model folder nor in {store}, which holds "
+            f"{LITERATURE}, {held or 'none'}"
+        )
+    model = load_model(folders[0])
+    if model_hash(model) != folders[0].parent.name:
+        raise ModelError(f"{folders[0]} holds another model than its folder says")
+    return model, folders[0].parent
 
 
-def promote(folder: Path, which: str) -> str:
-    """Make a model of the folder (or `literature`) the active one, atomically; returns its hash.
+def promote(store: Path, which: str) -> str:
+    """Put a model in use, atomically; returns its hash. The one in use before is kept.
 
-    The model is loaded and validated first. Raises `ModelError` and `OutputError`.
+    It needs an evaluation on a file that it was not fitted on, and a comparison with the model in
+    use; the literature model, which is fitted on nothing, needs neither. Raises `ModelError` and
+    `OutputError`.
     """
-    sha256 = model_hash(find_model(folder, which))
-    active = {"schema": MODEL_SCHEMA, "sha256": LITERATURE if which == LITERATURE else sha256}
-    with replacing(folder / _ACTIVE) as temporary:
-        temporary.write_text(json.dumps(active) + "\n", "utf-8")
-    return sha256
+    model, folder = find_model(store, which)
+    digest = model_hash(model)
+    if folder is not None:
+        evaluated = any(
+            one.get("model") == digest and one.get("cohort") not in (None, "", model.trained_on)
+            for one in read_documents(folder, "evaluation-")
+        )
+        if not evaluated:
+            raise ModelError(
+                f"model {model.name} has no evaluation on data that it has not seen; run: "
+                f"graftmatch risk evaluate --model {which} --cohort FILE"
+            )
+        current, _ = find_model(store, CURRENT)
+        compared = any(
+            {one.get("first"), one.get("second")} == {digest, model_hash(current)}
+            for one in read_documents(folder, "comparison-")
+        )
+        if not compared and digest != model_hash(current):
+            raise ModelError(
+                f"model {model.name} was not compared with the model in use; run: "
+                f"graftmatch risk compare {which} current --cohort FILE"
+            )
+        if folder.parent != store:
+            with replacing_folder(store / digest) as temporary:
+                shutil.copytree(folder, temporary, dirs_exist_ok=True)
+    _activate(store, LITERATURE if folder is None else digest, active_hash(store))
+    return digest
 
 
-def active_model(folder: Path) -> RiskModel:
-    """The promoted model, or the literature's where none was. Raises `ModelError`."""
-    path = folder / _ACTIVE
+def rollback(store: Path) -> str:
+    """Put the model back that was in use before; returns its hash. Raises `ModelError`."""
+    previous = _active(store).get("previous")
+    if previous is None:
+        raise ModelError("there is no model to go back to: none was promoted")
+    model, _ = find_model(store, previous)
+    _activate(store, previous, active_hash(store))
+    return model_hash(model)
+
+
+def _activate(store: Path, which: str, previous: str) -> None:
+    document = {"schema": MODEL_SCHEMA, "sha256": which, "previous": previous}
+    with replacing(store / _ACTIVE) as temporary:
+        temporary.write_text(json.dumps(document) + "\n", "utf-8")
+
+
+def _active(store: Path) -> dict[str, Any]:
+    path = store / _ACTIVE
     if not path.exists():
-        return literature_model()
+        return {"sha256": LITERATURE}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        which = _str(document["sha256"])
+        _str(document["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} does not name a model; promote one again") from error
-    return find_model(folder, which)
+    return dict(document)
+
+
+def active_hash(store: Path) -> str:
+    """Hash of the model in use, `literature` where none was promoted. Raises `ModelError`."""
+    return str(_active(store)["sha256"])
+
+
+def active_version(store: Path) -> ModelsVersion:
+    """What changes when another model is put in use; cheap to ask for."""
+    try:
+        state = (store / _ACTIVE).stat()
+    except FileNotFoundError:
+        return None
+    return state.st_mtime_ns, state.st_ino
+
+
+def active_model(store: Path) -> RiskModel:
+    """The promoted model, or the literature's where none was. Raises `ModelError`."""
+    return find_model(store, CURRENT)[0]

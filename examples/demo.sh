@@ -20,9 +20,12 @@ echo "2. One patient: every donor with at most one mismatch, the first eight"
 echo
 echo "3. A risk model trained on a synthetic cohort (no one's outcome), evaluated, put in use"
 "$gm" risk simulate --out .demo/cohort.csv --transplants 2000 --seed 1
-"$gm" risk train .demo/cohort.csv --name demo-synthetic | tee .demo/train.log
-"$gm" risk evaluate .demo/cohort.csv --seed 1 | sed -n '/cgvhd/,$p'
-"$gm" risk promote "$(sed -n 's/.*risk promote //p' .demo/train.log)"
+"$gm" risk simulate --out .demo/other.csv --transplants 1000 --seed 2
+"$gm" risk train --cohort .demo/cohort.csv --group centre --out .demo/model --name demo-synthetic --folds 5 \
+  --no-challenger | sed -n '/cgvhd/,$p'
+"$gm" risk evaluate --model .demo/model --cohort .demo/other.csv --recalibrate intercept | sed -n '/cgvhd/,$p'
+"$gm" risk compare .demo/model current --cohort .demo/other.csv
+"$gm" risk promote .demo/model
 "$gm" risk predict --set donor_age_years=45 --set sex_match=F-M --set hla_match=10/10 | sed -n '/cgvhd/,$p'
 
 echo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,15 +46,18 @@ def match(
     typing: Typing,
     nomenclature: Nomenclature,
     index: DonorIndex,
-    loci: Sequence[Locus],
-    max_mismatches: int,
+    criteria: Criteria,
+    kept: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None,
 ) -> Matches:
-    """All donors within the limit, compared and flagged.
+    """All donors that meet the criteria, compared and flagged.
 
-    Raises `TypingError` and the `ValueError` of `Criteria`.
+    `kept`: which of some rows of the index are wanted besides, all by default.
+    Raises `TypingError`.
     """
     patient = encode(typing, nomenclature)
-    found = find_donors(index, patient, Criteria(loci, max_mismatches))
+    found = find_donors(index, patient, criteria)
+    if kept is not None:
+        found = found.take(np.flatnonzero(kept(found.rows)))
     tce = _tce_categories(patient.loci[Locus.DPB1], found)
     return Matches(found, tuple(tce), patient.notes)
 
@@ -64,7 +67,7 @@ def match_one(
 ) -> Matches:
     """One patient against one donor, as `match` would show it. Raises `TypingError`."""
     index = DonorIndex.of([donor], nomenclature)
-    return match(patient, nomenclature, index, loci, 2 * len(LOCI))
+    return match(patient, nomenclature, index, Criteria(loci, 2 * len(LOCI)))
 
 
 def _tce_categories(patient: LocusGenotype | None, found: Candidates) -> list[TceCategory]:

@@ -163,8 +163,16 @@ class Ranking:
         return [texts[i] for i in self.decided_by]
 
 
-def rank(n: int, keys: Sequence[RankKey], end: int) -> Ranking:
-    """The first `end` of n candidates, which are given in the order of their identifiers.
+def rank(
+    n: int,
+    keys: Sequence[RankKey],
+    end: int,
+    identifiers: Callable[[Int64s], Sequence[str]] | None = None,
+) -> Ranking:
+    """The first `end` of n candidates.
+
+    `identifiers`: of some candidates, which end the ties that are left; without it candidates are
+    in the order of their identifiers.
 
     A key is asked of the candidates alone that the keys before it leave among the first `end`, or
     equal to the last of them.
@@ -179,7 +187,7 @@ def rank(n: int, keys: Sequence[RankKey], end: int) -> Ranking:
         found = np.asarray(key.values(order[:active], ties[:active]), dtype=np.float64)
         if found.shape != (active,) or np.isnan(found).any():
             raise ValueError(f"key {key.name} has no value for some candidate")
-        # Stable, so that candidates that stay equal keep the order of their identifiers.
+        # Stable, so that candidates that stay equal keep their order.
         moved = np.lexsort((found, ties[:active]))
         order[:active] = order[:active][moved]
         values[:active, :i] = values[:active, :i][moved]
@@ -192,6 +200,11 @@ def rank(n: int, keys: Sequence[RankKey], end: int) -> Ranking:
         if end < active:
             # Ties that begin behind the page are not looked at again.
             active = int(np.searchsorted(ties[:active], ties[end - 1], side="right"))
+    if identifiers is not None and active:
+        names_of = np.array(identifiers(order[:active]), dtype=object)
+        moved = np.lexsort((np.unique(names_of, return_inverse=True)[1], ties[:active]))
+        # Within a tie all keys are equal, so only the order changes.
+        order[:active] = order[:active][moved]
     end = min(end, n)
     names = tuple(key.name for key in keys)
     return Ranking(order[:end], names, values[:end], decided_by[:end])
@@ -285,17 +298,18 @@ def abo_values(matches: Sequence[str]) -> Floats:
 def risk_values(model: OutcomeModel, columns: Columns, ties: Int64s, step: float) -> Floats:
     """Whole steps of `step` percent by which the risk of each lies above that of its reference.
 
-    The reference is the candidate of lowest risk in the same tie, the first of several. 0 where the
-    95 % interval of the difference includes zero: on the scale of log-odds, on which the model is
-    linear, so that what two candidates share cancels out. `columns`: as in `matching.risk.predict`,
-    in the order of `ties`, (m,), in which members of a tie stand together.
+    The reference is the candidate of lowest risk in the same tie, of several the one of the lowest
+    columns, so that the order of candidates is irrelevant. 0 where the 95 % interval of the
+    difference includes zero: on the scale of log-odds, on which the model is linear, so that what
+    two candidates share cancels out. `columns`: as in `matching.risk.predict`, in the order of
+    `ties`, (m,), in which members of a tie stand together.
     """
     n = len(ties)
     risks = predict(model, columns, n).probability
-    lowest = np.lexsort((np.arange(n), risks, ties))
+    x = centred(design(model.factors, columns, n)[0], model.centre)
+    lowest = np.lexsort((*x.T, np.round(risks, 12), ties))
     first = np.unique(ties[lowest], return_index=True)[1]
     reference = lowest[first][np.unique(ties, return_inverse=True)[1]]
-    x = centred(design(model.factors, columns, n)[0], model.centre)
     apart = x - x[reference]
     error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", apart, model.covariance, apart), 0.0))
     distinct = apart @ model.coefficients > Z95 * error

@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         """Folder of the fitted risk models."""
         return self.home / "models"
 
+    @property
+    def searches(self) -> Path:
+        """Folder of the saved searches."""
+        return self.home / "searches"
+
     def open_registry(self, location: str | Path | None) -> Registry:
         """The registry at a place, the one in use if none is given."""
         return Registry.at(location or self.registry or self.home / "registry", self.home)

@@ -124,9 +124,11 @@ def read_typing(
         return None
 
 
-def read_loci(names: Sequence[str], found: list[Violation]) -> tuple[Locus, ...]:
+def read_loci(
+    names: Sequence[str], found: list[Violation], field: str = "loci"
+) -> tuple[Locus, ...]:
     if len(names) > len(LOCI):
-        found.append(Violation("loci", f"more than the {len(LOCI)} loci that are matched"))
+        found.append(Violation(field, f"more than the {len(LOCI)} loci that are matched"))
         return ()
     loci: list[Locus] = []
     for i, name in enumerate(names):
@@ -134,10 +136,10 @@ def read_loci(names: Sequence[str], found: list[Violation]) -> tuple[Locus, ...]
             # A comma would be read as two names.
             (locus,) = parse_loci(name.replace(",", ";"))
         except ValueError as error:
-            found.append(Violation(f"loci[{i}]", str(error)))
+            found.append(Violation(f"{field}[{i}]", str(error)))
             continue
         if locus in loci:
-            found.append(Violation(f"loci[{i}]", f"locus {locus.value} is given twice"))
+            found.append(Violation(f"{field}[{i}]", f"locus {locus.value} is given twice"))
         loci.append(locus)
     return tuple(sorted(loci, key=lambda locus: locus.position)) or DEFAULT_LOCI
 
@@ -181,7 +183,8 @@ def factor_columns(
 def _factor_problem(variable: Variable, value: graftmatch_pb2.FactorValue) -> str:
     kind = value.WhichOneof("value")
     if variable.levels:
-        if kind != "level" or value.level not in variable.levels:
+        known = value.level in variable.levels or (variable.open and value.level)
+        if kind != "level" or not known:
             return f"must be a level, one of: {', '.join(variable.levels)}"
     elif kind != "number" or not variable.low <= value.number <= variable.high:
         return f"must be a number from {variable.low:g} to {variable.high:g}"
@@ -385,6 +388,10 @@ def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.Do
 
 def outcome_risk(prediction: Prediction) -> graftmatch_pb2.OutcomeRisk:
     """The prediction of one case."""
+    if not prediction.applicable[0]:
+        return graftmatch_pb2.OutcomeRisk(
+            outcome=prediction.outcome, horizon_days=prediction.horizon_days, not_applicable=True
+        )
     rows = zip(
         prediction.factors,
         prediction.contributions[0].tolist(),

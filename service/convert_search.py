@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from data.donor_files import FACTS
-from matching.loci import Locus
+from data.index import DonorFilter
+from matching.errors import InputFileError
+from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.rank import RankRule
+from matching.search import Criteria, Direction
 from matching.typings import Typing
 from service.convert import LIMITS, checking, read_day, read_loci, read_typing
+from service.criteria import DONOR_LEVELS, DONOR_LIMITS, donor_filter
 from service.pairs import Facts
 from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.status import Violation
@@ -27,15 +31,17 @@ _PATIENT_FACTS = {
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """A checked search. `as_of`: None for the present day. `limit`: None for every donor.
+    """A checked search. `donors`: what `filter` asks of facts (`service.criteria`).
 
-    `page_size`: None without pages; `page_token`: "" for the first page.
+    `as_of`: None for the present day. `limit`: None for every donor. `page_size`: None without
+    pages; `page_token`: "" for the first page.
     """
 
     patient: Typing
     facts: Facts
-    loci: tuple[Locus, ...]
-    max_mismatches: int
+    criteria: Criteria
+    donors: Mapping[str, Any]
+    filter: DonorFilter
     batch_size: int
     limit: int | None
     as_of: datetime.date | None
@@ -65,12 +71,20 @@ def search_request(
         as_of = read_day("as_of", request.as_of, found)
         rule = _rule(request.rank_keys, request.rank_bands, found)
         facts = _facts(request.patient_facts, found)
-    assert read is not None and rule is not None
+        donors = _donors(request.donors, found)
+        criteria = _criteria(request, loci, found)
+    with checking() as found:
+        try:
+            wanted = donor_filter(donors, "", facts["weight_kg"])
+        except InputFileError:
+            found.append(Violation("patient_facts.weight_kg", "a dose per kg needs it"))
+    assert read is not None and rule is not None and criteria is not None
     return SearchRequest(
         read[0],
         facts,
-        loci,
-        request.max_mismatches,
+        criteria,
+        donors,
+        wanted,
         request.batch_size or DEFAULT_BATCH_SIZE,
         request.limit or None,
         as_of,
@@ -99,8 +113,68 @@ def _facts(message: graftmatch_pb2.PatientFacts, found: list[Violation]) -> Fact
             field = f"patient_facts.{name}"
             found.append(Violation(field, f"must be one of {', '.join(known)}, or empty"))
         facts[name] = value or None
-    if message.HasField("age_years"):
-        facts["age_years"] = message.age_years
-        if not 0 <= message.age_years <= 120:
-            found.append(Violation("patient_facts.age_years", "must be 0 to 120"))
+    for name, low, high in (("age_years", 0, 120), ("weight_kg", 1, 500)):
+        if message.HasField(name):
+            facts[name] = getattr(message, name)
+            if not low <= facts[name] <= high:
+                found.append(Violation(f"patient_facts.{name}", f"must be {low} to {high}"))
     return facts
+
+
+_DIRECTIONS = {
+    graftmatch_pb2.MISMATCH_DIRECTION_UNSPECIFIED: Direction.BOTH,
+    graftmatch_pb2.MISMATCH_DIRECTION_GVH: Direction.GVH,
+    graftmatch_pb2.MISMATCH_DIRECTION_HVG: Direction.HVG,
+}
+
+
+def _criteria(
+    request: graftmatch_pb2.SearchDonorsRequest, loci: tuple[Locus, ...], found: list[Violation]
+) -> Criteria | None:
+    limits = {}
+    for name in sorted(request.max_mismatches_at):
+        field = f"max_mismatches_at[{name[:20]!r}]"
+        try:
+            (locus,) = parse_loci(name.replace(",", ";"))
+        except ValueError as error:
+            found.append(Violation(field, str(error)))
+            continue
+        limits[locus] = request.max_mismatches_at[name]
+        if limits[locus] > 2:
+            found.append(Violation(field, "must be 0 to 2"))
+        elif locus not in loci:
+            found.append(Violation(field, "the locus is not searched"))
+    antigen = read_loci(request.antigen_loci, found, "antigen_loci") if request.antigen_loci else ()
+    if not set(antigen) <= set(loci):
+        found.append(Violation("antigen_loci", "names a locus that is not searched"))
+    if request.direction not in _DIRECTIONS:
+        found.append(Violation("direction", "is none that this server knows"))
+    if found or not loci:
+        return None
+    return Criteria(
+        loci,
+        request.max_mismatches,
+        limits,
+        _DIRECTIONS[request.direction],
+        frozenset(antigen),
+        not request.without_potential,
+    )
+
+
+def _donors(message: graftmatch_pb2.DonorCriteria, found: list[Violation]) -> dict[str, Any]:
+    """What is asked of donors' facts."""
+    donors: dict[str, Any] = {}
+    for name, known in DONOR_LEVELS.items():
+        values = sorted(set(getattr(message, name)))
+        if values:
+            donors[name] = values
+        if known and not set(values) <= set(known):
+            found.append(Violation(f"donors.{name}", f"must be of {', '.join(known)}"))
+    for name in DONOR_LIMITS:
+        if message.HasField(name):
+            donors[name] = getattr(message, name)
+            if not donors[name] >= 0:
+                found.append(Violation(f"donors.{name}", "must be at least 0"))
+    if message.require_known:
+        donors["require_known"] = True
+    return donors

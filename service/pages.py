@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from matching.loci import Locus
 from matching.rank import RankRule
 from matching.typings import Typing
 from service.pairs import Facts
@@ -28,21 +27,18 @@ def search_state(
     patient: Typing,
     facts: Facts,
     criteria: Mapping[str, Any],
-    loci: tuple[Locus, ...],
     as_of: datetime.date,
     rule: RankRule,
     provenance: Mapping[str, str],
 ) -> dict[str, str]:
     """What a list of donors depends on, one text a part; parts are named as in a refusal.
 
-    `criteria`: further criteria, values of JSON. `provenance`: release, index, frequency set and
+    `criteria`: values of JSON. `provenance`: release, index, frequency set and
     risk model by these names.
     """
     return {
         "the patient": json.dumps([patient.text, dict(facts)], sort_keys=True),
-        "the criteria": json.dumps(
-            [[locus.value for locus in loci], dict(criteria)], sort_keys=True
-        ),
+        "the criteria": json.dumps(dict(criteria), sort_keys=True),
         "the day": as_of.isoformat(),
         "the ranking": repr(rule),
         **{f"the {name}": value for name, value in provenance.items()},

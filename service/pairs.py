@@ -9,21 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import Locus, parse_loci
 from matching.pipeline import Matches
 from matching.risk import RiskModel, predict
-from matching.search import Candidates
+from matching.typed_pairs import hla_match, known_tce
 
-FIVE = parse_loci("A,B,C,DRB1,DQB1")
-_CLASS_I = parse_loci("A,B,C")
-_KNOWN_TCE = (
-    "match",
-    "potential match",
-    "permissive",
-    "non-permissive GvH",
-    "non-permissive HvG",
-)
 _SIGN = {"positive": "+", "negative": "-"}
 _ANTIGENS = {"A": {"A"}, "B": {"B"}, "AB": {"A", "B"}, "O": set[str]()}
 
@@ -47,7 +36,7 @@ def pair_factors(
         "donor_type": np.where(cord, "cord", "unrelated").astype(object),
         "graft_source": np.where(cord, "CB", "").astype(object),
         "hla_match": hla_match(matches),
-        "dpb1_tce": _texts(t.value if t.value in _KNOWN_TCE else "" for t in matches.tce),
+        "dpb1_tce": _texts(known_tce(category) for category in matches.tce),
         "sex_match": _texts(_both(d, _letter(patient["sex"]), "{}-{}") for d in sex),
         "cmv_match": _texts(
             _both(_SIGN.get(d, ""), _SIGN.get(str(patient["cmv"]), ""), "D{}R{}")
@@ -82,24 +71,6 @@ def abo_match(donor: object, recipient: object) -> str:
     if major and minor:
         return "bidirectional"
     return "major" if major else "minor" if minor else "match"
-
-
-def mismatches_over(
-    candidates: Candidates, column: int, loci: tuple[Locus, ...] = FIVE
-) -> npt.NDArray[np.int64]:
-    """(n,) mismatches at `loci` from a count column of `compared`."""
-    at = [locus.position for locus in loci]
-    counts = candidates.compared[:, at, column].sum(axis=1, dtype=np.int64)
-    return np.asarray(2 * len(loci) - counts)
-
-
-def hla_match(matches: Matches) -> npt.NDArray[np.object_]:
-    """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else empty."""
-    found = matches.candidates
-    best, worst = mismatches_over(found, COUNT_BEST), mismatches_over(found, COUNT_WORST)
-    of_class_i = mismatches_over(found, COUNT_BEST, _CLASS_I)
-    one_class_i = (best == 1) & (worst == 1) & (of_class_i == 1)
-    return np.where(worst == 0, "10/10", np.where(one_class_i, "9/10 class I", "")).astype(object)
 
 
 def predicted_risks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from data.index import StoredIndex
 from matching.errors import TypingError
 from matching.immunogenetics import LeaderMatch, Leaders
-from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
+from matching.kernels import COUNT_BEST, DONOR_1
 from matching.loci import Locus
 from matching.pipeline import Matches
 from matching.rank import (
@@ -36,8 +36,9 @@ from matching.rank import (
 )
 from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION
+from matching.typed_pairs import FIVE
 from matching.typings import LocusTyping, Typing, parse_locus, split_gl
-from service.pairs import Facts, abo_match, mismatches_over, pair_factors
+from service.pairs import Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
 _UNDETERMINED = LeaderMatch(None)
@@ -47,7 +48,7 @@ _UNDETERMINED = LeaderMatch(None)
 class Ranker:
     """What ranking needs besides a patient.
 
-    `as_of`: day for donors' ages. `typings`: reported GL strings by identifier, of those that
+    `as_of`: the day of donors' ages. `typings`: reported GL strings by identifier, of those that
     are asked for.
     """
 
@@ -72,7 +73,12 @@ class Ranker:
         """
         keys = _Keys(self, patient, facts, found, p)
         names = self.rule.applied(bool(np.isfinite(p).any()))
-        return rank(len(found), [keys.of(name) for name in names], end or len(found))
+        return rank(
+            len(found),
+            [keys.of(name) for name in names],
+            len(found) if end is None else end,
+            keys.identifiers,
+        )
 
 
 @dataclass
@@ -98,15 +104,13 @@ class _Keys:
         if name == "tce":
             return by_values(name, [category.preference for category in self.found.tce])
         if name == "age":
-            return by_values(name, age_values(self._ages(candidates.rows)))
+            return RankKey(name, lambda members, _: age_values(self._ages(members)))
         return RankKey(name, getattr(self, f"_{name}"))
 
     def _bands(self, n_mismatches: int) -> Floats:
-        candidates = self.found.candidates
+        over_five = replace(self.found.candidates, loci=FIVE)
         certain = certain_probabilities(
-            mismatches_over(candidates, COUNT_BEST),
-            mismatches_over(candidates, COUNT_WORST),
-            n_mismatches,
+            over_five.mismatches_best, over_five.mismatches_worst, n_mismatches
         )
         return probability_bands(self.p[:, n_mismatches], certain, self.ranker.rule.bands)
 
@@ -117,15 +121,19 @@ class _Keys:
             self._facts = self.ranker.index.facts(rows).set_index(members)
         return self._facts.loc[members]
 
-    def _ages(self, rows: Int64s) -> Floats:
+    def _ages(self, members: Int64s) -> Floats:
+        rows = self.found.candidates.rows[members]
         return self.ranker.index.ages(self.ranker.as_of, rows)
 
+    def identifiers(self, members: Int64s) -> list[str]:
+        return self.ranker.index.ids(self.found.candidates.rows[members])
+
     def _leader(self, members: Int64s, _: Int64s) -> Floats:
-        at_b = self.found.candidates.compared[members, Locus.B.position]
-        untyped = at_b[:, DONOR_1] == UNKNOWN_POSITION
-        mismatched = (at_b[:, COUNT_BEST] < 2) & ~untyped
-        rows = self.found.candidates.rows[members]
-        ids = self.ranker.index.ids(rows)
+        at_b = self.found.candidates.take(members).at(Locus.B)
+        compared = at_b.compared[at_b.number]
+        untyped = compared[:, DONOR_1] == UNKNOWN_POSITION
+        mismatched = (compared[:, COUNT_BEST] < 2) & ~untyped
+        ids = self.identifiers(members)
         asked = [name for name, differs in zip(ids, mismatched, strict=True) if differs]
         typings = self.ranker.typings(asked) if asked else {}
         matches: list[LeaderMatch | None] = [
@@ -160,9 +168,8 @@ class _Keys:
         if RISK_OUTCOME not in outcomes:
             # A model of a centre may hold other outcomes only.
             return np.zeros(len(members))
-        rows = self.found.candidates.rows[members]
         columns: dict[str, Any] = pair_factors(
-            self.facts, self._donors(members), self._ages(rows), self.found.take(members)
+            self.facts, self._donors(members), self._ages(members), self.found.take(members)
         )
         return risk_values(outcomes[RISK_OUTCOME], columns, ties, self.ranker.rule.risk_step)
 

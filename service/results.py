@@ -35,7 +35,8 @@ from matching.kernels import (
 from matching.loci import LOCI, Locus
 from matching.pipeline import Matches
 from matching.rank import Ranking, RankRule, value_texts
-from matching.search import POSITION_LETTERS
+from matching.search import POSITION_LETTERS, Criteria
+from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
 FORMATS = ("table", "json", "csv", "parquet")
@@ -57,7 +58,8 @@ class SearchResults:
 
     `scores`: by patient, columns of numbers, (n,) each: p10 and p9, NaN where unknown, and
     predicted risks. `found`: by patient, how many donors were found; the ranks from `start`, from
-    0, are here. `frequency_set` and `model` label what is behind them.
+    0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
+    what is behind them.
     """
 
     matches: Mapping[str, Matches]
@@ -68,11 +70,17 @@ class SearchResults:
     release: str
     frequency_set: str
     model: str
-    loci: tuple[Locus, ...]
-    max_mismatches: int
+    criteria: Criteria
+    donors: Mapping[str, Any]
     as_of: datetime.date
     rule: RankRule
     start: int = 0
+    next_page_token: str = ""
+
+    @property
+    def loci(self) -> tuple[Locus, ...]:
+        """The searched loci."""
+        return tuple(self.criteria.loci)
 
     def best(self, patient: str, limit: int) -> SearchResults:
         """The first donors of one patient."""
@@ -91,11 +99,11 @@ class SearchResults:
             "index": self.index.version,
             "frequency_set": self.frequency_set,
             "model": self.model,
-            "loci": [locus.value for locus in self.loci],
-            "max_mismatches": self.max_mismatches,
+            **criteria_json(self.criteria, self.donors),
             "as_of": self.as_of.isoformat(),
             "rank_keys": list(self.rule.keys),
             "rank_bands": list(self.rule.bands),
+            "next_page_token": self.next_page_token,
         }
 
 
@@ -205,7 +213,9 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
     (patient, matches), *_ = results.matches.items()
     shown = result_table(results.best(patient, limit), {})
     found = results.found[patient]
-    table = Table(title=f"{found} donors within {results.max_mismatches} mismatches at best")
+    table = Table(
+        title=f"{found} donors within {results.criteria.max_mismatches} mismatches at best"
+    )
     for name in (
         "#",
         "donor",
@@ -261,7 +271,7 @@ def print_patients(
     given = allocation.set_index("patient").to_dict(orient="index")
     table = Table(title=f"{len(results.matches)} patients")
     table.add_column("patient", no_wrap=True)
-    for k in range(results.max_mismatches + 1):
+    for k in range(results.criteria.max_mismatches + 1):
         table.add_column(f"{k} mism.", justify="right")
     for name in ("first donor", "age", "mismatches", "P 10/10"):
         table.add_column(name, no_wrap=True)
@@ -272,7 +282,7 @@ def print_patients(
     for patient, matches in list(results.matches.items())[:limit]:
         counts = Counter(matches.candidates.mismatches_best.tolist())
         cells: list[Text | str] = [patient]
-        cells += [str(counts[k]) for k in range(results.max_mismatches + 1)]
+        cells += [str(counts[k]) for k in range(results.criteria.max_mismatches + 1)]
         if counts:
             (row,) = result_table(results.best(patient, 1), {}).to_dict(orient="records")
             cells += [row["donor"], "" if pd.isna(row["age_years"]) else f"{row['age_years']:.0f}"]

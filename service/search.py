@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from data.donor_files import Person
-from data.index import StoredIndex
+from data.index import StoredIndex, has_masses, open_masses
 from data.models import model_label
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.haplotypes import FrequencySet, NullImputation, Resolution
 from matching.immunogenetics import Leaders
-from matching.loci import Locus
+from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 from matching.pipeline import Matches, match
-from matching.probability import predict
 from matching.rank import RankRule
 from matching.risk import RiskModel
+from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
+from service.criteria import donor_filter
+from service.imputation import imputer_of
+from service.masses import candidate_probabilities
 from service.pairs import pair_factors, predicted_risks
-from service.prediction import impute_people, imputer_of
 from service.ranking import Ranker
 from service.results import SearchResults
 
@@ -31,13 +35,13 @@ from service.results import SearchResults
 @dataclass(frozen=True)
 class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
-    all by default."""
+    all by default. `donors`: what is asked of facts, see `service.criteria`."""
 
-    loci: tuple[Locus, ...]
-    max_mismatches: int
+    criteria: Criteria
     as_of: datetime.date
     nulls: NullImputation = NullImputation.TYPED
     rule: RankRule = RankRule()  # noqa: RUF009
+    donors: Mapping[str, Any] = field(default_factory=dict)
     start: int = 0
     size: int | None = None
 
@@ -56,7 +60,9 @@ def search_people(
     """Search, impute, rank and predict for each patient, in order.
 
     P(10/10) and P(9/10) are NaN where unknown: no frequency set (None), or a side that the set
-    does not represent. `proteins`: sequences by allele name, for leaders.
+    does not represent. They come from the masses of the index where these were computed for the
+    set, and from pairs otherwise, which is the same and slower. `proteins`: sequences by allele
+    name, for leaders.
     """
     gl_strings: dict[str, str] = {}
 
@@ -67,33 +73,49 @@ def search_people(
     leaders = Leaders(nomenclature, proteins)
     ranker = Ranker(settings.rule, index, settings.as_of, model, leaders, typings_of)
     typings = {person.id: typing_of(person.written) for person in people}
-    found = {
-        name: match(typing, nomenclature, index.donors, settings.loci, settings.max_mismatches)
-        for name, typing in typings.items()
-    }
+    found = {}
+    for person in people:
+        wanted = donor_filter(settings.donors, person.id, person.facts["weight_kg"])
+        found[person.id] = match(
+            typings[person.id],
+            nomenclature,
+            index.donors,
+            settings.criteria,
+            partial(index.kept, wanted, settings.as_of) if settings.donors else None,
+        )
     rows_found = np.unique(
         np.concatenate([np.empty(0, np.int64), *(m.candidates.rows for m in found.values())])
     )
     imputer = None
     if frequencies is not None:
         imputer = imputer_of(frequencies[1], nomenclature, settings.nulls, Resolution.P_GROUP)
-    if imputer is not None or len(people) > 1:
+    masses = None
+    if imputer is not None and has_masses(index, imputer):
+        masses = open_masses(index, MassTables(imputer))
+    if (imputer is not None and masses is None) or len(people) > 1:
         typings_of(index.ids(rows_found))
+
+    def typings_in(rows: npt.NDArray[np.int64]) -> list[Typing | None]:
+        names = index.ids(rows)
+        texts = typings_of(names)
+        # A donor that was deleted since the index was made has no typing.
+        return [parse_typing(texts[name]) if name in texts else None for name in names]
+
     end = None if settings.size is None else settings.start + settings.size
     matches, scores, rankings = {}, {}, {}
     for done, person in enumerate(people, 1):
         of_patient = found[person.id]
         p = np.full((len(of_patient), 2), np.nan)
         if imputer is not None:
-            donors = {i: parse_typing(gl_strings[i]) for i in index.ids(of_patient.candidates.rows)}
-            p = match_probabilities(imputer, typings[person.id], donors)
+            p = candidate_probabilities(
+                imputer, masses, typings[person.id], of_patient.candidates.rows, typings_in
+            ).p
         ranking = ranker.rank(typings[person.id], person.facts, of_patient, p, end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = of_patient.take(ranking.order)
         rows = shown.candidates.rows
-        factors = pair_factors(
-            person.facts, index.facts(rows), index.ages(settings.as_of, rows), shown
-        )
+        ages = index.ages(settings.as_of, rows)
+        factors = pair_factors(person.facts, index.facts(rows), ages, shown)
         p10, p9 = p[ranking.order].T
         scores[person.id] = {"p10": p10, "p9": p9, **predicted_risks(model, factors, len(rows))}
         matches[person.id], rankings[person.id] = shown, ranking
@@ -107,28 +129,12 @@ def search_people(
         nomenclature.release,
         "" if frequencies is None else frequencies[0],
         model_label(model),
-        settings.loci,
-        settings.max_mismatches,
+        settings.criteria,
+        settings.donors,
         settings.as_of,
         settings.rule,
         settings.start,
     )
-
-
-def match_probabilities(
-    imputer: Imputer, patient: Typing, donors: Mapping[str, Typing]
-) -> npt.NDArray[np.float64]:
-    """(n, 2) P(10/10) and P(9/10) of each donor, in order, NaN where a side is not represented."""
-    # A prefix keeps the patient apart from a donor of the same identifier.
-    people = {"": patient, **{f"donor {name}": typing for name, typing in donors.items()}}
-    known, imputed, _ = impute_people(imputer, people)
-    if "" not in known:
-        return np.full((len(donors), 2), np.nan)
-    predicted = predict(imputer, imputer.impute_one(patient)[:2], imputed)
-    position = {name: row for row, name in enumerate(known)}
-    values = np.vstack([predicted.p_mismatches[:, :2], [[np.nan, np.nan]]])
-    chosen = [position.get(f"donor {name}", -1) for name in donors]
-    return np.asarray(values[np.array(chosen, dtype=np.int64)])
 
 
 def notes_of(matches: Mapping[str, Matches]) -> list[str]:

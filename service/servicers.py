@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from grpc_status import rpc_status
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
 from matching.donor_index import DonorIndex
-from matching.errors import TooAmbiguousError, TypingError
+from matching.errors import ModelError, TooAmbiguousError, TypingError
 from matching.genotypes import encode
 from matching.haplotypes import Imputer
 from matching.immunogenetics import Leaders
@@ -31,10 +32,11 @@ from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
 from service.convert import LIMITS, Probabilities
 from service.convert_search import SearchRequest, search_request
+from service.criteria import criteria_json
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.ranking import Ranker
-from service.snapshot import Snapshot
+from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, code_of, is_told, status_of
 
 _LOG = logging.getLogger("graftmatch.service")
@@ -101,8 +103,10 @@ class Search:
         state = search_state(
             request.patient,
             request.facts,
-            {"max_mismatches": request.max_mismatches, "p": request.with_probabilities},
-            request.loci,
+            {
+                **criteria_json(request.criteria, request.donors),
+                "probabilities": request.with_probabilities,
+            },
             as_of,
             request.rule,
             {
@@ -117,8 +121,8 @@ class Search:
             request.patient,
             snapshot.nomenclature,
             index.donors,
-            request.loci,
-            request.max_mismatches,
+            request.criteria,
+            partial(index.kept, request.filter, as_of) if request.donors else None,
         )
         predicted = _probabilities(snapshot, index, request, found)
         size = request.page_size or request.limit
@@ -298,10 +302,22 @@ def allocate_answer(
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
-    """Answers from one snapshot; computes on the threads of `pool`."""
+    """Answers from one snapshot; computes on the threads of `pool`.
+
+    A model that is promoted while the server runs is used from the next call on; one that cannot
+    be read leaves the one before in use.
+    """
 
     def __init__(self, snapshot: Snapshot, pool: Executor) -> None:
-        self._snapshot, self._pool = snapshot, pool
+        self._loaded, self._pool = snapshot, pool
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        try:
+            self._loaded = with_model_in_use(self._loaded)
+        except ModelError:
+            _LOG.error("the promoted risk model cannot be read; the one before stays in use")
+        return self._loaded
 
     async def ParseTyping(  # noqa: N802
         self, request: graftmatch_pb2.ParseTypingRequest, context: Any

@@ -1,21 +1,21 @@
-"""What a running server reads: loaded once, never changed."""
+"""What a running server reads: loaded once, never changed; a promoted model makes a new one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
-from data.models import active_model, model_label
+from data.models import ModelsVersion, active_model, active_version, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
-from service.prediction import imputer_of
+from service.imputation import imputer_of
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Snapshot:
     `index`: None where nothing was imported. `registry`: the store behind it, which only the
     reported typings of candidates are read from; it may be newer than the index.
     `frequencies`: None where no set is in use. `frequency_set` and `model_label` name the versions.
+    `models`, `models_version`: the folder that the model is from, and its state then.
     """
 
     nomenclature: Nomenclature
@@ -54,6 +55,8 @@ class Snapshot:
     frequencies: FrequencySet | None
     model: RiskModel
     model_label: str
+    models: Path
+    models_version: ModelsVersion
 
     @property
     def index_version(self) -> str:
@@ -72,6 +75,18 @@ class Snapshot:
         )
 
 
+def with_model_in_use(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the model that is in use now; the same one if nothing was promoted since.
+
+    Raises `ModelError` where the model in use cannot be read.
+    """
+    version = active_version(snapshot.models)
+    if version == snapshot.models_version:
+        return snapshot
+    model = active_model(snapshot.models)
+    return replace(snapshot, model=model, model_label=model_label(model), models_version=version)
+
+
 def load_snapshot(
     settings: Settings, release: str | None = None, registry: str | Path | None = None
 ) -> Snapshot:
@@ -85,6 +100,8 @@ def load_snapshot(
     store = settings.open_registry(registry)
     active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
     label, frequencies = active or ("", None)
+    # Before the model is read, so that a promotion in between is seen at the next call.
+    version = active_version(settings.models)
     model = active_model(settings.models)
     snapshot = Snapshot(
         nomenclature,
@@ -96,6 +113,8 @@ def load_snapshot(
         frequencies,
         model,
         model_label(model),
+        settings.models,
+        version,
     )
     # So that a set that cannot be used is known now and not at the first search.
     snapshot.imputer()

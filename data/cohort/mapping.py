@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from matching.errors import InputFileError
-from matching.risk import GROUPS, OUTCOMES, VARIABLES, recorded_after
+from matching.risk import GROUPS, OUTCOMES, TYPINGS, VARIABLES, recorded_after
 
 SHIPPED = Path(__file__).parent.parent / "mappings"
 SUFFIX = ".yaml"
@@ -48,7 +48,7 @@ CENTRE = "centre"
 COLUMNS = {variable.name: variable for variable in (*VARIABLES, *GROUPS)}
 STATUS = {f"{outcome.name}_status": outcome.name for outcome in OUTCOMES}
 DAYS = {f"{outcome.name}_days": outcome.name for outcome in OUTCOMES}
-SCHEMA = (CENTRE, *COLUMNS, *STATUS, *DAYS)
+SCHEMA = (CENTRE, *COLUMNS, *TYPINGS, *STATUS, *DAYS)
 _NAMES = {outcome.name for outcome in OUTCOMES}
 _TOP = {"name", "missing", "ignore", "columns", "outcomes"}
 _KEYS = {"from", "codes", "others", "factor", "whole"}

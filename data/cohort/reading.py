@@ -1,16 +1,16 @@
 """Files of transplants with their outcomes -> `Cohort`, by way of a mapping file.
 
-The schema is `matching.risk.VARIABLES` and `GROUPS`, `centre`, and two columns an outcome:
-`<name>_status` (0 censored, 1 event, 2 the competing event came first) and `<name>_days`. A file
-may lack variables and outcomes, but not one of an outcome's two columns. Without a mapping its
-columns have the names and codes of the schema.
+The schema is `matching.risk.VARIABLES`, `GROUPS` and `TYPINGS`, `centre`, and two columns an
+outcome: `<name>_status` (0 censored, 1 event, 2 the competing event came first) and `<name>_days`.
+A file may lack variables and outcomes, but not one of an outcome's two columns. Without a mapping
+its columns have the names and codes of the schema.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,23 @@ from data.cohort.mapping import (
     levels_of,
     read_mapping,
 )
-from matching.errors import CohortError, InputFileError
+from data.cohort.values import cell_text, coded, is_never, joined, numbers_of, whole_code
+from matching.errors import CohortError, GraftmatchError, InputFileError
 from matching.fit import COMPETING, EVENT, UNKNOWN, Cohort
+from matching.genotypes import encode
+from matching.nomenclature import Nomenclature
 from matching.risk import (
     AUTOLOGOUS,
     GROUPS,
     OUTCOMES,
+    TYPINGS,
     VARIABLES,
     Outcome,
     Variable,
     recorded_after,
 )
+from matching.typed_pairs import typed_factors
+from matching.typings import Typing, parse_typing
 
 SHOWN_PROBLEMS = 20
 _DAYS = Variable("days", low=0.0, high=40_000.0)
@@ -60,21 +66,35 @@ def read_table(path: Path) -> tuple[dict[str, list[str]], str]:
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputFileError(f"cannot read {path}: {error}") from error
-    texts = {str(column): [_text(value) for value in table[column]] for column in table.columns}
+    texts = {str(column): [cell_text(value) for value in table[column]] for column in table.columns}
     return texts, hashlib.sha256(content).hexdigest()
 
 
-def read_cohort(path: Path, mapping: str | None = None, group: str | None = None) -> Cohort:
+@dataclass(frozen=True)
+class Reference:
+    """What typings are read under: a release, and its protein sequences by allele name."""
+
+    nomenclature: Nomenclature
+    proteins: Mapping[str, str]
+
+
+def read_cohort(
+    path: Path,
+    mapping: str | None = None,
+    group: str | None = None,
+    reference: Reference | None = None,
+) -> Cohort:
     """Read CSV or Parquet.
 
     `mapping`: a mapping file, or the name of one that is shipped (`ds1302`). `group`: the column
     of the file by whose values patients are grouped, instead of the one that the mapping takes as
-    centre. Raises `InputFileError` for a file that cannot be read and `CohortError` with every
-    problem of it.
+    centre. `reference`: needed where the file holds typings of patients and donors; what they tell
+    fills the factors of the pair that are empty. Raises `InputFileError` for a file that cannot be
+    read and `CohortError` with every problem of it.
     """
     texts, sha256 = read_table(path)
     how = None if mapping is None else read_mapping(mapping)
-    return parse_cohort(texts, how, path.name, sha256, group)
+    return parse_cohort(texts, how, path.name, sha256, group, reference)
 
 
 def parse_cohort(
@@ -83,6 +103,7 @@ def parse_cohort(
     name: str,
     sha256: str = "",
     group: str | None = None,
+    reference: Reference | None = None,
 ) -> Cohort:
     """Columns of text of equal length -> `Cohort`.
 
@@ -100,6 +121,7 @@ def parse_cohort(
     if n == 0:
         problems.append("the file holds no patients")
     found = _columns(table, mapping, problems)
+    _add_typed(table, mapping, found, reference, problems)
     status, days = _outcomes(table, mapping, found, problems)
     _check_autologous(found, status, problems)
     if problems:
@@ -117,18 +139,24 @@ def parse_cohort(
     )
 
 
-def parse_factors(table: Table, mapping: CohortMapping | None, name: str) -> dict[str, Any]:
+def parse_factors(
+    table: Table,
+    mapping: CohortMapping | None,
+    name: str,
+    reference: Reference | None = None,
+) -> dict[str, Any]:
     """The factors of a file without outcomes, as `matching.risk.predict` takes them.
 
     Columns that are no factors are not read, but one of the schema's outcomes is refused, and one
     whose name says that it was recorded after the transplant. Raises `CohortError`.
     """
     if mapping is None:
-        mapping = CohortMapping(name, {c: ColumnMapping((c,)) for c in COLUMNS if c in table})
+        names = (*COLUMNS, *TYPINGS)
+        mapping = CohortMapping(name, {c: ColumnMapping((c,)) for c in names if c in table})
     wanted = {
         column: how
         for column, how in mapping.columns.items()
-        if column in COLUMNS and set(how.source) <= set(table)
+        if (column in COLUMNS or column in TYPINGS) and set(how.source) <= set(table)
     }
     used = {source for how in wanted.values() for source in how.source}
     problems = [
@@ -140,7 +168,9 @@ def parse_factors(table: Table, mapping: CohortMapping | None, name: str) -> dic
     ]
     if not wanted:
         problems.append(f"no factor is given; known are {', '.join(COLUMNS)}")
-    found = _columns(table, CohortMapping(mapping.name, wanted, mapping.missing), problems)
+    mapping = CohortMapping(mapping.name, wanted, mapping.missing)
+    found = _columns(table, mapping, problems)
+    _add_typed(table, mapping, found, reference, problems)
     if problems:
         raise _refusal(name, problems)
     return {variable.name: found[variable.name] for variable in VARIABLES if variable.name in found}
@@ -164,9 +194,9 @@ def _old_centre(mapping: CohortMapping) -> tuple[str, ...]:
 def _columns(table: Table, mapping: CohortMapping, problems: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for column, how in mapping.columns.items():
-        if not set(how.source) <= set(table):
+        if column in TYPINGS or not set(how.source) <= set(table):
             continue
-        texts = _joined([table[source] for source in how.source], mapping.missing)
+        texts = joined([table[source] for source in how.source], mapping.missing)
         source = "/".join(how.source)
         if column == CENTRE:
             found[column] = np.array(texts, dtype=np.str_)
@@ -176,17 +206,52 @@ def _columns(table: Table, mapping: CohortMapping, problems: list[str]) -> dict[
                 if not text
             ]
         elif (levels := levels_of(column)) is not None:
-            found[column] = _coded(texts, source, how, levels, problems)
+            found[column] = coded(texts, source, how, levels, problems)
         else:
             limits = COLUMNS.get(column, _DAYS)
-            found[column] = _numbers(texts, source, limits, problems, how.factor, how.whole)
+            found[column] = numbers_of(texts, source, limits, problems, how.factor, how.whole)
     return found
 
 
-def _joined(columns: list[Sequence[str]], missing: tuple[str, ...]) -> list[str]:
-    """Codes of a row joined with `/`, "" if one of them is missing."""
-    rows = zip(*columns, strict=True)
-    return ["" if any(text in missing for text in row) else "/".join(row) for row in rows]
+def _add_typed(
+    table: Table,
+    mapping: CohortMapping,
+    found: dict[str, Any],
+    reference: Reference | None,
+    problems: list[str],
+) -> None:
+    """Fill the factors of the pair from both typings, where the file does not give them."""
+    sources = [mapping.columns[c].source[0] for c in TYPINGS if c in mapping.columns]
+    if len(sources) < len(TYPINGS) or not set(sources) <= set(table):
+        if sources:
+            problems.append(f"{' and '.join(TYPINGS)} are read together; one is missing")
+        return
+    if reference is None:
+        problems.append(f"columns {' and '.join(sources)} hold typings; name a --release")
+        return
+    pairs: list[tuple[Typing, Typing] | None] = []
+    for i, texts in enumerate(zip(*(table[source] for source in sources), strict=True)):
+        both: list[Typing] = []
+        for source, text in zip(sources, texts, strict=True):
+            if text not in mapping.missing:
+                try:
+                    typing = parse_typing(text)
+                    encode(typing, reference.nomenclature)
+                    both.append(typing)
+                except GraftmatchError as error:
+                    problems.append(f"record {i + 1}, column {source}: {error}")
+        pairs.append((both[0], both[1]) if len(both) == len(sources) else None)
+    if problems:
+        return
+    told = typed_factors(pairs, reference.nomenclature, reference.proteins)
+    for name, values in told.items():
+        given = found.get(name)
+        if given is None:
+            found[name] = values
+        elif COLUMNS[name].levels:
+            found[name] = np.where(given == "", values, given)
+        else:
+            found[name] = np.where(np.isnan(given), values, given)
 
 
 def _outcomes(
@@ -224,15 +289,15 @@ def _put_together(
     def numbers(column: str) -> Any:
         texts = ["" if text in mapping.missing else text for text in table[column]]
         # Files write a number of days that no one lives for "never".
-        texts = ["" if _never(text) else text for text in texts]
-        return _numbers(texts, column, _DAYS, problems)
+        texts = ["" if is_never(text) else text for text in texts]
+        return numbers_of(texts, column, _DAYS, problems)
 
     def happened(what: Happening) -> tuple[Any, Any]:
         texts = ["" if text in mapping.missing else text for text in table[what.column]]
         known = np.array([text != "" for text in texts])
         if not what.codes:
             return known, ~np.isnan(numbers(what.days))
-        yes = np.array([text in what.codes or _whole(text) in what.codes for text in texts])
+        yes = np.array([text in what.codes or whole_code(text) in what.codes for text in texts])
         return known, yes
 
     end = numbers(how.follow_up)
@@ -288,72 +353,3 @@ def _column_problems(table: Table, mapping: CohortMapping) -> list[str]:
     if not mapping.outcomes and not any(column in mapping.columns for column in STATUS):
         problems.append(f"no outcome is given; known are {', '.join(STATUS)}")
     return problems
-
-
-def _coded(
-    texts: list[str],
-    source: str,
-    how: ColumnMapping,
-    levels: tuple[str, ...],
-    problems: list[str],
-) -> np.ndarray[Any, np.dtype[np.str_]]:
-    codes = {level: level for level in levels} if how.codes is None else how.codes
-    result = []
-    for i, text in enumerate(texts):
-        level = codes.get(text, codes.get(_whole(text)))
-        if level is None:
-            if text and how.others == "refuse":
-                problems.append(
-                    f"record {i + 1}, column {source}: {text!r} is none of {', '.join(codes)}"
-                )
-            level = text if how.others == "pass" else ""
-        result.append(level)
-    return np.array(result, dtype=np.str_)
-
-
-def _numbers(
-    texts: list[str],
-    source: str,
-    limits: Variable,
-    problems: list[str],
-    factor: float = 1.0,
-    whole: bool = False,
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    result = np.full(len(texts), np.nan)
-    for i, text in enumerate(texts):
-        if not text:
-            continue
-        where = f"record {i + 1}, column {source}: {text!r}"
-        try:
-            value = float(text) * factor
-        except ValueError:
-            problems.append(f"{where} is not a number")
-            continue
-        value = float(np.rint(value)) if whole else value
-        if not limits.low <= value <= limits.high:
-            problems.append(
-                f"{where} gives {limits.name} {value:g}, not from {limits.low:g} to {limits.high:g}"
-            )
-            continue
-        result[i] = value
-    return result
-
-
-def _text(value: Any) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return str(value).strip()
-
-
-def _never(text: str) -> bool:
-    """Whether a number of days stands for "never"."""
-    try:
-        return float(text) >= 1_000_000
-    except ValueError:
-        return False
-
-
-def _whole(text: str) -> str:
-    """`1` for `1.0`: files of numbers write codes so."""
-    head, dot, tail = text.partition(".")
-    return head if dot and head.isdigit() and not tail.strip("0") else text

@@ -21,10 +21,9 @@ from data.donor_files.reader import (
     CheckedBatch,
     ReadingOptions,
     RecordReader,
-    Reject,
-    duplicate,
     written_of,
 )
+from data.donor_files.rejects import Reject, duplicate
 
 __all__ = [
     "AS_WRITTEN",

@@ -18,16 +18,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.donor_files.columns import MAX_FIELD_CHARACTERS, MAX_ID_CHARACTERS, check_columns
-from matching.errors import InputFileError
+from data.donor_files.atlas import NotADonorError, donor_record, entries, identifier_of
+from data.donor_files.columns import (
+    MAX_FIELD_CHARACTERS,
+    MAX_ID_CHARACTERS,
+    check_columns,
+    check_time,
+)
+from data.donor_files.exchange import by_column
+from data.donor_files.wmda import ITEMS, Inventory, item_record, items
+from matching.errors import InputFileError, RecordError
 
 # Records at a time.
 BATCH = 20_000
+_PEEKED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,8 @@ class PeopleFile:
     """A file of people.
 
     While it is read, `full` becomes True or False where the file says whether it holds everyone of
-    its registries, `time` the time of its content in microseconds since 1970, and `ignored` counts
-    the elements of it that are not used, by name.
+    its registries, `time` the time after which it knows of no change, in microseconds since 1970,
+    and `ignored` counts the elements of it that are not used, by name.
     """
 
     path: Path
@@ -87,13 +96,77 @@ class PeopleFile:
         except (OSError, EOFError, zlib.error) as error:
             raise InputFileError(f"{self.path} is damaged: {error}; nothing was used") from error
 
-    def _streamed(self, file: IO[bytes]) -> Iterator[Batch]:
+    def _streamed(self, file: io.BufferedReader) -> Iterator[Batch]:
+        start = file.peek(_PEEKED)[:_PEEKED].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00")[:1]
+        if start == b"<":
+            yield from self._wmda(file)
+            return
         # Bytes that are no UTF-8 become surrogates, so that one bad record does not end the file.
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-        yield from _text(self.path, text)
+        encoding = "utf-8-sig" if start == b"{" else "utf-8"
+        text = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline="")
+        if start == b"{":
+            yield from self._atlas(text)
+        else:
+            yield from _text(self.path, text)
+
+    def _atlas(self, text: io.TextIOWrapper) -> Iterator[Batch]:
+        donors = self._donors(text)
+        number = 0
+        while chunk := list(islice(donors, BATCH)):
+            records: list[dict[str, str]] = []
+            numbers: list[int] = []
+            problems: list[Problem] = []
+            for number, donor in enumerate(chunk, number + 1):  # noqa: B020
+                try:
+                    records.append(donor_record(donor, self.ignored))
+                    numbers.append(number)
+                except NotADonorError as error:
+                    problems.append(Problem(number, identifier_of(donor), str(error)))
+            yield Batch(numbers, by_column(records), problems)
+        if not number:
+            raise InputFileError(f"{self.path} lists no donor")
+
+    def _donors(self, text: io.TextIOWrapper) -> Iterator[Any]:
+        for kind, value in entries(self.path, text, self.ignored):
+            if kind == "donor":
+                yield value
+            else:
+                self.full = {"full": True, "diff": False}.get(str(value).lower())
+
+    def _wmda(self, file: io.BufferedReader) -> Iterator[Batch]:
+        records = self._items(file)
+        number = 0
+        while chunk := list(islice(records, BATCH)):
+            yield Batch(range(number + 1, number + 1 + len(chunk)), by_column(chunk))
+            number += len(chunk)
+        if not number:
+            raise InputFileError(f"{self.path} holds no donor and no cord blood unit")
+
+    def _items(self, file: io.BufferedReader) -> Iterator[dict[str, str]]:
+        known: set[Inventory] = set()
+        for inventory, item in items(self.path, file):
+            if inventory not in known:
+                known.add(inventory)
+                self._take_over(inventory)
+            name = item.tag.rpartition("}")[2]
+            if name in ITEMS:
+                yield item_record(inventory, item, self.ignored)
+            else:
+                self.ignored[f"INVENTORY/{name}"] += 1
+
+    def _take_over(self, inventory: Inventory) -> None:
+        """One differential inventory makes the file differential; its time is the earliest one."""
+        if inventory.full is not None:
+            self.full = inventory.full and self.full is not False
+        try:
+            time = check_time("SNAPSHOT_TIME", inventory.time)
+        except RecordError as error:
+            raise InputFileError(f"{self.path}: {error}; nothing was used") from error
+        if time is not None:
+            self.time = time if self.time is None else min(self.time, time)
 
 
-def _opened(path: Path, magic: bytes) -> IO[bytes]:
+def _opened(path: Path, magic: bytes) -> io.BufferedReader:
     if magic[:2] == b"\x1f\x8b":
         return io.BufferedReader(gzip.open(path, "rb"))
     return path.open("rb")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -25,7 +22,7 @@ from data.donor_files.columns import (
     check_text,
     check_time,
 )
-from data.files import replacing
+from data.donor_files.rejects import Reject, Rejects, duplicate
 from matching.errors import RecordError, TypingError
 from matching.genotypes import BookBuilder, book_builders
 from matching.linkage import Copies, drb345_copies
@@ -46,7 +43,6 @@ TYPING = (*(locus.value.lower() for locus in LOCI), "carried", "phase", "typing_
 CONTENT = (*FACTS, *TYPING)
 # Distinct values of a column that are remembered, so that one of identifiers takes no memory.
 _REMEMBERED = 100_000
-_SPOOLED_BYTES = 10_000_000
 
 
 class BlankSecond(Enum):
@@ -68,42 +64,6 @@ class ReadingOptions:
 
 
 AS_WRITTEN = ReadingOptions()
-
-# Number of the record, its identifier, and why it is refused.
-Reject = tuple[int, str, str]
-
-
-class Rejects:
-    """Refused records; many of them wait on the disk and not in memory."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
-            _SPOOLED_BYTES, "w+", encoding="utf-8", newline=""
-        )
-        self.add([("record", "id", "reason")])
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, rejects: Sequence[tuple[Any, str, str]]) -> None:
-        """Put further rejects behind the ones so far."""
-        csv.writer(self._file).writerows(
-            (number, _encodable(identifier[:200]), _encodable(reason))
-            for number, identifier, reason in rejects
-        )
-        self._count += len(rejects)
-
-    def write(self, path: Path) -> None:
-        """The rejects as CSV: record number, identifier, reason. Raises `OutputError`."""
-        self._file.seek(0)
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as f:
-            shutil.copyfileobj(self._file, f)
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(slots=True)
@@ -375,12 +335,6 @@ class RecordReader:
 
 
 _NOTHING = Written({})
-
-
-def duplicate(number: int, identifier: str, first: int) -> Reject:
-    """The reject of a record whose identifier an earlier one has."""
-    reason = f"duplicate of record {first} of this file, which was used"
-    return number, identifier, str(RecordError("id", identifier, reason))
 
 
 def _keep_first(errors: dict[int, Exception], further: Mapping[int, Exception]) -> None:

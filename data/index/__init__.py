@@ -4,6 +4,7 @@ Layout of the folder of an index, and of a segment, in docs/search.md.
 """
 
 from data.index.filters import DonorFilter
+from data.index.masses import IndexMasses, Masses, fill_masses, has_masses, open_masses
 from data.index.segments import DamagedIndexError
 from data.index.stored import DonorSource, StoredIndex, open_index, update_index
 
@@ -11,7 +12,12 @@ __all__ = [
     "DamagedIndexError",
     "DonorFilter",
     "DonorSource",
+    "IndexMasses",
+    "Masses",
     "StoredIndex",
+    "fill_masses",
+    "has_masses",
     "open_index",
+    "open_masses",
     "update_index",
 ]

@@ -81,14 +81,15 @@ class FactColumn:
 
 def fact_table(columns: Mapping[str, FactColumn], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     """Facts of some rows, one column each of `INDEXED_FACTS`; dates as text, None where unknown."""
-    table: dict[str, Array] = {}
+    table: dict[str, pd.Series[Any]] = {}
     for name in INDEXED_FACTS:
         values = columns[name].take(rows)
         if name in DATES:
             texts = np.datetime_as_string(values).astype(object)
             texts[np.isnat(values)] = None
             values = texts
-        table[name] = values
+        # Said outright, as pandas makes None in columns of text a number.
+        table[name] = pd.Series(values, dtype=values.dtype)
     return pd.DataFrame(table)
 
 

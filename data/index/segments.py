@@ -86,9 +86,10 @@ def open_segment(folder: Path, removed: Path | None) -> StoredSegment:
 
     Raises `FileNotFoundError` where it is not there, and `DamagedIndexError`.
     """
-    path = folder / COLUMNS
+    path = folder / DESCRIPTION
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        description = json.loads(path.read_text(encoding="utf-8"))
+        path = folder / COLUMNS
         arrays = read_arrays(path, description)
         segment = _segment(arrays)
         facts = {name: _fact_column(arrays, name) for name in INDEXED_FACTS}

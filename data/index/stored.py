@@ -42,7 +42,7 @@ from matching.errors import OutputError, StoreError
 from matching.nomenclature import Nomenclature
 
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 LOCK = "lock"
 # An index with more segments has the later ones made into one.
@@ -126,7 +126,7 @@ class StoredIndex:
     @property
     def version(self) -> str:
         """State of the store that it was made from."""
-        return f"{self.manifest.store_id[:12]}-{self.revision}"
+        return f"{self.manifest.store_id[:8]}-{self.revision}"
 
     @property
     def revision(self) -> int:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -75,7 +75,7 @@ class Database(ABC):
         """Make a store, or bring the one here up to date. Raises `StoreError`."""
 
     @abstractmethod
-    def session(self, writes: bool = False) -> Any:
+    def session(self, writes: bool = False) -> AbstractContextManager[Session]:
         """Context manager of a transaction, which sees one state of the store.
 
         One that writes excludes others that write. Raises `StoreError`, also for a store of an
@@ -182,6 +182,7 @@ class Sqlite(Database):
     def _shrink_log(self) -> None:
         """Take the log of a long transaction off the disk, unless somebody reads it just now."""
         with self._engine().connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

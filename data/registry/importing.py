@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ MAX_DELETED_SHARE = 0.10
 _DONOR = tuple(column.name for column in donors.columns)
 _CONTENT = slice(1, 1 + len(CONTENT))
 _REPORTED, _ADDED, _REVISION = range(_CONTENT.stop, _CONTENT.stop + 3)
-_REGISTRY = CONTENT.index("registry")
+_REGISTRY, _TYPE = CONTENT.index("registry"), CONTENT.index("type")
 _CHUNK = 10_000
 
 
@@ -91,10 +92,10 @@ class Importer:
     differences: Any = None
     summary: ImportSummary = field(default_factory=ImportSummary)
     _highest: dict[str, str] = field(default_factory=dict)
-    _registries: set[str | None] = field(default_factory=set)
+    _groups: set[tuple[str | None, str]] = field(default_factory=set)
     _nameless: int = 0
 
-    def run(self, progress: Callable[[int], None]) -> ImportSummary:
+    def run(self, progress: Callable[[object], None]) -> ImportSummary:
         """Read the file and write what it changes.
 
         Raises `InputFileError` for a file that is refused as a whole, and the errors of the
@@ -115,6 +116,7 @@ class Importer:
             self._remember_refused(rejects)
             self.reader.rejects.add(rejects)
             progress(self.reader.read)
+        self._refuse_differential()
         if self.mode is not Mode.DIFF:
             self._delete_absent()
         summary.read, summary.rejected = self.reader.read, len(self.reader.rejects)
@@ -148,26 +150,40 @@ class Importer:
             self.session.find(deleted, ("id", "reported_at"), self._below(deleted, batch.ids))
         )
         check = self.mode is Mode.CHECK
-        for i in used:
-            identifier, change, content = batch.ids[i], batch.changes[i], batch.contents[i]
-            time = batch.times[i] if batch.times[i] is not None else self.file.time
+        fields = (batch.numbers, batch.ids, batch.changes, batch.times, batch.contents)
+        for number, identifier, change, own_time, content in zip(
+            *(compress(values, used) for values in fields), strict=True
+        ):
+            time = self.file.time if own_time is None else own_time
             old = stored.get(identifier)
             if change != "D":
-                self._registries.add(content[_REGISTRY])
+                self._groups.add((content[_REGISTRY], content[_TYPE]))
             before = removed.get(identifier) if old is None else old[_REPORTED]
             if time is not None and before is not None and time < before and not check:
                 summary.unchanged += 1
                 summary.older += 1
+            elif old is None and change == "D":
+                summary.unchanged += 1
+                if time is not None and before != time:
+                    # So that an update from before this deletion is known as older.
+                    decided.tombs.append((identifier, time))
+            elif old is None and change == "U" and not check:
+                error = RecordError("change", change, "not stored; write N or NU to add it")
+                decided.rejects.append((number, identifier, str(error)))
             elif old is None:
-                self._decide_unknown(
-                    decided, batch.numbers[i], identifier, change, content, time, removed
-                )
+                summary.new += 1
+                decided.rows.append((identifier, *content, time, self.revision, self.revision))
+                if identifier in removed:
+                    decided.revived.append(identifier)
+                if check:
+                    decided.differences.append((identifier, "not stored", ""))
             elif change == "D":
                 summary.deleted += 1
                 decided.gone.append(identifier)
                 decided.history.append(self._past(old, "deleted", time))
                 decided.tombs.append((identifier, old[_REPORTED] if time is None else time))
-                decided.differences.append((identifier, "deleted in the file", ""))
+                if check:
+                    decided.differences.append((identifier, "deleted in the file", ""))
             elif old[_CONTENT] == content:
                 summary.unchanged += 1
                 if time is not None and time != old[_REPORTED]:
@@ -176,7 +192,7 @@ class Importer:
             elif change == "N" and not check:
                 reason = "already stored and different; write U or NU to update it"
                 error = RecordError("change", change, reason)
-                decided.rejects.append((batch.numbers[i], identifier, str(error)))
+                decided.rejects.append((number, identifier, str(error)))
             else:
                 summary.updated += 1
                 known = old[_REPORTED] if time is None else time
@@ -186,51 +202,27 @@ class Importer:
                     decided.differences.append((identifier, "differs", _differing(old, content)))
         return decided
 
-    def _decide_unknown(
-        self,
-        decided: _Decided,
-        number: int,
-        identifier: str,
-        change: str,
-        content: Row,
-        time: int | None,
-        removed: dict[str, int | None],
-    ) -> None:
-        if change == "D":
-            self.summary.unchanged += 1
-            if time is not None and removed.get(identifier) != time:
-                # So that an update from before this deletion is known as older.
-                decided.tombs.append((identifier, time))
-        elif change == "U" and self.mode is not Mode.CHECK:
-            error = RecordError("change", change, "not stored; write N or NU to add it")
-            decided.rejects.append((number, identifier, str(error)))
-        else:
-            self.summary.new += 1
-            decided.rows.append((identifier, *content, time, self.revision, self.revision))
-            decided.differences.append((identifier, "not stored", ""))
-            if identifier in removed:
-                decided.revived.append(identifier)
-
     def _past(self, old: Row, kind: str, time: int | None) -> Row:
         return (old[0], self.revision, kind, time, former(old))
 
-    def _without_duplicates(self, batch: CheckedBatch, decided: _Decided) -> list[int]:
-        """Positions of the records whose identifier did not come before in the file."""
+    def _without_duplicates(self, batch: CheckedBatch, decided: _Decided) -> list[bool]:
+        """Which records are the first of the file with their identifier."""
         ids = batch.ids
-        before: dict[str, int | None] = dict(
+        first: dict[str, int | None] = dict(
             self.session.find(seen, ("id", "record"), self._below(seen, ids))
         )
-        first = dict(before)
+        refused = [identifier for identifier, record in first.items() if record is None]
         used = []
-        for i, (identifier, number) in enumerate(zip(ids, batch.numbers, strict=True)):
+        marked = []
+        for identifier, number in zip(ids, batch.numbers, strict=True):
             earlier = first.get(identifier)
-            if earlier is not None:
-                decided.rejects.append(duplicate(number, identifier, earlier))
-            else:
+            used.append(earlier is None)
+            if earlier is None:
                 first[identifier] = number
-                used.append(i)
-        marked = [(ids[i], batch.numbers[i]) for i in used]
-        again = [identifier for identifier, _ in marked if identifier in before]
+                marked.append((identifier, number))
+            else:
+                decided.rejects.append(duplicate(number, identifier, earlier))
+        again = [identifier for identifier in refused if first[identifier] is not None]
         if again:
             self.session.delete(seen, again)
         self.session.insert(seen, marked)
@@ -263,11 +255,16 @@ class Importer:
             session.replace(deleted, decided.tombs)
 
     def _delete_absent(self) -> None:
-        """Delete the donors of the file's registries that it does not hold."""
+        """Delete whom the file does not hold, of each registry and type that it holds."""
         connection = self.session.connection
-        names = [name for name in self._registries if name is not None]
-        unnamed = donors.c.registry.is_(None) & (None in self._registries)
-        of_file = donors.c.registry.in_(names) | unnamed
+        registry, kind = donors.c.registry, donors.c.type
+        of_file = sa.or_(
+            sa.false(),
+            *(
+                (registry.is_(None) if name is None else registry == name) & (kind == of)
+                for name, of in sorted(self._groups, key=str)
+            ),
+        )
         before = sa.select(sa.func.count()).where(of_file, donors.c.added < self.revision)
         n_before = int(connection.execute(before).scalar_one())
         missing = sa.select(donors.c.id).where(

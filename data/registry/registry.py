@@ -20,13 +20,21 @@ import sqlalchemy as sa
 
 from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
 from data.files import remove_folder, replacing
-from data.index import DamagedIndexError, StoredIndex, open_index, update_index
+from data.index import (
+    DamagedIndexError,
+    IndexMasses,
+    StoredIndex,
+    fill_masses,
+    open_index,
+    update_index,
+)
 from data.registry.databases import Database, Session, Sqlite
 from data.registry.importing import Importer, ImportSummary, Mode
 from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
 from matching.errors import InputFileError, StoreError
+from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 
 _STORE_NAME = 12
@@ -72,7 +80,7 @@ class Registry:
         path: Path,
         nomenclature: Nomenclature,
         rejects_path: Path,
-        progress: Callable[[int], None] = lambda _: None,
+        progress: Callable[[object], None] = lambda _: None,
         options: ReadingOptions = AS_WRITTEN,
         request: ImportRequest = ADD_OR_UPDATE,
     ) -> ImportSummary:
@@ -106,18 +114,22 @@ class Registry:
             if not dry and summary.changes:
                 _record(session, revision, path, request.mode, summary)
         if not dry and revision + bool(summary.changes) > 1:
-            self.update_index(nomenclature)
+            self.update_index(nomenclature, lambda n: progress(f"{n:,} donors indexed"))
         return summary
 
-    def update_index(self, nomenclature: Nomenclature) -> StoredIndex:
+    def update_index(
+        self, nomenclature: Nomenclature, progress: Callable[[int], object] = lambda _: None
+    ) -> StoredIndex:
         """Bring the index of a release up to date with the store.
 
-        Raises `StoreError` where no donor was ever imported, and `OutputError`.
+        `progress` is given the number of donors encoded so far. Raises `StoreError` where no donor
+        was ever imported, and `OutputError`.
         """
         with self.opened() as source:
             if not source.revision:
                 raise self._nothing_imported()
-            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
+            root = self._index_root(source, nomenclature)
+            index = update_index(root, source, nomenclature, progress)
             self._remove_foreign_indexes(source)
         return index
 
@@ -134,6 +146,23 @@ class Registry:
         except DamagedIndexError:
             found = None
         return found or self.update_index(nomenclature)
+
+    def fill_masses(
+        self,
+        nomenclature: Nomenclature,
+        tables: MassTables,
+        progress: Callable[[int], object] = lambda _: None,
+    ) -> IndexMasses:
+        """Compute what prediction needs of the donors of the index under a set, where missing.
+
+        The index is brought up to date first; searches go on meanwhile. `progress` is given the
+        number of donors done. Raises `StoreError` and `OutputError`.
+        """
+        with self.opened() as source:
+            if not source.revision:
+                raise self._nothing_imported()
+            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
+            return fill_masses(index, source, tables, progress)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:

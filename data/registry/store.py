@@ -58,6 +58,11 @@ class StoredDonors:
         past = sa.select(changes.c.id).where(changes.c.revision > after)
         return sorted(self.session.connection.execute(sa.union(present, past)).scalars())
 
+    def phased_ids(self) -> list[str]:
+        """Donors with loci reported in phase, ascending."""
+        query = sa.select(donors.c.id).where(donors.c.phase.is_not(None), donors.c.phase != "")
+        return sorted(self.session.connection.execute(query).scalars())
+
     def changes(self, after: int) -> list[Change]:
         """What became of donors after a revision, ascending, one entry a donor.
 
@@ -152,7 +157,9 @@ class StoredDonors:
         }
 
     def _batches(self, condition: str) -> Iterator[pa.RecordBatch]:
-        query = f"SELECT {','.join(INDEXED.names)} FROM donors {condition} ORDER BY id"
+        # An expression, since in the order of the identifier itself all donors would be looked at.
+        order = "id || ''" if condition else "id"
+        query = f"SELECT {','.join(INDEXED.names)} FROM donors {condition} ORDER BY {order}"
         for rows in self.session.stream(query):
             columns = zip(*rows, strict=True)
             yield pa.record_batch(

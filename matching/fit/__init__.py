@@ -7,6 +7,7 @@ from matching.fit.censoring import ipcw_weights
 from matching.fit.challenger import boosting
 from matching.fit.classifier import GraftRiskClassifier
 from matching.fit.cohort import CENSORED, COMPETING, EVENT, UNKNOWN, Cohort, Rows
+from matching.fit.curves import Curves, curves
 from matching.fit.evaluation import (
     FOLDS,
     RESAMPLES,
@@ -20,11 +21,13 @@ from matching.fit.evaluation import (
 from matching.fit.folds import group_folds
 from matching.fit.measures import MEASURES, weighted_auc
 from matching.fit.training import (
+    INNER_FOLDS,
     STRENGTHS,
     Learner,
     cross_predict,
     fit_outcome,
     literature_for,
+    outcomes_of,
     train,
     with_prior,
 )
@@ -34,11 +37,13 @@ __all__ = [
     "COMPETING",
     "EVENT",
     "FOLDS",
+    "INNER_FOLDS",
     "MEASURES",
     "RESAMPLES",
     "STRENGTHS",
     "UNKNOWN",
     "Cohort",
+    "Curves",
     "Difference",
     "Evaluation",
     "GraftRiskClassifier",
@@ -48,11 +53,13 @@ __all__ = [
     "compare",
     "cross_predict",
     "cross_validate",
+    "curves",
     "evaluate",
     "fit_outcome",
     "group_folds",
     "ipcw_weights",
     "literature_for",
+    "outcomes_of",
     "score_cohort",
     "train",
     "weighted_auc",

@@ -139,7 +139,7 @@ def score_cohort(
 ) -> Evaluation:
     """Score predictions (n,); intervals by resampling whole centres, weights as in the whole.
 
-    With fewer than 20 centres patients are resampled. Raises `CohortError` for an outcome that
+    With fewer than 30 centres patients are resampled. Raises `CohortError` for an outcome that
     nobody or everybody has.
     """
     status, days = cohort.status[outcome.name], cohort.days[outcome.name]

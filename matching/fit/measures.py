@@ -27,7 +27,7 @@ MEASURES = (
     "observed_expected",
 )
 # Fewer centres than this are no sample of centres: patients are resampled instead.
-MIN_UNITS = 20
+MIN_UNITS = 30
 _NAN = float("nan")
 
 

@@ -30,7 +30,10 @@ class Prior:
 def factors_of(
     columns: Columns, used: npt.NDArray[np.bool_], literature: OutcomeModel | None
 ) -> tuple[Factor, ...]:
-    """The factors that vary among the used patients of a cohort, in the order of `VARIABLES`."""
+    """The factors of the used patients of a cohort, in the order of `VARIABLES`.
+
+    A number that does not vary is none. Levels that do not vary are one without a column.
+    """
     known = {} if literature is None else {factor.name: factor for factor in literature.factors}
     found = (_factor(variable, columns, used, known.get(variable.name)) for variable in VARIABLES)
     return tuple(factor for factor in found if factor is not None)
@@ -54,7 +57,7 @@ def _factor(
         return Factor(variable.name, unit=variable.unit, low=low, high=high)
     names, counts = np.unique(values[values != ""].astype(str), return_counts=True)
     held = {str(n): int(c) for n, c in zip(names, counts, strict=True) if c >= MIN_LEVEL}
-    if len(held) < 2:
+    if not held:
         return None
     reference = published.levels[0] if published is not None else ()
     order = [level for level in variable.levels if level in held]

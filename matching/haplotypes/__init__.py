@@ -2,7 +2,12 @@
 
 from matching.haplotypes.admitted import NullImputation, Resolution
 from matching.haplotypes.frequencies import FrequencySet, Populations, merge_haplotypes
-from matching.haplotypes.imputation import HaplotypePairs, ImputedGenotypes, Imputer
+from matching.haplotypes.imputation import (
+    HaplotypePairs,
+    ImputedGenotypes,
+    Imputer,
+    recombinations,
+)
 
 __all__ = [
     "FrequencySet",
@@ -13,4 +18,5 @@ __all__ = [
     "Populations",
     "Resolution",
     "merge_haplotypes",
+    "recombinations",
 ]

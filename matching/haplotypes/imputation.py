@@ -23,7 +23,7 @@ from matching.haplotypes.admitted import Admission, NullImputation, Resolution, 
 from matching.haplotypes.frequencies import FrequencySet, merge_haplotypes
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
-from matching.typings import Form, LocusTyping, Position, Typing, Written, typing_of
+from matching.typings import LocusTyping, Position, Typing, Written, typing_of
 
 # More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
 MAX_PAIRS = 20_000_000
@@ -226,16 +226,15 @@ class Imputer:
         """What the tokens of a locus stand for: "" for nothing expressed, else a group or name."""
         return self._admission.token_names[column]
 
-    def tokens(self, column: int) -> tuple[str, ...]:
-        """What the match count compares of every name of a locus of the set: equal texts match."""
-        known = self._admission.token_names[column]
-        return tuple(known[token] for token in self._admission.tokens[column].tolist())
+    def name_tokens(self, column: int) -> Codes:
+        """The token of every name of a locus of the set, (n_names,); nulls are themselves."""
+        return self._admission.tokens[column]
 
     def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
         """The names of the set that explain a written position, (n_names,), and whether it is
-        null or an absent gene. Raises `TypingError`."""
+        null. Raises `TypingError`."""
         found = self._admission.admitted(column, position)
-        return found.names, found.is_null or position.form is Form.ABSENT
+        return found.names, found.is_null
 
     def haplotype_tokens(self) -> Codes:
         """Tokens of every haplotype of the set, (n_haplotypes, n_loci); nulls are themselves."""
@@ -295,6 +294,10 @@ class Imputer:
         """Total weight of the haplotype pairs that explain a typing, exact for any ambiguity."""
         return self._explain(self._weighted(frequencies), self._units(person)).mass
 
+    def count(self, person: Typing | Written) -> int:
+        """How many haplotype pairs explain a typing; none of them is listed."""
+        return self._explain(self._haplotypes, self._units(person)).n_pairs
+
     def faults(
         self, person: Typing | Written, frequencies: Floats | None = None
     ) -> tuple[tuple[Locus, ...], ...]:
@@ -315,7 +318,10 @@ class Imputer:
         return ()
 
     def recombined(
-        self, person: Typing | Written, blocks: Sequence[Sequence[Locus]]
+        self,
+        person: Typing | Written,
+        blocks: Sequence[Sequence[Locus]],
+        frequencies: Floats | None = None,
     ) -> tuple[Codes, Floats, float]:
         """`impute_one` for haplotypes put together from the set's parts over blocks of loci.
 
@@ -326,15 +332,15 @@ class Imputer:
         units = self._units(person)
         if any(len(self._tables[unit].columns) > 1 for unit in units):
             raise ValueError("phase cannot be followed through recombined haplotypes")
-        source = self.frequencies
-        rows = np.zeros((1, len(source.loci)), dtype=np.int32)
+        source = self._weighted(frequencies)
+        rows = np.zeros((1, source.rows.shape[1]), dtype=np.int32)
         weights = np.ones(1)
         for block in blocks:
             columns = [self._column[locus] for locus in block]
             own = tuple(unit for unit in units if self._tables[unit].columns[0] in columns)
-            fitting = self._explain(self._haplotypes, own).rows
+            fitting = self._explain(source, own).rows
             parts, sums = merge_haplotypes(
-                source.haplotypes[fitting][:, columns],
+                source.rows[fitting][:, columns],
                 source.frequencies[fitting] / source.frequencies.sum(),
             )
             n, m = len(rows), len(parts)
@@ -532,3 +538,27 @@ def _boundary(low: float, high: float, holds: Callable[[float], bool]) -> tuple[
         middle = (low + high) / 2
         low, high = (low, middle) if holds(middle) else (middle, high)
     return low, high
+
+
+# Where haplotypes are cut for recombination, fewest cuts first: between the classes, then beside A,
+# then between DRB1 and DQA1, then everywhere.
+_CUTS = (
+    "A C B|DRB345 DRB1 DQA1 DQB1|DPA1 DPB1",
+    "A|C B|DRB345 DRB1 DQA1 DQB1|DPA1 DPB1",
+    "A|C B|DRB345 DRB1|DQA1 DQB1|DPA1 DPB1",
+    "A|C|B|DRB345|DRB1|DQA1|DQB1|DPA1|DPB1",
+)
+
+
+def recombinations(loci: Sequence[Locus]) -> tuple[tuple[tuple[Locus, ...], ...], ...]:
+    """The ways to cut haplotypes over some loci into blocks, fewest cuts first.
+
+    >>> [len(blocks) for blocks in recombinations([Locus.A, Locus.B, Locus.DRB1])]
+    [2, 3]
+    """
+    found = []
+    for cuts in _CUTS:
+        named = (tuple(map(Locus, block.split())) for block in cuts.split("|"))
+        kept = (tuple(locus for locus in block if locus in loci) for block in named)
+        found.append(tuple(block for block in kept if block))
+    return tuple(dict.fromkeys(blocks for blocks in found if len(blocks) > 1))

@@ -101,9 +101,10 @@ ROW_ARRAYS = _tuple_type(
 class NameArrays(NamedTuple):
     """The names of the set, locus after locus from `base[l]` (n_loci + 1,).
 
-    `tokens`: what the match count compares, from 1. `nulls`: 1 where a null takes its partner's
-    token. The names of token t of locus l are `members[member_starts[token_base[l] + t]:]`, the
-    nulls of a locus `null_names[null_starts[l]:]`; both number names within their locus.
+    `tokens`: what the match count compares, from 1. `nulls`: `NULL_NAME` where a null takes its
+    partner's token, `ABSENT_NAME` where an absent gene does, else 0. The names of token t of
+    locus l are `members[member_starts[token_base[l] + t]:]`, those with `nulls` of a locus
+    `null_names[null_starts[l]:]`; both number names within their locus.
     """
 
     base: Int64s

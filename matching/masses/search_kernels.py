@@ -34,6 +34,7 @@ MAX_EQUAL = 62
 MAX_MATCHED = 32
 MAX_PHASES = 65_536
 DONE, TOO_MANY = 0, 1
+NULL_NAME, ABSENT_NAME = 1, 2
 _NEAR = 1 << MAX_EQUAL
 _MASK = _NEAR - 1
 
@@ -92,11 +93,21 @@ def _class_of(entries: EntryArrays, entry: int, name: int) -> int:
 
 @kernel(numba.int64(NAME_ARRAYS, numba.int64, numba.int64, numba.int64, numba.int64, numba.int64))
 def _mismatches(names: NameArrays, locus: int, a: int, b: int, x: int, y: int) -> int:
-    """Mismatches of the tokens a, b with two names of a locus; nulls take the other's token."""
-    base = names.base[locus]
-    of_x, of_y = names.tokens[base + x], names.tokens[base + y]
-    c = of_y if names.nulls[base + x] else of_x
-    d = of_x if names.nulls[base + y] else of_y
+    """Mismatches of the tokens a, b with two names of a locus.
+
+    One null takes the other name's token, and so does an absent gene.
+    """
+    x, y = names.base[locus] + x, names.base[locus] + y
+    c, d = names.tokens[x], names.tokens[y]
+    of_x, of_y = names.nulls[x], names.nulls[y]
+    if of_x == NULL_NAME and of_y != NULL_NAME:
+        c, of_x = d, of_y
+    elif of_y == NULL_NAME and of_x != NULL_NAME:
+        d, of_y = c, of_x
+    if of_x == ABSENT_NAME:
+        c = d
+    elif of_y == ABSENT_NAME:
+        d = c
     if (a == c and b == d) or (a == d and b == c):
         return 0
     return 1 if a in (c, d) or b in (c, d) else 2

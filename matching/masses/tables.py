@@ -29,9 +29,9 @@ from matching.masses.arrays import (
     RowArrays,
 )
 from matching.masses.entries import LocusEntries
-from matching.masses.search_kernels import TOO_MANY, fill_slots, search
+from matching.masses.search_kernels import ABSENT_NAME, TOO_MANY, fill_slots, search
 from matching.masses.total_kernels import total_masses
-from matching.typings import Typing
+from matching.typings import ABSENT_GENE, Typing
 
 T = TypeVar("T")
 
@@ -65,6 +65,16 @@ class Probabilities:
     dropped: float
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """The entries of all loci at one time, as many as `sizes`, and their flags."""
+
+    sizes: tuple[int, ...]
+    arrays: EntryArrays
+    exact: npt.NDArray[np.bool_]
+    unsummed: npt.NDArray[np.bool_]
+
+
 @dataclass
 class MassTables:
     """One frequency set, under the imputer that defines what a typing admits.
@@ -77,17 +87,15 @@ class MassTables:
     names: NameArrays = field(init=False)
     marginals: MarginalArrays = field(init=False)
     _rows: RowArrays = field(init=False)
-    _entry_arrays: tuple[tuple[int, ...], EntryArrays] | None = field(init=False, default=None)
+    _tokens: tuple[dict[str, int], ...] = field(init=False)
+    _entries_then: _Prepared | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         n_loci = len(self.imputer.frequencies.loci)
         self.entries = tuple(LocusEntries(self.imputer, column) for column in range(n_loci))
         self._rows = _row_arrays(self.imputer)
-        self._codes_of_tokens = tuple(
-            {token: code for code, token in enumerate(dict.fromkeys(self.imputer.tokens(c)), 1)}
-            for c in range(n_loci)
-        )
-        self.names = _name_arrays(self.imputer, self._codes_of_tokens)
+        self._tokens = tuple({} for _ in range(n_loci))
+        self.names = _name_arrays(self.imputer)
         self.marginals = _marginal_arrays(self.imputer)
 
     @property
@@ -112,10 +120,14 @@ class MassTables:
 
     def is_exact(self, codes: Int32s) -> npt.NDArray[np.bool_]:
         """(n,) typings that `search` leaves to pairwise prediction (see `LocusEntries.exact`)."""
-        flags = [
-            np.array(entries.exact)[codes[:, column]] for column, entries in enumerate(self.entries)
-        ]
-        found: npt.NDArray[np.bool_] = np.logical_or.reduce(flags)
+        return self._any(codes, self._prepared().exact)
+
+    def _any(self, codes: Int32s, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Whether any entry of a typing is flagged."""
+        if not flags.any():
+            return np.zeros(len(codes), dtype=bool)
+        base = self._prepared().arrays.base[: len(self.loci)]
+        found: npt.NDArray[np.bool_] = flags[codes + base].any(axis=1)
         return found
 
     def total_masses(self, codes: Int32s, threads: int = 1) -> npt.NDArray[np.float64]:
@@ -125,15 +137,13 @@ class MassTables:
         codes, best by their first columns: typings with common entries are faster together.
         """
         out = np.empty(len(codes))
-        arrays = self.entry_arrays()
+        prepared = self._prepared()
         padding = max(0, 3 - codes.shape[1])
         padded = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, padding))), dtype=np.int32)
         in_chunks(len(codes), threads, lambda part: total_masses(
-            padded[part], arrays, self._rows, out[part]
+            padded[part], prepared.arrays, self._rows, out[part]
         ))  # fmt: skip
-        for column, entries in enumerate(self.entries):
-            if any(entries.unsummed):
-                out[np.array(entries.unsummed)[codes[:, column]]] = np.nan
+        out[self._any(codes, prepared.unsummed)] = np.nan
         return out
 
     def patient(
@@ -141,11 +151,22 @@ class MassTables:
     ) -> PatientGenotypes:
         """The genotypes of `Imputer.impute_one`, maybe of another set over the same loci, here."""
         tokens = np.empty((*codes.shape, 2), dtype=np.int32)
-        for column, known in enumerate(self._codes_of_tokens):
-            texts = imputer.token_names(column)
-            here = np.array([known.get(text, 0) for text in texts], dtype=np.int32)
-            tokens[:, column] = here[imputer.genotypes(column)[codes[:, column]]]
+        for column in range(len(self.loci)):
+            tokens[:, column] = imputer.genotypes(column)[codes[:, column]]
+            if imputer is not self.imputer:
+                theirs = imputer.token_names(column)
+                here = np.zeros(len(theirs), dtype=np.int32)
+                for token in set(tokens[:, column].ravel().tolist()):
+                    here[token] = self._token(column, theirs[token])
+                tokens[:, column] = here[tokens[:, column]]
         return PatientGenotypes(tokens, weights)
+
+    def _token(self, column: int, name: str) -> int:
+        """The token of a name or group; 0, which matches nothing, if the set has none."""
+        known = self._tokens[column]
+        if not known:
+            known.update((text, i) for i, text in enumerate(self.imputer.token_names(column)))
+        return known.get(name, 0)
 
     def search(
         self,
@@ -165,19 +186,11 @@ class MassTables:
             unknown = np.full((len(codes), up_to + 1), np.nan)
             return Probabilities(unknown, np.zeros(len(codes), dtype=bool), 0.0)
         chosen, dropped = _heaviest(patient.weights, precision)
-        distinct = [
-            len(np.unique(patient.tokens[chosen, c], axis=0)) for c in range(len(self.loci))
-        ]
-        order = np.argsort(distinct, kind="stable")
-        keys = patient.tokens[chosen][:, order].reshape(len(chosen), -1)
-        by_prefix = np.lexsort(keys.T[::-1])
-        chosen, keys = chosen[by_prefix], keys[by_prefix]
-        differs = (keys[1:] != keys[:-1]).reshape(-1, len(order), 2).any(axis=2)
-        changed = np.concatenate([np.zeros(min(1, len(keys)), np.int64), differs.argmax(axis=1)])
+        chosen, order, changed = _by_prefix(patient.tokens, chosen)
         exact = self.is_exact(codes)
         usable = np.where(exact | np.isnan(total), 0.0, total)
         out = np.zeros((len(codes), 3))
-        arrays = self.entry_arrays()
+        arrays = self._prepared().arrays
         tokens = np.ascontiguousarray(patient.tokens[chosen])
         weights = np.ascontiguousarray(patient.weights[chosen])
         codes = np.ascontiguousarray(codes, dtype=np.int32)
@@ -193,12 +206,17 @@ class MassTables:
         out[exact | (usable == 0)] = np.nan
         return Probabilities(out[:, : up_to + 1], exact, dropped)
 
-    def entry_arrays(self) -> EntryArrays:
-        """The entries of all loci as arrays; those of loci added to make three admit name 0."""
+    def _prepared(self) -> _Prepared:
+        """The entries of all loci, made anew where some were added."""
         sizes = tuple(map(len, self.entries))
-        if self._entry_arrays is None or self._entry_arrays[0] != sizes:
-            self._entry_arrays = sizes, _entry_arrays(self.entries)
-        return self._entry_arrays[1]
+        if self._entries_then is None or self._entries_then.sizes != sizes:
+            self._entries_then = _Prepared(
+                sizes,
+                _entry_arrays(self.entries),
+                np.concatenate([entries.exact for entries in self.entries]).astype(bool),
+                np.concatenate([entries.unsummed for entries in self.entries]).astype(bool),
+            )
+        return self._entries_then
 
 
 def in_chunks(count: int, threads: int, work: Callable[[slice], T]) -> list[T]:
@@ -219,19 +237,40 @@ def _heaviest(weights: Floats, precision: float) -> tuple[npt.NDArray[np.int64],
     return order[:kept], float(left[kept])
 
 
-def _name_arrays(imputer: Imputer, codes: Sequence[Mapping[str, int]]) -> NameArrays:
-    n_loci = len(codes)
+def _by_prefix(
+    tokens: Int32s, chosen: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Genotypes in an order in which many share their first loci with the one before.
+
+    Returns them, the order of the loci (those with the fewest distinct pairs of tokens first), and
+    at which place of it each differs from the one before.
+    """
+    pairs = (tokens[chosen, :, 0].astype(np.int64) << 32) + tokens[chosen, :, 1]
+    n_loci = pairs.shape[1]
+    if len(chosen) < 2:
+        return chosen, np.arange(n_loci), np.zeros(len(chosen), dtype=np.int64)
+    order = np.argsort([len(np.unique(column)) for column in pairs.T], kind="stable")
+    by_prefix = np.lexsort(pairs.T[order[::-1]])
+    pairs = pairs[by_prefix][:, order]
+    differs = (pairs[1:] != pairs[:-1]).argmax(axis=1)
+    return chosen[by_prefix], order, np.concatenate([np.zeros(1, np.int64), differs])
+
+
+def _name_arrays(imputer: Imputer) -> NameArrays:
+    n_loci = len(imputer.frequencies.loci)
     partner = imputer.nulls is NullImputation.PARTNER
-    tokens = [
-        np.array([codes[c][token] for token in imputer.tokens(c)], dtype=np.int32)
-        for c in range(n_loci)
-    ]
+    tokens = [imputer.name_tokens(c) for c in range(n_loci)]
     nulls = [
-        np.array([partner and name.endswith("N") for name in names], dtype=np.uint8)
+        np.array(
+            [
+                ABSENT_NAME if name == ABSENT_GENE else int(partner and name.endswith("N"))
+                for name in names
+            ],
+            dtype=np.uint8,
+        )
         for names in imputer.frequencies.names
     ]
-    # Two numbers more than tokens: 0, which no name has, and the end of the last.
-    sizes = [len(known) + 1 for known in codes]
+    sizes = [len(imputer.token_names(c)) for c in range(n_loci)]
     counts = [np.bincount(t, minlength=n) for t, n in zip(tokens, sizes, strict=True)]
     return NameArrays(
         np.cumsum([0, *map(len, tokens)], dtype=np.int64),
@@ -240,7 +279,7 @@ def _name_arrays(imputer: Imputer, codes: Sequence[Mapping[str, int]]) -> NameAr
         np.cumsum([0, *sizes], dtype=np.int64)[:-1],
         np.cumsum(np.concatenate([[0], *counts]), dtype=np.int64),
         np.concatenate([np.argsort(t, kind="stable") for t in tokens]).astype(np.int32),
-        np.cumsum([0, *(n.sum() for n in nulls)], dtype=np.int64),
+        np.cumsum([0, *((n > 0).sum() for n in nulls)], dtype=np.int64),
         np.concatenate([np.flatnonzero(n) for n in nulls]).astype(np.int32),
     )
 

@@ -159,6 +159,10 @@ def total_masses(codes: Int32s, entries: EntryArrays, rows: RowArrays, out: Floa
         if size > MAX_CLASSES:
             out[donor] = np.nan
             continue
+        if size == 0:
+            # A locus admits nothing of the set.
+            out[donor] = 0
+            continue
         sums[:size] = 0
         second = entries.names[entries.starts[typing[1]] : entries.starts[typing[1] + 1]]
         third = entries.names[entries.starts[typing[2]] : entries.starts[typing[2] + 1]]

@@ -1,6 +1,7 @@
 """A frozen risk model -> cumulative incidence, its interval and what each factor adds."""
 
 from matching.risk.checks import require
+from matching.risk.comparison import Coded, Comparison, compare_donors
 from matching.risk.effects import (
     MIN_SE_WITHOUT_INTERVAL,
     Z95,
@@ -21,7 +22,14 @@ from matching.risk.model import (
 )
 from matching.risk.outcomes import OUTCOMES, Outcome, outcome_named
 from matching.risk.prediction import Prediction, applicable, averaged, predict, what_if
-from matching.risk.variables import AUTOLOGOUS, GROUPS, VARIABLES, Variable, recorded_after
+from matching.risk.variables import (
+    AUTOLOGOUS,
+    GROUPS,
+    TYPINGS,
+    VARIABLES,
+    Variable,
+    recorded_after,
+)
 
 __all__ = [
     "AUTOLOGOUS",
@@ -29,9 +37,12 @@ __all__ = [
     "MIN_SE_WITHOUT_INTERVAL",
     "MODEL_SCHEMA",
     "OUTCOMES",
+    "TYPINGS",
     "VARIABLES",
     "Z95",
+    "Coded",
     "Columns",
+    "Comparison",
     "Factor",
     "Floats",
     "Known",
@@ -43,6 +54,7 @@ __all__ = [
     "applicable",
     "averaged",
     "centred",
+    "compare_donors",
     "design",
     "hazard_ratio",
     "log_odds",

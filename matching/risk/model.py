@@ -40,7 +40,8 @@ class Known(IntEnum):
 class Factor:
     """A factor of a model, as columns of a design matrix.
 
-    `levels`: groups of level names; the first group is the reference, each other one a column.
+    `levels`: groups of level names; the first group is the reference, each other one a column. With
+    one group only there is no column, but the model knows what it has seen.
     `bands`: with it the value is a number, and band i holds bands[i-1] <= value < bands[i].
     Without levels the value is a number, clipped to [low, high], and the column is value / unit.
     """
@@ -56,7 +57,6 @@ class Factor:
         names = [name for group in self.levels for name in group]
         require(bool(self.name), "a factor has no name")
         require(len(set(names)) == len(names), f"factor {self.name}: a level is named twice")
-        require(len(self.levels) != 1, f"factor {self.name}: it has one level only")
         require(
             not self.bands or len(self.bands) == len(self.levels) - 1,
             f"factor {self.name}: n levels need n - 1 bounds of bands",

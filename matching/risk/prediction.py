@@ -49,7 +49,7 @@ def averaged(score: Floats, variance: Floats) -> Floats:
     """Mean of expit over a normal log-odds: (n,) mean and (n,) variance -> (n,) in (0, 1).
 
     A sum of several factors that are not known is close to normal; with 9 nodes the integral is
-    exact to 1e-6 up to a variance of 1.
+    exact to 2e-6 up to a variance of 1.
     """
     found = np.asarray(expit(score), dtype=np.float64)
     rows = np.flatnonzero(variance > 0)

@@ -20,6 +20,7 @@ class Variable:
 
 
 AUTOLOGOUS = "autologous"
+_LOCI = ("a", "b", "c", "drb1", "dqb1", "dpb1")
 
 VARIABLES = (
     Variable("age_years", low=0, high=110, unit=10),
@@ -51,6 +52,13 @@ VARIABLES = (
         "dpb1_tce",
         ("match", "potential match", "permissive", "non-permissive GvH", "non-permissive HvG"),
     ),
+    # Of both typings, by the code that serves searches: mismatched positions of a locus, residues
+    # of the antigen recognition domains at A, B, C and DRB1 that differ, and what a single
+    # mismatch at B or DPB1 says. Unknown unless the typings leave no doubt.
+    *(Variable(f"mismatches_{locus}", low=0, high=2) for locus in _LOCI),
+    Variable("residues_mismatched", low=0, high=400, unit=10),
+    Variable("b_leader", ("match", "matched T", "matched M", "mismatched T", "mismatched M")),
+    Variable("dpb1_expression", ("match", "favourable", "unfavourable")),
     # Donor, then recipient.
     Variable("sex_match", ("M-M", "M-F", "F-M", "F-F")),
     Variable("cmv_match", ("D-R-", "D-R+", "D+R-", "D+R+")),
@@ -80,6 +88,9 @@ GROUPS = (
     Variable("ancestry", ("White", "Black", "Asian"), open=True),
 )
 """Facts of the recipient by which results are broken down; never predictors."""
+
+TYPINGS = ("patient_typing", "donor_typing")
+"""Columns of typings as GL strings, from which the factors of the pair are worked out."""
 
 _AFTER = re.compile(
     r"surv|death|dead|died|relapse|recover|engraft|follow|outcome|status$|event|chimerism"

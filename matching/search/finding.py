@@ -7,7 +7,6 @@ the donors with no mismatch at k + 1 loci are all that need to be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,17 +32,6 @@ Tables = dict[Locus, npt.NDArray[np.uint8]]
 
 def find_donors(index: DonorIndex, patient: Genotype, criteria: Criteria) -> Candidates:
     """Every valid donor that meets the criteria, in ascending rows; complete by construction."""
-    return Candidates(
-        index, patient, tuple(criteria.loci), _find(index, patient, criteria, _search)
-    )
-
-
-def _find(
-    index: DonorIndex,
-    patient: Genotype,
-    criteria: Criteria,
-    search: Callable[[Segment, Tables, int], npt.NDArray[np.int64]],
-) -> npt.NDArray[np.int64]:
     antigens = index.antigens if criteria.antigen_loci else None
     limit = min(criteria.max_mismatches, MAX_MISMATCHES)
     found = [np.empty(0, dtype=np.int64)]
@@ -51,9 +39,9 @@ def _find(
         tables = {
             locus: _table(segment, patient, criteria, locus, antigens) for locus in criteria.loci
         }
-        rows = search(segment, tables, limit)
+        rows = _search(segment, tables, limit)
         found.append(first + rows[segment.is_valid(rows)])
-    return np.concatenate(found)
+    return Candidates(index, patient, tuple(criteria.loci), np.concatenate(found))
 
 
 def _table(

@@ -9,8 +9,9 @@ import typer
 from matching.errors import GraftmatchError
 from service.cli.batch import allocate, batch
 from service.cli.common import EXIT_REFUSED
-from service.cli.frequencies import frequencies, predict
+from service.cli.frequencies import frequencies
 from service.cli.match import match
+from service.cli.predict import impute, predict
 from service.cli.reference import reference
 from service.cli.registry import registry
 from service.cli.risk import risk
@@ -35,6 +36,7 @@ app.command("match")(match)
 app.command("score")(score)
 app.command("batch")(batch)
 app.command("allocate")(allocate)
+app.command("impute")(impute)
 app.command("typing-plan")(typing_plan)
 app.command("predict")(predict)
 app.command("serve")(serve)

@@ -12,12 +12,10 @@ import pyarrow.parquet as pq
 import typer
 
 from data.files import replacing
-from data.frequency_store import FrequencyFolder
-from data.models import active_model
-from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions
 from matching.allocate import AllocationSolution, Effort, Objectives, Points
 from matching.haplotypes import NullImputation
+from matching.search import Criteria
 from service.allocation import (
     Allocation,
     AllocationSettings,
@@ -37,15 +35,14 @@ from service.cli.common import (
     open_nomenclature,
     open_registry,
     parse_day,
-    progress_of,
     rank_rule,
     read_people,
+    run_search,
     searched_loci,
-    settings,
 )
 from service.recipients import NO_CAPACITIES, read_capacities, read_recipients
 from service.results import result_table, write_results
-from service.search import SearchSettings, notes_of, search_people
+from service.search import SearchSettings
 
 
 def batch(
@@ -75,8 +72,7 @@ def batch(
     Writes candidates.parquet, allocation.parquet, summary.json, and rejects where there are any.
     """
     wanted = SearchSettings(
-        searched_loci(loci),
-        max_mismatches,
+        Criteria(searched_loci(loci), max_mismatches),
         parse_day(as_of),
         null_imputation,
         rank_rule(ranked_by, bands),
@@ -87,20 +83,7 @@ def batch(
     people, rejects_file = read_people(
         patients, nomenclature, out / "rejects.csv", ReadingOptions(strict, blank_second)
     )
-    with progress_of(f"of {len(people):,} patients") as progress:
-        results = search_people(
-            people,
-            nomenclature,
-            ReferenceFolder(settings().reference).proteins(nomenclature.release),
-            store,
-            index,
-            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
-            active_model(settings().models),
-            wanted,
-            progress,
-        )
-    for note in notes_of(results.matches):
-        typer.echo(note, err=True)
+    results = run_search(people, nomenclature, store, index, wanted)
     table = result_table(results, {})
     allocation = allocate_candidates(table, list(results.matches))
     shown = with_allocation(table.drop(columns="typing"), allocation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,17 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from data.donor_files import Person
+from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
+from data.models import active_model
 from data.nomenclature import ReferenceFolder
 from data.registry import AS_WRITTEN, BlankSecond, ReadingOptions, RecordReader, Registry
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.rank import DEFAULT_KEYS, RankRule, parse_rule
 from service.config import Settings
+from service.results import SearchResults
+from service.search import SearchSettings, notes_of, search_people
 
 EXIT_REFUSED = 1
 EXIT_WITH_REJECTS = 3
@@ -97,6 +101,31 @@ def progress_of(what: str) -> Iterator[Callable[[object], None]]:
         yield lambda done: progress.update(
             task, description=f"{what}: {done:,}" if isinstance(done, int) else f"{what}: {done}"
         )
+
+
+def run_search(
+    people: Sequence[Person],
+    nomenclature: Nomenclature,
+    store: Registry,
+    index: StoredIndex,
+    wanted: SearchSettings,
+) -> SearchResults:
+    """Search with the frequency set and the model in use; notes of typings go to stderr."""
+    with progress_of(f"of {len(people):,} patients searched") as progress:
+        results = search_people(
+            people,
+            nomenclature,
+            ReferenceFolder(settings().reference).proteins(nomenclature.release),
+            store,
+            index,
+            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
+            active_model(settings().models),
+            wanted,
+            progress,
+        )
+    for note in notes_of(results.matches):
+        typer.echo(note, err=True)
+    return results
 
 
 def end_with_rejects(path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""graftmatch frequencies and graftmatch predict."""
+"""graftmatch frequencies."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Annotated
 import typer
 
 from data.files import replacing
-from data.frequencies import read_frequencies
-from data.frequency_store import FrequencyCard, FrequencyFolder, choose_population
-from matching.errors import ReleaseNotInstalledError
-from matching.haplotypes import NullImputation, Resolution
+from data.frequency_store import FrequencyCard, FrequencyFolder
+from matching.errors import InputFileError, ReleaseNotInstalledError
+from matching.estimation import estimate
+from matching.typings import typing_of
 from service.cli.common import (
     ReleaseOption,
     end_with_rejects,
     open_nomenclature,
     progress_of,
     read_people,
+    searched_loci,
     settings,
 )
-from service.prediction import FIVE, impute_people, imputer_of, predictions, write_predictions
+from service.imputation import FIVE, haplotype_texts
 
 frequencies = typer.Typer(no_args_is_help=True, help="Haplotype frequency sets.")
 PopulationOption = Annotated[
@@ -79,6 +80,51 @@ def frequencies_show(
         typer.echo("no frequency set is imported; run: graftmatch frequencies import FILE")
 
 
+@frequencies.command("estimate")
+def frequencies_estimate(
+    file: Annotated[Path, typer.Argument(help="People, any format of registry import.")],
+    out: Annotated[Path, typer.Option(help="CSV for the haplotypes; import it to use it.")],
+    loci: Annotated[str, typer.Option(help="Loci, separated by commas.")] = "A,B,C,DRB1,DQB1",
+    population: Annotated[str, typer.Option(help="Name of the population.")] = "estimated",
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Stop at a smaller gain of log likelihood a person.")
+    ] = 1e-7,
+    max_iterations: Annotated[int, typer.Option(min=1, help="Stop after so many.")] = 1000,
+    release: ReleaseOption = None,
+) -> None:
+    """Estimate a frequency set from typings by expectation-maximisation."""
+    nomenclature = open_nomenclature(release)
+    people, rejects = read_people(file, nomenclature, out.with_name(f"{out.name}.rejects.csv"))
+    with progress_of("iterations") as progress:
+        try:
+            found = estimate(
+                (typing_of(person.written) for person in people), searched_loci(loci),
+                nomenclature, population, tolerance, max_iterations, progress,
+            )  # fmt: skip
+        except ValueError as error:
+            raise InputFileError(f"{file}: {error}") from error
+    texts = haplotype_texts(found.frequencies)
+    values = map(repr, found.frequencies.frequencies.tolist())
+    rows = [(text, population, value) for text, value in zip(texts, values, strict=True)]
+    _write_csv(out, [("haplotype", "population", "frequency"), *rows])
+    iterations = out.with_name(f"{out.name}.iterations.csv")
+    steps = [(i, repr(value)) for i, value in enumerate(found.log_likelihood, 1)]
+    _write_csv(iterations, [("iteration", "log_likelihood"), *steps])
+    typer.echo(
+        f"{len(rows):,} haplotypes from {found.used:,} people after {len(steps)} iterations, log "
+        f"likelihood {found.log_likelihood[-1]:.3f}, "
+        f"{'converged' if found.converged else 'NOT converged'}, written to {out}"
+    )
+    for reason, n in sorted(found.left_out.items()):
+        typer.echo(f"note: {n:,} people were left out: {reason}", err=True)
+    end_with_rejects(rejects)
+
+
+def _write_csv(path: Path, rows: list[tuple[object, ...]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as f:
+        csv.writer(f).writerows(rows)
+
+
 def _print_card(card: FrequencyCard, folder: FrequencyFolder) -> None:
     registry = f" of registry {card.registry}" if card.registry else ""
     coverage = "coverage unknown: no release was installed"
@@ -95,59 +141,3 @@ def _print_card(card: FrequencyCard, folder: FrequencyFolder) -> None:
             f"    {card.n_unmapped:,} haplotypes of mass {card.total - card.coverage:.6f} are "
             f"unmapped: {folder.unmapped_file(card.name)}"
         )
-
-
-def predict(
-    patients: Annotated[Path, typer.Option(help="Patients, any format of registry import.")],
-    donors: Annotated[Path, typer.Option(help="Donors, any format of registry import.")],
-    source: Annotated[
-        str, typer.Option("--frequencies", help="Frequency file, or demo for the embedded set.")
-    ],
-    out: Annotated[Path, typer.Option(help="Parquet file for the pairs.")],
-    null_imputation: Annotated[
-        NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
-    ] = NullImputation.TYPED,
-    resolution: Annotated[
-        Resolution, typer.Option(help="Compare P groups, or two-field names as they stand.")
-    ] = Resolution.P_GROUP,
-    min_probability: Annotated[
-        float, typer.Option(min=0, max=1, help="Keep pairs with p10 + p9 + p8 above this.")
-    ] = 0.0005,
-    population: PopulationOption = None,
-    release: ReleaseOption = None,
-) -> None:
-    """Probabilities of 10/10, 9/10 and 8/10 for every patient against every donor."""
-    nomenclature = open_nomenclature(release)
-    chosen = choose_population(source, read_frequencies(source), population)
-    imputer = imputer_of(chosen, nomenclature, null_imputation, resolution)
-    for name in imputer.unmapped:
-        typer.echo(f"note: release {nomenclature.release} cannot read {name} of the set", err=True)
-    patient_people, patient_rejects = read_people(
-        patients, nomenclature, out.with_name(f"{out.name}.patients.rejects.csv")
-    )
-    donor_people, donor_rejects = read_people(
-        donors, nomenclature, out.with_name(f"{out.name}.donors.rejects.csv")
-    )
-    with progress_of("imputing"):
-        wanted = {person.id: person.written for person in patient_people}
-        patient_names, patients_imputed, patient_problems = impute_people(imputer, wanted)
-        offered = {person.id: person.written for person in donor_people}
-        donor_names, imputed, donor_problems = impute_people(imputer, offered)
-    with progress_of("patients predicted") as progress:
-        results = predictions(imputer, (patient_names, patients_imputed), imputed, min_probability)
-        counted = ((p, progress(i) or found) for i, (p, found) in enumerate(results, 1))
-        pairs = write_predictions(out, counted, donor_names)
-    typer.echo(
-        f"{pairs:,} pairs of {len(patient_names):,} patients and {len(donor_names):,} donors above "
-        f"{min_probability} written to {out}"
-    )
-    problems = [("patient", *p) for p in patient_problems.items()]
-    problems += [("donor", *p) for p in donor_problems.items()]
-    if problems:
-        path = out.with_name(out.name + ".unknown.csv")
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as f:
-            csv.writer(f).writerows([("role", "id", "reason"), *problems])
-        typer.echo(
-            f"{len(problems):,} people have no prediction (unknown, not 0): {path}", err=True
-        )
-    end_with_rejects(patient_rejects or donor_rejects)

@@ -10,13 +10,15 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from data.donor_files import FACTS, Person
+from data.donor_files import Person
 from data.frequency_store import FrequencyFolder
-from data.models import active_model
+from data.index import StoredIndex
+from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions
 from matching.genotypes import encode
 from matching.haplotypes import NullImputation
+from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
@@ -33,13 +35,44 @@ from service.cli.common import (
     open_nomenclature,
     open_registry,
     parse_day,
-    progress_of,
     rank_rule,
     read_people,
+    run_search,
     searched_loci,
     settings,
 )
+from service.cli.criteria import (
+    AboOption,
+    AgeOption,
+    Cd34Option,
+    CmvOption,
+    DirectionOption,
+    KnownOption,
+    LevelOption,
+    LimitsOption,
+    MismatchDirection,
+    PatientFactsOption,
+    PotentialOption,
+    RegistriesOption,
+    SexOption,
+    StatusOption,
+    TncOption,
+    TypeOption,
+    donor_criteria,
+    facts_of,
+    hla_criteria,
+)
+from service.cli.saved import (
+    forget_search,
+    list_searches,
+    repeat_search,
+    save_search,
+    searches,
+)
+from service.convert import LIMITS
+from service.criteria import criteria_json
 from service.details import detail_columns
+from service.pages import page_start, page_token, search_state
 from service.results import (
     FORMATS,
     print_donors,
@@ -47,7 +80,7 @@ from service.results import (
     result_table,
     write_results,
 )
-from service.search import SearchSettings, notes_of, search_people
+from service.search import SearchSettings
 
 
 def match(
@@ -63,6 +96,21 @@ def match(
     max_mismatches: Annotated[
         int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
     ] = 1,
+    max_mismatches_at: LimitsOption = None,
+    direction: DirectionOption = MismatchDirection.BOTH,
+    level: LevelOption = None,
+    potential: PotentialOption = True,
+    donor_type: TypeOption = None,
+    age: AgeOption = None,
+    sex: SexOption = None,
+    cmv: CmvOption = None,
+    abo: AboOption = None,
+    donor_registry: RegistriesOption = None,
+    status: StatusOption = None,
+    min_tnc: TncOption = None,
+    min_cd34: Cd34Option = None,
+    require_known: KnownOption = False,
+    patient_facts: PatientFactsOption = None,
     form: Annotated[
         str | None,
         typer.Option("--format", help="table, json, csv or parquet; by default as --out ends."),
@@ -77,6 +125,19 @@ def match(
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
+    page_size: Annotated[
+        int | None,
+        typer.Option(min=1, max=LIMITS.page_size, help="Donors in one page of one patient's."),
+    ] = None,
+    page: Annotated[str, typer.Option(help="Token of the page, as the page before gave it.")] = "",
+    save: Annotated[
+        str | None, typer.Option(help="Keep the search of one patient, to be run again.")
+    ] = None,
+    repeat: Annotated[
+        str | None, typer.Option(help="Run a saved search again: what is new, changed, gone.")
+    ] = None,
+    forget: Annotated[str | None, typer.Option(help="Remove a saved search.")] = None,
+    saved: Annotated[bool, typer.Option("--saved", help="Names of the saved searches.")] = False,
     details: Annotated[
         bool,
         typer.Option("--details", help="Add grades, residues, leaders and expression to a file."),
@@ -87,12 +148,39 @@ def match(
     blank_second: BlankSecondOption = BlankSecond.REFUSE,
 ) -> None:
     """Find, compare and rank donors for one patient or a file of patients."""
-    if (patient is None) == (patients is None):
-        raise typer.BadParameter("give either --patient 'GL' or --patients FILE")
-    searched = searched_loci(loci)
+    asked = [patient is not None, patients is not None, repeat is not None, forget is not None]
+    if sum([*asked, saved]) != 1:
+        raise typer.BadParameter(
+            "give either --patient 'GL' or --patients FILE, or one of --repeat, --forget, --saved"
+        )
     chosen = _format(form, out)
-    day = parse_day(as_of)
-    rule = rank_rule(ranked_by, bands)
+    if saved:
+        list_searches()
+        return
+    if forget is not None:
+        forget_search(forget)
+        return
+    if repeat is not None:
+        repeat_search(repeat, chosen, out, parse_day(as_of), limit, folder)
+        return
+    wanted = SearchSettings(
+        hla_criteria(
+            searched_loci(loci), max_mismatches, max_mismatches_at, direction, level, potential
+        ),
+        parse_day(as_of),
+        null_imputation,
+        rank_rule(ranked_by, bands),
+        donor_criteria(
+            *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
+            require_known,
+        ),
+    )
+    if page and page_size is None:
+        raise typer.BadParameter("give --page-size with --page", param_hint="--page")
+    if save is not None and page_size is not None:
+        raise typer.BadParameter("a saved search has no pages", param_hint="--save")
+    if patient_facts is not None and patient is None:
+        raise typer.BadParameter("a file holds the facts of its patients; use it with --patient")
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
     index = open_index(store, nomenclature)
@@ -101,30 +189,28 @@ def match(
         if blank_second is BlankSecond.HOMOZYGOUS:
             written = homozygous_where_blank(written)
         encode(typing_of(written), replace(nomenclature, strict=strict))
-        people, rejects_file = [Person("patient", dict.fromkeys(FACTS), written)], None
+        people, rejects_file = [Person("patient", facts_of(patient_facts), written)], None
     else:
         assert patients is not None
         beside = out or patients
         rejects = beside.with_name(f"{beside.name}.rejects.csv")
         options = ReadingOptions(strict, blank_second)
         people, rejects_file = read_people(patients, nomenclature, rejects, options)
-    proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
-    with progress_of("patients searched") as progress:
-        results = search_people(
-            people,
-            nomenclature,
-            proteins,
-            store,
-            index,
-            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
-            active_model(settings().models),
-            SearchSettings(searched, max_mismatches, day, null_imputation, rule),
-            progress,
-        )
-    for note in notes_of(results.matches):
-        typer.echo(note, err=True)
-    if chosen == "table" and patient is not None:
-        print_donors(console(), results, limit)
+    if (page_size is not None or save is not None) and len(people) != 1:
+        raise typer.BadParameter(f"pages and --save are for one patient, not {len(people):,}")
+    if save is not None:
+        searches().check_free(save)
+    state = _state(people[0], wanted, nomenclature, index) if page_size is not None else {}
+    start = page_start(page, state) if page else 0
+    results = run_search(
+        people, nomenclature, store, index, replace(wanted, start=start, size=page_size)
+    )
+    if page_size is not None and start + page_size < results.found[people[0].id]:
+        results = replace(results, next_page_token=page_token(start + page_size, state))
+    if save is not None:
+        save_search(save, people[0], wanted, release, folder, results)
+    if chosen == "table" and len(people) == 1:
+        print_donors(console(), results, page_size or limit)
     elif chosen == "table":
         allocation = allocate_candidates(result_table(results, {}), list(results.matches))
         print_patients(console(), results, allocation.table, limit)
@@ -133,6 +219,7 @@ def match(
         donor_typings = store.typings(sorted(donors))
         table = result_table(results, donor_typings)
         if details:
+            proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
             columns = detail_columns(
                 results,
                 {person.id: typing_of(person.written) for person in people},
@@ -146,7 +233,29 @@ def match(
         write_results(results, table, chosen, out or sys.stdout)
         if out is not None:
             typer.echo(f"{len(table):,} donors for {len(people):,} patients written to {out}")
+    if results.next_page_token:
+        typer.echo(f"next page: --page {results.next_page_token}", err=True)
     end_with_rejects(rejects_file)
+
+
+def _state(
+    person: Person, wanted: SearchSettings, nomenclature: Nomenclature, index: StoredIndex
+) -> dict[str, str]:
+    """What the pages of a search depend on."""
+    frequencies = FrequencyFolder(settings().frequencies).active_for(nomenclature.release)
+    return search_state(
+        typing_of(person.written),
+        person.facts,
+        {**criteria_json(wanted.criteria, wanted.donors), "nulls": wanted.nulls.value},
+        wanted.as_of,
+        wanted.rule,
+        {
+            "release": nomenclature.release,
+            "index": index.version,
+            "frequency set": frequencies[0] if frequencies else "",
+            "risk model": model_label(active_model(settings().models)),
+        },
+    )
 
 
 def _format(form: str | None, out: Path | None) -> str:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from data.frequencies import read_frequencies
-from data.registry import BlankSecond, ReadingOptions
+from data.frequency_store import FrequencyFolder
+from data.registry import (
+    MAX_DELETED_SHARE,
+    BlankSecond,
+    ImportRequest,
+    ImportSummary,
+    Mode,
+    ReadingOptions,
+)
 from data.synthetic import simulate
+from matching.errors import InputFileError, StoreError
+from matching.haplotypes import NullImputation, Resolution
+from matching.masses import MassTables
 from service.cli.common import (
     BlankSecondOption,
     RegistryOption,
@@ -19,7 +31,9 @@ from service.cli.common import (
     open_nomenclature,
     open_registry,
     progress_of,
+    settings,
 )
+from service.imputation import imputer_of
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
 _SHOWN_NOTES = 10
@@ -27,28 +41,73 @@ _SHOWN_NOTES = 10
 
 @registry.command("import")
 def registry_import(
-    file: Annotated[Path, typer.Argument(help="CSV, Parquet or ID%GL text, gzip or not.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, Parquet, ID%GL text, donor file of Atlas (JSON) or inventory of WMDA (XML)."
+        ),
+    ],
     release: ReleaseOption = None,
     folder: RegistryOption = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="diff: what the file says of its donors; full: and delete whom its registries no "
+            "longer hold; check: report what differs and change nothing."
+        ),
+    ] = Mode.DIFF,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Read and compare, but change nothing.")
+    ] = False,
+    allow_deletions: Annotated[
+        bool,
+        typer.Option(
+            "--allow-deletions",
+            help=f"With --mode full: also delete more than {MAX_DELETED_SHARE:.0%}.",
+        ),
+    ] = False,
     rejects: Annotated[
         Path | None,
         typer.Option(help="Where rejected records go; by default FILE.rejects.csv."),
     ] = None,
+    differences: Annotated[
+        Path | None,
+        typer.Option(help="With --mode check: by default FILE.differences.csv."),
+    ] = None,
     strict: StrictOption = False,
     blank_second: BlankSecondOption = BlankSecond.REFUSE,
 ) -> None:
-    """Add donors, or update those already stored. All or nothing but for rejected records."""
+    """Add, update and delete donors. All or nothing but for rejected records."""
     nomenclature = open_nomenclature(release)
     rejects_path = rejects or file.with_name(file.name + ".rejects.csv")
+    compared = differences or file.with_name(file.name + ".differences.csv")
+    request = ImportRequest(mode, validate_only, allow_deletions, compared)
     with progress_of("records") as progress:
         store = open_registry(folder)
         summary = store.import_file(
-            file, nomenclature, rejects_path, progress, ReadingOptions(strict, blank_second)
+            *(file, nomenclature, rejects_path, progress),
+            *(ReadingOptions(strict, blank_second), request),
         )
     typer.echo(
         f"read {summary.read:,} = new {summary.new:,} + updated {summary.updated:,} + unchanged "
-        f"{summary.unchanged:,} + rejected {summary.rejected:,} (release {nomenclature.release})"
+        f"{summary.unchanged:,} + deleted {summary.deleted:,} + rejected {summary.rejected:,} "
+        f"(release {nomenclature.release})"
     )
+    if mode is Mode.CHECK:
+        typer.echo(f"{summary.absent:,} stored donors are not in the file; differences: {compared}")
+    elif mode is Mode.FULL:
+        typer.echo(f"{summary.absent:,} donors that the file does not hold were deleted")
+    if validate_only or mode is Mode.CHECK:
+        typer.echo("nothing was changed")
+    _show_notes(summary)
+    end_with_rejects(summary.rejects_file)
+
+
+def _show_notes(summary: ImportSummary) -> None:
+    if summary.older:
+        typer.echo(f"note: {summary.older:,} records are older than what is stored", err=True)
+    for name, count in summary.ignored.items():
+        typer.echo(f"note: {name} is not used ({count:,} times)", err=True)
     for note in summary.notes[:_SHOWN_NOTES]:
         typer.echo(f"note: {note}", err=True)
     if len(summary.notes) > _SHOWN_NOTES:
@@ -59,7 +118,6 @@ def registry_import(
             "are used as reported",
             err=True,
         )
-    end_with_rejects(summary.rejects_file)
 
 
 @registry.command("show")
@@ -67,12 +125,72 @@ def registry_show(release: ReleaseOption = None, folder: RegistryOption = None) 
     """Show how many donors are stored and searchable."""
     store, nomenclature = open_registry(folder), open_nomenclature(release)
     index = store.index(nomenclature)
+    with store.opened() as source:
+        count, revision = source.count(), source.revision
+        parts = [source.counts(fact) for fact in ("type", "status")]
     typer.echo(
-        f"{store.count():,} donors stored in {store.name}, {len(index.donors):,} searchable under "
+        f"{count:,} donors stored in {store.name}, {len(index.donors):,} searchable under "
         f"release {nomenclature.release} (index {index.version})"
     )
+    for part in parts:
+        typer.echo(", ".join(f"{n:,} {name}" for name, n in part.items()))
+    if index.revision < revision:
+        typer.echo(
+            f"the store is at revision {revision}, the index at {index.revision}: "
+            "graftmatch registry index brings it up to date"
+        )
     if index.n_unreadable:
         typer.echo(f"{index.n_unreadable:,} cannot be read under this release: {index.unreadable}")
+
+
+@registry.command("masses")
+def registry_masses(
+    release: ReleaseOption = None,
+    folder: RegistryOption = None,
+    null_imputation: Annotated[
+        NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
+    ] = NullImputation.TYPED,
+) -> None:
+    """Compute what fast match probabilities need of every donor, for the frequency set in use."""
+    store, nomenclature = open_registry(folder), open_nomenclature(release)
+    active = FrequencyFolder(settings().frequencies).active_for(nomenclature.release)
+    if active is None:
+        raise InputFileError(
+            "no frequency set is in use; import one: graftmatch frequencies import FILE"
+        )
+    label, frequencies = active
+    imputer = imputer_of(frequencies, nomenclature, null_imputation, Resolution.P_GROUP)
+    with progress_of("donors") as progress:
+        masses = store.fill_masses(nomenclature, MassTables(imputer), progress)
+    typer.echo(
+        f"masses of {len(masses.index):,} donors under {label} (release {nomenclature.release}, "
+        f"index {masses.index.version})"
+    )
+
+
+@registry.command("index")
+def registry_index(release: ReleaseOption = None, folder: RegistryOption = None) -> None:
+    """Bring the index of a release up to date with the store."""
+    store, nomenclature = open_registry(folder), open_nomenclature(release)
+    with progress_of("donors") as progress:
+        index = store.update_index(nomenclature, progress)
+    typer.echo(
+        f"{len(index.donors):,} donors searchable under release {nomenclature.release} (index "
+        f"{index.version})"
+    )
+
+
+@registry.command("get")
+def registry_get(
+    identifier: Annotated[str, typer.Argument(metavar="ID")], folder: RegistryOption = None
+) -> None:
+    """Print a donor with its history as JSON."""
+    store = open_registry(folder)
+    with store.opened() as source:
+        record = source.record(identifier)
+    if record is None:
+        raise StoreError(f"no donor {identifier!r} was ever stored in {store.name}")
+    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
 
 
 @registry.command("simulate")

@@ -1,4 +1,4 @@
-"""graftmatch risk: models of GVHD."""
+"""graftmatch risk: models of GVHD, death, relapse and recovery."""
 
 from __future__ import annotations
 
@@ -9,99 +9,315 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
-from data.cohort import read_cohort
-from data.evaluations import evaluation_document
+from data.cohort import Reference, parse_factors, read_cohort, read_mapping, read_table
+from data.evaluations import differences, differences_of_evaluations, evaluation_document
+from data.files import replacing
+from data.model_card import card
 from data.models import (
-    active_model,
-    add_model,
-    card,
+    CURRENT,
+    TRAINING_FILE,
+    add_file,
     find_model,
-    literature_model,
+    model_hash,
     model_label,
     promote,
+    read_documents,
+    rollback,
 )
+from data.nomenclature import ReferenceFolder
 from data.synthetic_cohort import write_synthetic_cohort
+from data.training import refresh_card, train_into
 from matching.errors import ModelError
-from matching.fit import MEASURES, Evaluation, cross_validate, evaluate, train, with_prior
-from matching.risk import VARIABLES, Known, Prediction, RiskModel, predict
-from service.cli.common import console, progress_of, settings
+from matching.fit import MEASURES, Evaluation, evaluate
+from service.cli.common import console, open_nomenclature, progress_of, settings
+from service.donor_choice import choice_document, pair_columns, single_document
 
-risk = typer.Typer(no_args_is_help=True, help="Models of acute and chronic GVHD.")
-CohortArgument = Annotated[Path, typer.Argument(help="CSV or Parquet, one row a transplant.")]
+risk = typer.Typer(
+    no_args_is_help=True, help="Models of GVHD, death, relapse and recovery after a transplant."
+)
+CohortOption = Annotated[
+    Path, typer.Option("--cohort", help="CSV or Parquet, one transplant a row.")
+]
 MappingOption = Annotated[
     str | None,
-    typer.Option("--mapping", help="TOML file that adapts a foreign file; or ds1302."),
+    typer.Option("--mapping", help="Mapping file (YAML in its JSON form), or the name of one."),
 ]
 ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="literature, or the hash of a model; by default the active one."),
+    str,
+    typer.Option("--model", help="Model folder, hash of a promoted one, current or literature."),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of folds and resampling.")]
-FormatOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-_UNKNOWN = {
-    Known.YES: "",
-    Known.NO: "unknown, averaged over",
-    Known.CLIPPED: "taken at the limit",
-    Known.UNSEEN: "never seen by the model, averaged over",
-}
+GroupOption = Annotated[
+    str | None,
+    typer.Option("--group", help="Column of the file that groups patients, such as center."),
+]
+OutcomeOption = Annotated[
+    list[str] | None, typer.Option("--outcome", help="An outcome; repeat it. By default all.")
+]
+ReleaseOption = Annotated[
+    str | None,
+    typer.Option("--release", help="Release under which typings of the file are read."),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of folds, halves and resampling.")]
+FormatOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def _model(which: str | None) -> RiskModel:
-    folder = settings().models
-    return active_model(folder) if which is None else find_model(folder, which)
+def _reference(release: str | None) -> Reference | None:
+    if release is None:
+        return None
+    proteins = ReferenceFolder(settings().reference).proteins(release)
+    return Reference(open_nomenclature(release), proteins)
 
 
 @risk.command("train")
 def risk_train(
-    cohort: CohortArgument,
-    name: Annotated[str, typer.Option(help="Name of the model.")],
+    cohort: CohortOption,
+    out: Annotated[Path, typer.Option(help="Folder of the model, new or an older model's.")],
     mapping: MappingOption = None,
+    outcome: OutcomeOption = None,
+    group: GroupOption = None,
+    release: ReleaseOption = None,
+    name: Annotated[str | None, typer.Option(help="By default that of the folder.")] = None,
+    seed: SeedOption = 1,
+    folds: Annotated[int, typer.Option(min=2, help="Outer folds of validation.")] = 10,
+    challenger: Annotated[
+        bool, typer.Option(help="Also try gradient boosting on the same folds.")
+    ] = True,
+    as_json: FormatOption = False,
 ) -> None:
-    """Fit a model on a cohort and keep it; it is not in use until it is promoted."""
-    patients = read_cohort(cohort, mapping)
-    with progress_of("training"):
-        model = train(patients, name, literature_model(), 1)
-    digest = add_model(settings().models, model)
-    for outcome in model.outcomes:
-        typer.echo(
-            f"{outcome.name}, day {outcome.horizon_days:.0f}: {len(outcome.factors)} factors, "
-            f"{len(outcome.coefficients)} coefficients"
+    """Fit a model, with nested cross-validation; it is not in use until it is promoted."""
+    patients = read_cohort(cohort, mapping, group, _reference(release))
+    with progress_of("training") as progress, threadpool_limits(limits=1):
+        made = train_into(
+            out,
+            patients,
+            name or out.name,
+            seed,
+            tuple(outcome or ()),
+            mapping or "",
+            folds,
+            challenge=challenger,
+            progress=progress,
         )
-    typer.echo(
-        f"model {model_label(model)} kept; put it in use: graftmatch risk promote {digest[:12]}"
-    )
+    if as_json:
+        _print_json(
+            {
+                "model": made.sha256,
+                "outcomes": {one.outcome: evaluation_document(one) for one in made.evaluations},
+                "challenger": {one.outcome: evaluation_document(one) for one in made.challengers},
+            }
+        )
+        return
+    for one in (*made.evaluations, *made.challengers):
+        _print_evaluation(one, "boosting: " if one in made.challengers else "")
+    if not made.plotted:
+        typer.echo("no plots: matplotlib is not installed (the extra `plots`)")
+    typer.echo(f"model {model_label(made.model)} in {out}; evaluate it on other patients next")
 
 
 @risk.command("evaluate")
 def risk_evaluate(
-    cohort: CohortArgument,
+    cohort: CohortOption,
+    model: ModelOption,
     mapping: MappingOption = None,
-    model: Annotated[
+    outcome: OutcomeOption = None,
+    group: GroupOption = None,
+    release: ReleaseOption = None,
+    recalibrate: Annotated[
         str | None,
-        typer.Option(help="Score this model as it is; by default fit anew in 5 folds of centres."),
+        typer.Option(help="intercept: fit it on a seeded half, score the other half."),
     ] = None,
     seed: SeedOption = 1,
     as_json: FormatOption = False,
 ) -> None:
-    """AUC, Brier score, calibration and O/E with 95 % intervals."""
-    patients = read_cohort(cohort, mapping)
+    """AUC, Brier score, calibration and O/E with 95 % intervals; kept in the model's folder."""
+    if recalibrate not in (None, "intercept"):
+        raise ModelError(f"--recalibrate must be intercept, not {recalibrate!r}")
+    patients = read_cohort(cohort, mapping, group, _reference(release))
+    chosen, folder = find_model(settings().models, model)
     with progress_of("evaluating"):
-        if model is None:
-            found = cross_validate(patients, seed, with_prior(literature_model()))
-        else:
-            found = evaluate(patients, _model(model), seed)
+        found = evaluate(
+            patients,
+            chosen,
+            seed,
+            recalibrate=recalibrate is not None,
+            outcomes=tuple(outcome or ()),
+        )
+    document = {
+        "model": model_hash(chosen),
+        "cohort": patients.sha256,
+        "cohort_name": patients.name,
+        "recalibrate": recalibrate,
+        "seed": seed,
+        "outcomes": {one.outcome: evaluation_document(one) for one in found},
+    }
+    if folder is not None:
+        suffix = "-recalibrated" if recalibrate else ""
+        add_file(folder, f"evaluation-{patients.sha256[:12]}{suffix}.json", document)
+        refresh_card(folder, chosen)
     if as_json:
-        outcomes = {one.outcome: evaluation_document(one) for one in found}
-        typer.echo(json.dumps({"outcomes": outcomes}, indent=1))
+        _print_json(document)
         return
     for one in found:
         _print_evaluation(one)
 
 
-def _print_evaluation(found: Evaluation) -> None:
+@risk.command("compare")
+def risk_compare(
+    first: Annotated[str, typer.Argument(help="Model folder, hash, current or literature.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    cohort: Annotated[
+        Path | None,
+        typer.Option(help="Patients to compare on; by default what both were evaluated on."),
+    ] = None,
+    mapping: MappingOption = None,
+    group: GroupOption = None,
+    release: ReleaseOption = None,
+    seed: SeedOption = 1,
+    as_json: FormatOption = False,
+) -> None:
+    """Differences of two models in AUC, Brier score and log loss; kept in their folders."""
+    store = settings().models
+    sides = [find_model(store, which) for which in (first, second)]
+    document: dict[str, Any] = {
+        "first": model_hash(sides[0][0]),
+        "second": model_hash(sides[1][0]),
+    }
+    if cohort is None:
+        document |= differences_of_evaluations(sides)
+    else:
+        patients = read_cohort(cohort, mapping, group, _reference(release))
+        document |= {
+            "cohort": patients.sha256,
+            "seen": [m.name for m, _ in sides if m.trained_on == patients.sha256],
+            "differences": differences(patients, sides[0][0], sides[1][0], seed),
+        }
+    for _, folder in sides:
+        if folder is not None:
+            names = f"{document['first'][:12]}-{document['second'][:12]}"
+            add_file(folder, f"comparison-{names}.json", document)
+    if as_json:
+        _print_json(document)
+        return
+    for name in document.get("seen", []):
+        typer.echo(f"model {name} was fitted on this file: the comparison favours it")
+    table = Table(title=f"{sides[0][0].name} minus {sides[1][0].name}")
+    columns = ("outcome", "measure", "first", "second", "difference", "low", "high")
+    for column in columns:
+        table.add_column(column)
+    for row in document["differences"]:
+        table.add_row(*(_shown(row[column]) for column in columns))
+    console().print(table)
+
+
+@risk.command("promote")
+def risk_promote(
+    which: Annotated[str, typer.Argument(help="Model folder, hash or literature.")],
+) -> None:
+    """Put a model in use; running services take it up by themselves."""
+    store = settings().models
+    promote(store, which)
+    typer.echo(f"model {model_label(find_model(store, CURRENT)[0])} is in use")
+
+
+@risk.command("rollback")
+def risk_rollback() -> None:
+    """Put the model back that was in use before."""
+    store = settings().models
+    rollback(store)
+    typer.echo(f"model {model_label(find_model(store, CURRENT)[0])} is in use again")
+
+
+@risk.command("show")
+def risk_show(
+    model: Annotated[str, typer.Argument(help="Folder, hash, current, literature.")] = CURRENT,
+    as_json: FormatOption = False,
+) -> None:
+    """The card of a model: coefficients, how it was made, what was found out about it."""
+    chosen, folder = find_model(settings().models, model)
+    training = [] if folder is None else read_documents(folder, Path(TRAINING_FILE).stem)
+    evaluations = [] if folder is None else read_documents(folder, "evaluation-")
+    if as_json:
+        _print_json(
+            {
+                "model": model_hash(chosen),
+                "name": chosen.name,
+                "kind": chosen.kind,
+                "outcomes": [one.name for one in chosen.outcomes],
+                "training": training[0] if training else None,
+                "evaluations": evaluations,
+            }
+        )
+        return
+    typer.echo(card(chosen, training[0] if training else None, evaluations))
+
+
+@risk.command("predict")
+def risk_predict(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="CSV or Parquet: one donor a row, with factors; columns patient and donor name "
+            "them."
+        ),
+    ] = None,
+    factors: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Without a file: a factor, e.g. donor_age_years=45; repeat it."),
+    ] = None,
+    mapping: MappingOption = None,
+    release: ReleaseOption = None,
+    model: ModelOption = CURRENT,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file to write instead of printing.")
+    ] = None,
+    as_json: FormatOption = False,
+) -> None:
+    """Each donor's risk, its difference to the best donor, and what each factor contributes."""
+    chosen, _ = find_model(settings().models, model)
+    label = model_label(chosen)
+    if file is None:
+        document = single_document(chosen, pair_columns(factors or []), label)
+        if as_json:
+            _print_json(document)
+        else:
+            _print_single(document)
+        return
+    if factors:
+        raise ModelError("give a file or --set, not both")
+    table, _ = read_table(file)
+    names = [table.pop(key, None) for key in ("patient", "donor")]
+    how = None if mapping is None else read_mapping(mapping)
+    columns = parse_factors(table, how, file.name, _reference(release))
+    document = choice_document(chosen, columns, names[0], names[1], label)
+    if out is not None:
+        with replacing(out) as temporary:
+            temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
+        typer.echo(f"{sum(len(p['donors']) for p in document['patients']):,} donors: {out}")
+    elif as_json:
+        _print_json(document)
+    else:
+        _print_choice(document)
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, indent=1, allow_nan=False))
+
+
+def _shown(value: Any) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _print_evaluation(found: Evaluation, prefix: str = "") -> None:
     table = Table(
-        title=f"{found.outcome}, day {found.horizon_days:.0f}: {found.n:,} patients, "
+        title=f"{prefix}{found.outcome}, day {found.horizon_days:.0f}: {found.n:,} patients, "
         f"{found.n_events:,} events, {found.n_competing:,} competing, {found.n_censored:,} censored"
         f" ({found.how})"
     )
@@ -109,107 +325,62 @@ def _print_evaluation(found: Evaluation) -> None:
     for name in ("estimate", "95 % low", "95 % high"):
         table.add_column(name, justify="right")
     for measure in MEASURES:
-        values = (found[measure], *found.interval(measure))
-        table.add_row(measure, *("" if np.isnan(v) else f"{v:.3f}" for v in values))
+        table.add_row(measure, *map(_shown, (found[measure], *found.interval(measure))))
     console().print(table)
     for level, count in found.unseen.items():
-        typer.echo(
-            f"{count:,} patients with {level}, which the model has never seen: averaged over"
-        )
+        typer.echo(f"{count:,} patients with {level}, which the model never saw: averaged over")
     low, high = found.interval("auc")
     if low <= 0.5 <= high:
         typer.echo("the interval of the AUC holds 0.5: nothing is shown by this file")
 
 
-@risk.command("promote")
-def risk_promote(
-    which: Annotated[str, typer.Argument(help="Hash of a kept model, or literature.")],
-) -> None:
-    """Put a model in use."""
-    promote(settings().models, which)
-    typer.echo(f"model {model_label(active_model(settings().models))} is in use")
-
-
-@risk.command("card")
-def risk_card(model: ModelOption = None) -> None:
-    """Show what a model is made of."""
-    typer.echo(card(_model(model)))
-
-
-@risk.command("predict")
-def risk_predict(
-    factors: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A factor, e.g. --set donor_age_years=45; repeat it."),
-    ] = None,
-    model: ModelOption = None,
-    as_json: FormatOption = False,
-) -> None:
-    """Probability, interval and what each factor contributes, for one pair."""
-    columns = _columns(factors or [])
-    chosen = _model(model)
-    found = [predict(outcome, columns, 1) for outcome in chosen.outcomes]
-    if as_json:
-        answers = {prediction.outcome: _answer(prediction) for prediction in found}
-        typer.echo(json.dumps({"model": model_label(chosen), "outcomes": answers}, indent=1))
-        return
-    for prediction in found:
-        answer = _answer(prediction)
+def _print_single(document: dict[str, Any]) -> None:
+    for name, answer in document["outcomes"].items():
+        if not answer["applicable"]:
+            typer.echo(f"{name}: not applicable")
+            continue
         table = Table(
-            title=f"{prediction.outcome} by day {prediction.horizon_days:.0f}: "
+            title=f"{name} by day {answer['horizon_days']:.0f}: "
             f"{100 * answer['probability']:.0f} % "
             f"(95 % {100 * answer['low']:.0f} to {100 * answer['high']:.0f} %)"
         )
-        for name in ("factor", "log-odds", "note"):
-            table.add_column(name)
+        for column in ("factor", "log-odds", "note"):
+            table.add_column(column)
         for row in answer["factors"]:
             table.add_row(row["factor"], f"{row['log_odds']:+.2f}", row["note"])
         console().print(table)
-    typer.echo(f"model {model_label(chosen)}; decision support, not a medical device")
+    typer.echo(f"model {document['model']}; decision support, not a medical device")
 
 
-def _answer(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "probability": float(prediction.probability[0]),
-        "low": float(prediction.low[0]),
-        "high": float(prediction.high[0]),
-        "horizon_days": prediction.horizon_days,
-        "intercept": prediction.intercept,
-        "factors": [
-            {
-                "factor": factor,
-                "log_odds": float(prediction.contributions[0, i]),
-                "note": _UNKNOWN[Known(prediction.known[0, i])],
-            }
-            for i, factor in enumerate(prediction.factors)
-        ],
-    }
+def _print_choice(document: dict[str, Any]) -> None:
+    columns = ("donor", "outcome", "risk", "95 %", "to the best", "95 %", "note")
+    for patient in document["patients"]:
+        table = Table(title=f"patient {patient['patient']}")
+        for column in columns:
+            table.add_column(column)
+        for donor in patient["donors"]:
+            for name, answer in donor["outcomes"].items():
+                if not answer["applicable"]:
+                    table.add_row(donor["donor"], name, "not applicable")
+                    continue
+                notes = [f"{r['factor']}: {r['note']}" for r in answer["factors"] if r["note"]]
+                table.add_row(
+                    donor["donor"],
+                    name,
+                    _percent(answer["probability"]),
+                    _limits(answer["low"], answer["high"]),
+                    "best" if answer["best"] else _percent(answer["difference"]),
+                    _limits(answer["difference_low"], answer["difference_high"]),
+                    "; ".join(notes),
+                )
+        console().print(table)
+    for note in document["unseen"]:
+        typer.echo(note)
+    typer.echo(f"model {document['model']}; decision support, not a medical device")
 
 
-def _columns(settings_: list[str]) -> dict[str, Any]:
-    """Columns of one row from NAME=VALUE. Raises `ModelError` naming what is not known."""
-    known = {variable.name: variable for variable in VARIABLES}
-    columns: dict[str, Any] = {}
-    for text in settings_:
-        name, equals, value = text.partition("=")
-        variable = known.get(name)
-        if not equals or variable is None:
-            raise ModelError(
-                f"{text!r} is no factor; write NAME=VALUE with one of: {', '.join(known)}"
-            )
-        if variable.levels:
-            if value not in variable.levels:
-                raise ModelError(f"{name}: {value!r} is none of {', '.join(variable.levels)}")
-            columns[name] = np.array([value], dtype=object)
-            continue
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not variable.low <= number <= variable.high:
-            raise ModelError(f"{name}: {value!r} is not from {variable.low:g} to {variable.high:g}")
-        columns[name] = np.array([number])
-    return columns
+def _limits(low: float | None, high: float | None) -> str:
+    return f"{_percent(low)} to {_percent(high)}"
 
 
 @risk.command("simulate")

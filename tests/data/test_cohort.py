@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -243,3 +244,90 @@ def test_the_shipped_mapping_reads_the_published_cohort(shared: Path) -> None:
         source = {"sex_match": "sexm", "graft_source": "graft", "gvhd_prophylaxis": "proph"}
         known = table[source.get(name, name)].notna()
         assert np.array_equal(cohort.columns[name] != "", known)
+
+
+def test_what_is_not_listed_passes_where_the_mapping_lets_it(shared: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(shared / "cohorts" / "cibmtr_ds1302.csv", dtype=str, keep_default_na=False)
+    table = table.head(50).assign(dis="MDS-like", donor="MMUD", proph="ruxolitinib", race="X")
+    path = tmp_path / "other.csv"
+    table.to_csv(path, index=False)
+    cohort = read_cohort(path, "ds1302", group="year")
+    assert set(cohort.columns["disease"]) == {"MDS-like"}
+    assert set(cohort.columns["donor_type"]) == {"MMUD"}
+    assert set(cohort.columns["gvhd_prophylaxis"]) == {"ruxolitinib"}
+    assert set(cohort.groups["ancestry"]) == {"X"}
+    assert set(cohort.centre) == set(table["year"])
+    table.assign(graft="liver").to_csv(path, index=False)
+    with pytest.raises(CohortError, match="column graft: 'liver' is none of PB, BM, CB"):
+        read_cohort(path, "ds1302")
+
+
+def test_the_mapping_of_kmsurv_against_the_file_by_hand(shared: Path) -> None:
+    path = shared / "cohorts" / "kmsurv_bmt.csv"
+    cohort, table = read_cohort(path, "kmsurv_bmt"), pd.read_csv(path)
+    rows: Any = table.itertuples()
+    for i, row in enumerate(rows):
+        if row.da == 1:
+            assert (cohort.status["agvhd_2_4"][i], cohort.days["agvhd_2_4"][i]) == (1, row.ta)
+        else:
+            expected = 2 if row.d1 == 1 else 0
+            assert (cohort.status["agvhd_2_4"][i], cohort.days["agvhd_2_4"][i]) == (
+                *(expected, row.t1),
+            )
+        # Dead without a relapse; a relapse comes first whatever follows.
+        nrm = 2 if row.d2 == 1 else 1 if row.d1 == 1 else 0
+        assert cohort.status["nrm"][i] == nrm
+        assert cohort.days["nrm"][i] == (row.t2 if row.d2 == 1 else row.t1)
+        assert cohort.status["survival"][i] == row.d1
+        donor, recipient = ("M" if z else "F" for z in (row.z4, row.z3))
+        assert cohort.columns["sex_match"][i] == f"{donor}-{recipient}"
+        donor, recipient = ("+" if z else "-" for z in (row.z6, row.z5))
+        assert cohort.columns["cmv_match"][i] == f"D{donor}R{recipient}"
+    assert set(cohort.status) == {
+        *("agvhd_2_4", "cgvhd", "nrm", "relapse", "survival", "platelets"),
+    }
+
+
+def test_the_mapping_of_the_children_against_the_file_by_hand(shared: Path) -> None:
+    path = shared / "cohorts" / "uci_bone_marrow_children.csv"
+    cohort, table = read_cohort(path, "uci_bone_marrow_children"), pd.read_csv(path)
+    rows: Any = table.itertuples()
+    for i, row in enumerate(rows):
+        end, dead = float(row.survival_time), row.survival_status == 1
+        acute = row.acute_GvHD_II_III_IV == "yes"
+        assert cohort.status["agvhd_2_4"][i] == (1 if acute else 2 if dead else 0)
+        assert cohort.days["agvhd_2_4"][i] == (min(100.0, end) if acute else end)
+        # Two children have a day of recovery after that of their death: what comes first counts.
+        recovered = row.PLT_recovery <= end
+        assert cohort.status["platelets"][i] == (1 if recovered else 2 if dead else 0)
+        assert cohort.days["platelets"][i] == (row.PLT_recovery if recovered else end)
+        relapsed = row.relapse == "yes"
+        assert cohort.status["nrm"][i] == (2 if relapsed else 1 if dead else 0)
+        assert cohort.columns["cd34_1e6_per_kg"][i] == row.CD34_x1e6_per_kg
+    # The file's own column of matches is wrong for one child of group B with a donor of group B.
+    same = (table["donor_ABO"] == table["recipient_ABO"]).to_numpy()
+    assert np.array_equal(cohort.columns["abo_match"] == "match", same)
+
+
+def test_the_table_of_outcomes_names_the_mappings_that_carry_it(shared: Path) -> None:
+    files = {
+        "ds1302": "cibmtr_ds1302.csv",
+        "kmsurv_bmt": "kmsurv_bmt.csv",
+        "uci_bone_marrow_children": "uci_bone_marrow_children.csv",
+    }
+    held = {
+        name: set(read_cohort(shared / "cohorts" / file, name).status)
+        for name, file in files.items()
+    }
+    for outcome in OUTCOMES:
+        assert set(outcome.cohorts) == {n for n, names in held.items() if outcome.name in names}
+
+
+def test_gvhd_of_an_autologous_transplant_is_a_problem_of_the_file() -> None:
+    table = {
+        "donor_type": ["autologous", "sibling"],
+        "cgvhd_status": ["1", "1"],
+        "cgvhd_days": ["30", "40"],
+    }
+    with pytest.raises(CohortError, match="record 1: chronic GVHD is not applicable"):
+        parse_cohort(table, None, "file.csv")

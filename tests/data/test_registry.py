@@ -498,3 +498,15 @@ def test_a_store_of_a_newer_version_is_refused(files: Files) -> None:
         files.registry.count()
     with pytest.raises(StoreError, match="newer version"):
         files("id,gl", f"D2,{A1}")
+
+
+def test_identifiers_are_ordered_by_their_bytes(files: Files) -> None:
+    ids = ["b", "A", "é", "a-1", "Z", "a1", "0", "中"]
+    files("id,gl", f"D1,{A1}")
+    files("id,gl", *(f"{identifier},{A1}" for identifier in ids))
+    expected = sorted(ids, key=str.encode)
+    with files.registry.opened() as source:
+        assert [i for b in source.changed(1) for i in b["id"].to_pylist()] == expected
+        assert source.changed_ids(1) == expected
+        every = [i for batch in source.donors() for i in batch["id"].to_pylist()]
+        assert every == sorted([*ids, "D1"], key=str.encode)

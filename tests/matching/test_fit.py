@@ -20,7 +20,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from data.cohort import parse_cohort
-from data.models import literature_model
+from data.literature import literature_model
 from data.synthetic_cohort import TRUTH, synthetic_cohort
 from matching.errors import CohortError
 from matching.fit import (
@@ -447,3 +447,22 @@ def test_boosting_finds_what_there_is_under_the_same_protocol(cohort: Cohort) ->
         cross_validate(some, 1, learner, 3, 2, ("cgvhd",))[0] for learner in (LEARNER, boosting)
     )
     assert 0.54 < theirs["auc"] < ours["auc"] + 0.02
+
+
+def test_the_incidence_is_that_of_lifelines_without_ties() -> None:
+    lifelines = pytest.importorskip("lifelines", reason="lifelines is an oracle, not installed")
+    rng = np.random.default_rng(8)
+    n = 300
+    days = rng.permutation(n).astype(np.float64) + 1
+    status = rng.choice([0, 1, 2], n, p=[0.3, 0.4, 0.3]).astype(np.int8)
+    for horizon in (50.0, 120.0, 200.0):
+        fitter = lifelines.AalenJohansenFitter(calculate_variance=False)
+        fitter.fit(days, status, event_of_interest=1)
+        curve = fitter.cumulative_density_.iloc[:, 0]
+        expected = float(curve[curve.index <= horizon].iloc[-1])
+        weight = ipcw_weights(days, status, horizon)
+        found = float((weight * ((status == 1) & (days <= horizon))).sum() / n)
+        assert found == pytest.approx(expected, abs=1e-8)
+        assert float(aalen_johansen(days.tolist(), status.tolist(), horizon)) == pytest.approx(
+            expected, abs=1e-8
+        )

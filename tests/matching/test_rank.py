@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import pytest
@@ -85,6 +86,18 @@ def test_pages_put_together_are_the_whole_order(
     page = rank(len(rows), keys, start + size).part(start, start + size)
     assert page.order.tolist() == whole.order.tolist()[start : start + size]
     assert page.reasons == whole.reasons[start : start + size]
+
+
+@settings(max_examples=100, deadline=None)
+@given(ROWS, st.integers(0, 70), st.randoms(use_true_random=False))
+def test_identifiers_end_every_tie(rows: list[tuple[int, ...]], end: int, random: Random) -> None:
+    names = [f"D{i}" for i in range(len(rows))]
+    random.shuffle(names)
+    keys = [by_values(NAMES[k], [row[k] for row in rows]) for k in range(4)]
+    found = rank(len(rows), keys, end, lambda members: [names[i] for i in members])
+    expected = sorted(range(len(rows)), key=lambda i: (rows[i], names[i]))[:end]
+    assert found.order.tolist() == expected
+    assert found.values.tolist() == [list(rows[i]) for i in expected]
 
 
 def test_a_key_without_a_value_is_an_error() -> None:
@@ -198,11 +211,11 @@ def test_risks_of_a_tie_are_counted_from_its_lowest(
     p = predict(outcome, columns, len(rows)).probability
     for i, row in enumerate(rows):
         tied = [j for j, other in enumerate(rows) if other[0] == row[0]]
-        lowest = min(tied, key=lambda j: (p[j], j))
 
         def ages(j: int) -> float:
             return 0.0 if np.isnan(rows[j][1]) else rows[j][1] / 10 - 3.0
 
+        lowest = min(tied, key=lambda j: (round(float(p[j]), 12), rows[j][2], ages(j)))
         by_age, by_sex = ages(i) - ages(lowest), int(row[2]) - int(rows[lowest][2])
         difference = age * by_age + sex * by_sex
         deviation = ((error * by_age) ** 2 + (2 * error * by_sex) ** 2) ** 0.5

@@ -90,9 +90,17 @@ def test_dpb1_of_every_donor(demo: Nomenclature) -> None:
         "DPB1*04:01+DPB1*04:01/DPB1*02:01": "potential match",
     }
     patient = parse_typing("A*01:01+A*02:01^DPB1*04:01+DPB1*04:01")
-    found = match(patient, demo, index_of(list(donors), demo), parse_loci("A"), 1)
+    found = match(patient, demo, index_of(list(donors), demo), Criteria(parse_loci("A"), 1))
     assert found.candidates.rows.tolist() == [0, 1, 2, 3, 4]
     assert [category.value for category in found.tce] == list(donors.values())
+    few = match(
+        patient,
+        demo,
+        index_of(list(donors), demo),
+        Criteria(parse_loci("A"), 1),
+        lambda rows: rows % 2 == 0,
+    )
+    assert few.candidates.rows.tolist() == [0, 2, 4] and few.tce == found.tce[::2]
     turned = found.take(np.array([4, 0]))
     assert turned.candidates.rows.tolist() == [4, 0] and len(turned) == 2
     assert turned.tce == (TceCategory.POTENTIAL_MATCH, TceCategory.MATCH)

@@ -11,6 +11,7 @@ Names = frozenset[str]
 # Genotype list of a locus: what each position admits, and whether it was typed null.
 Alternative = tuple[tuple[Names, bool], tuple[Names, bool]]
 Pair = tuple[str, str]
+ABSENT = "DRBX*NNNN"
 Genotypes = dict[tuple[Pair, ...], Fraction]
 
 
@@ -51,13 +52,18 @@ def presented(
     a: str, b: str, nulls: tuple[bool, bool], token: Mapping[str, str], partner: bool
 ) -> Pair:
     if partner:
-        first = b if a.endswith("N") else a
-        second = a if b.endswith("N") else b
+        null_a, null_b = (name.endswith("N") and name != ABSENT for name in (a, b))
+        first = b if null_a else a
+        second = a if null_b else b
     elif all(nulls):
         return "", ""
     else:
         first = b if nulls[0] else a
         second = a if nulls[1] else b
+    if first == ABSENT:
+        first = second
+    elif second == ABSENT:
+        second = first
     low, high = sorted((token[first], token[second]))
     return low, high
 

@@ -1,8 +1,10 @@
-"""Rule R16 word for word, on two-field names: slow and obvious."""
+"""Rule R16 word for word, on two-field names: slow and obvious, exact with rational numbers."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from fractions import Fraction
 from itertools import combinations_with_replacement, product
 
 Pair = tuple[str, str]
@@ -76,3 +78,73 @@ def predict(patient: Genotypes, donor: Genotypes) -> tuple[list[float], list[flo
         for i, count in enumerate(counts):
             two[i] += v * w * (count == 0)
     return total, two
+
+
+# A block of loci in phase: one entry for each genotype of a list, two sets of names a locus.
+Block = list[dict[int, tuple[set[str], set[str]]]]
+
+
+def impute_blocks(
+    haplotypes: Mapping[tuple[str, ...], Fraction], blocks: list[Block], partner: bool
+) -> tuple[dict[tuple[Pair, ...], Fraction], Fraction]:
+    """As `impute`, for genotype lists and loci in phase; loci in no block are untyped."""
+    found: dict[tuple[Pair, ...], Fraction] = defaultdict(Fraction)
+    for (h1, f1), (h2, f2) in combinations_with_replacement(haplotypes.items(), 2):
+        genotype = [expressed(a, b, (False, False), partner) for a, b in zip(h1, h2, strict=True)]
+        for block in blocks:
+            seen = explained(h1, h2, block, partner)
+            if seen is None:
+                break
+            for locus, pair in seen.items():
+                genotype[locus] = pair
+        else:
+            found[tuple(genotype)] += f1 * f2 * (1 if h1 == h2 else 2)
+    mass = sum(found.values(), Fraction())
+    return {g: w / mass for g, w in found.items()}, mass
+
+
+def explained(
+    h1: tuple[str, ...], h2: tuple[str, ...], block: Block, partner: bool
+) -> dict[int, Pair] | None:
+    """What the match count sees at the loci of a block, by the first entry that fits."""
+    for entry in block:
+        for left, right in ((h1, h2), (h2, h1)):
+            seen = {}
+            for locus, written in entry.items():
+                first, second = (n if partner else without_nulls(n) for n in written)
+                if left[locus] not in first or right[locus] not in second:
+                    break
+                nulls = tuple(all(n.endswith("N") for n in names) for names in (first, second))
+                seen[locus] = expressed(left[locus], right[locus], nulls, partner)
+            else:
+                return seen
+    return None
+
+
+def distributions(
+    patient: Mapping[tuple[Pair, ...], Fraction], donor: Mapping[tuple[Pair, ...], Fraction]
+) -> dict[str, list[Fraction] | list[list[Fraction]]]:
+    """Probability of each number of mismatches, of GvH and HvG, and of each count by locus."""
+    n_loci = len(next(iter(patient)))
+    total, gvh, hvg = ([Fraction()] * (2 * n_loci + 1) for _ in range(3))
+    by_locus = [[Fraction()] * 3 for _ in range(n_loci)]
+    for (g, v), (h, w) in product(patient.items(), donor.items()):
+        pairs = list(zip(g, h, strict=True))
+        total[sum(mismatches(x, y) for x, y in pairs)] += v * w
+        gvh[sum(len(set(x) - set(y) - {""}) for x, y in pairs)] += v * w
+        hvg[sum(len(set(y) - set(x) - {""}) for x, y in pairs)] += v * w
+        for i, (x, y) in enumerate(pairs):
+            by_locus[i][2 - mismatches(x, y)] += v * w
+    return {"p_total": total, "p_gvh": gvh, "p_hvg": hvg, "p_locus": by_locus}
+
+
+def shared_haplotypes(
+    patient: Mapping[tuple[object, object], Fraction],
+    donor: Mapping[tuple[object, object], Fraction],
+) -> list[Fraction]:
+    """P(0, 1, 2 haplotypes in common) of two people given as pairs of haplotypes."""
+    found = [Fraction()] * 3
+    for ((a, b), v), ((c, d), w) in product(patient.items(), donor.items()):
+        two = sorted(map(repr, (a, b))) == sorted(map(repr, (c, d)))
+        found[2 if two else 1 if {a, b} & {c, d} else 0] += v * w
+    return found

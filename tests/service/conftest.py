@@ -37,5 +37,6 @@ def registry(run: Run, tmp_path: Path) -> Path:
     )
     assert code == 0 and "300 donors and 4 patients simulated" in printed
     code, printed, _ = run("registry", "import", out / "donors.csv", "--release", "demo")
-    assert code == 0 and "read 300 = new 300 + updated 0 + unchanged 0 + rejected 0" in printed
+    assert code == 0
+    assert "read 300 = new 300 + updated 0 + unchanged 0 + deleted 0 + rejected 0" in printed
     return out

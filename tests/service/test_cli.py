@@ -189,3 +189,63 @@ def test_the_exercise_by_the_documented_command(
     assert set(table["patient"]) <= set(patients) and table["patient"].nunique() > 900
     assert table["mismatches_best"].le(1).all()
     assert (table["mismatches_worst"] >= table["mismatches_best"]).all()
+
+
+def test_masses_of_the_registry_change_no_result(run: Run, registry: Path, tmp_path: Path) -> None:
+    def found(name: str) -> pd.DataFrame:
+        out = tmp_path / f"{name}.parquet"
+        code, _, _ = run(
+            *("match", "--patients", registry / "patients.csv", "--release", "demo"),
+            *("--max-mismatches", 2, "--out", out),
+        )
+        assert code == 0
+        return pd.read_parquet(out)
+
+    before = found("pairs")
+    code, printed, _ = run("registry", "masses", "--release", "demo")
+    assert code == 0 and printed.startswith("masses of 300 donors under demo (release demo, index ")
+    pd.testing.assert_frame_equal(found("masses"), before, rtol=1e-9)
+    assert (before["p9"] > 0).any()
+    code, printed, error = run("registry", "masses", "--release", "3.99.0")
+    assert code == 1 and not printed and "3.99.0" in error
+
+
+def test_registry_commands(run: Run, tmp_path: Path) -> None:
+    donors = tmp_path / "donors.csv"
+    gl = "A*01:01+A*02:01"
+    donors.write_text(f"id,registry,gl\nD1,R,{gl}\nD2,R,{gl}\n")
+    given = ("registry", "import", donors, "--release", "demo")
+    code, printed, error = run(*given, "--validate-only")
+    assert code == 0 and "new 2" in printed and "nothing was changed" in printed
+    assert run("registry", "get", "D1")[0] == 1
+    assert run(*given)[:2] == (
+        *(0, "read 2 = new 2 + updated 0 + unchanged 0 + deleted 0 + rejected 0 (release demo)\n"),
+    )
+    donors.write_text(f"id,registry,status,gl\nD1,R,TU,{gl}\n")
+    code, printed, error = run(*given, "--mode", "full")
+    assert code == 1 and "would delete 1 of 2 donors" in error
+    code, printed, error = run(*given, "--mode", "check")
+    assert code == 0 and "1 stored donors are not in the file" in printed
+    assert (tmp_path / "donors.csv.differences.csv").read_text().splitlines() == [
+        *("id,difference,fields", "D1,differs,status", "D2,not in the file,"),
+    ]
+    code, printed, error = run(*given, "--mode", "full", "--allow-deletions")
+    assert code == 0 and "updated 1" in printed and "1 donors that the file" in printed
+    code, printed, error = run("registry", "show", "--release", "demo")
+    assert "1 donors stored" in printed and "1 adult\n1 temporarily_unavailable\n" in printed
+    code, printed, error = run("registry", "get", "D2")
+    record = json.loads(printed)
+    assert record["present"] is None
+    assert [step["kind"] for step in record["history"]] == ["new", "deleted"]
+    code, printed, error = run("registry", "get", "D9")
+    assert code == 1 and "no donor 'D9'" in error
+    code, printed, error = run("registry", "index", "--release", "demo")
+    assert code == 0 and "1 donors searchable under release demo" in printed
+
+
+def test_an_address_that_is_none(run: Run) -> None:
+    code, _, error = run(
+        *("registry", "show", "--release", "demo"),
+        *("--registry", "postgresql://u:secret@127.0.0.1:1/x"),
+    )
+    assert code == 1 and "refused" in error and "secret" not in error

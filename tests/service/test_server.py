@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from data.frequencies import read_frequencies
-from data.models import literature_model
+from data.literature import literature_model
+from data.models import add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
 from data.synthetic import simulate
@@ -34,7 +36,8 @@ from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
-from matching.rank import RankRule
+from matching.rank import DEFAULT_KEYS, RankRule
+from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
@@ -217,6 +220,118 @@ def test_a_search_streams_ranked_batches(stub: Any, snapshot: Snapshot) -> None:
     assert limited[0].found == len(candidates)
 
 
+def test_pages_are_the_stream_in_parts(stub: Any) -> None:
+    facts = pb.PatientFacts(age_years=40, sex="male", cmv="negative", abo="O")
+    request = pb.SearchDonorsRequest(
+        patient=PATIENT, max_mismatches=2, as_of="2026-01-01", patient_facts=facts
+    )
+    whole = [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+    assert {value.key for value in whole[0].rank_values} == set(DEFAULT_KEYS)
+    token = ""
+    pages: list[list[Any]] = []
+    while not pages or token:
+        request.page_size, request.page_token, request.batch_size = 6, token, 4
+        batches = list(stub.SearchDonors(request))
+        pages.append([c for batch in batches for c in batch.candidates])
+        assert {batch.found for batch in batches} == {len(whole)}
+        (token,) = {batch.next_page_token for batch in batches}
+    assert [c for page in pages for c in page] == whole
+    assert [len(page) for page in pages[:-1]] == [6] * (len(pages) - 1) and len(pages) > 2
+    request.page_token = next(iter(stub.SearchDonors(_first_page(request)))).next_page_token
+    for field, value, reason in (
+        ("patient_facts", pb.PatientFacts(sex="female"), "the patient changed"),
+        ("max_mismatches", 1, "the criteria changed"),
+        ("rank_keys", ["age"], "the ranking changed"),
+        ("page_token", "x", "no token of a page"),
+    ):
+        other = pb.SearchDonorsRequest(**{**_fields(request), field: value})
+        assert reason in _violations(partial(_drained, stub, other))["page_token"]
+
+
+def _drained(stub: Any, request: Any) -> None:
+    list(stub.SearchDonors(request))
+
+
+def _first_page(request: Any) -> Any:
+    return pb.SearchDonorsRequest(**{**_fields(request), "page_token": ""})
+
+
+def test_the_order_that_is_asked_for(stub: Any) -> None:
+    request = pb.SearchDonorsRequest(
+        patient=PATIENT, max_mismatches=2, rank_keys=["age", "p10"], rank_bands=[90, 10]
+    )
+    candidates = [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+    ages = [c.facts.age_years if c.facts.HasField("age_years") else 1000 for c in candidates]
+    assert ages == sorted(ages)
+    assert [v.key for v in candidates[0].rank_values] == ["age", "p10"]
+    assert {c.rank_values[1].value for c in candidates} <= {
+        *("at least 90 %", "at least 10 %", "below 10 %", "unknown"),
+    }
+
+
+def test_criteria_of_typings_and_facts(stub: Any) -> None:
+    def found(**fields: Any) -> list[Any]:
+        request = pb.SearchDonorsRequest(
+            patient=PATIENT, max_mismatches=4, without_probabilities=True, **fields
+        )
+        return [c for batch in stub.SearchDonors(request) for c in batch.candidates]
+
+    def at(candidate: Any, locus: str) -> Any:
+        return next(one for one in candidate.comparison.loci if one.locus == locus)
+
+    whole = found()
+    cases: list[tuple[list[Any], Callable[[Any], bool]]] = [
+        (found(max_mismatches_at={"A": 0}), lambda c: at(c, "A").matches.best == 2),
+        (found(without_potential=True), lambda c: c.comparison.mismatches.worst <= 4),
+        (found(donors=pb.DonorCriteria(types=["cord"])), lambda c: c.facts.type == "cord"),
+        (
+            found(donors=pb.DonorCriteria(sexes=["male"], require_known=True)),
+            lambda c: c.facts.sex == "male",
+        ),
+        (
+            found(donors=pb.DonorCriteria(max_age_years=35)),
+            lambda c: c.facts.type == "cord" or c.facts.age_years <= 35,
+        ),
+    ]
+    for some, kept in cases:
+        assert [c.donor for c in some] == [c.donor for c in whole if kept(c)]
+        assert 0 < len(some) < len(whole)
+    hvg = found(direction=pb.MISMATCH_DIRECTION_HVG)
+    assert all(c.comparison.hvg.best <= 4 for c in hvg) and len(hvg) > len(whole)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        ({"rank_keys": ["size"]}, "rank_keys", "no key is called 'size'"),
+        ({"rank_bands": [1, 2]}, "rank_bands", "that fall"),
+        ({"page_size": 10_001}, "page_size", "1 to 10,000"),
+        ({"page_size": 10, "limit": 5}, "limit", "not together"),
+        ({"page_token": "x"}, "page_size", "must be given"),
+        ({"patient_facts": pb.PatientFacts(sex="m")}, "patient_facts.sex", "male, female"),
+        ({"patient_facts": pb.PatientFacts(age_years=-1)}, "patient_facts.age_years", "0 to 120"),
+        ({"max_mismatches_at": {"A": 3}}, "max_mismatches_at['A']", "0 to 2"),
+        ({"max_mismatches_at": {"DPB1": 0}}, "max_mismatches_at['DPB1']", "not searched"),
+        ({"max_mismatches_at": {"Q": 0}}, "max_mismatches_at['Q']", "not a matched locus"),
+        ({"antigen_loci": ["Q"]}, "antigen_loci[0]", "not a matched locus"),
+        ({"antigen_loci": ["DPB1"]}, "antigen_loci", "not searched"),
+        ({"direction": 9}, "direction", "none that this server knows"),
+        ({"donors": pb.DonorCriteria(types=["x"])}, "donors.types", "adult, cord"),
+        ({"donors": pb.DonorCriteria(min_age_years=-1)}, "donors.min_age_years", "at least 0"),
+        (
+            {"donors": pb.DonorCriteria(min_tnc_1e7_per_kg=2)},
+            *("patient_facts.weight_kg", "a dose per kg needs it"),
+        ),
+    ],
+)
+def test_a_ranking_page_or_criterion_that_cannot_be(
+    stub: Any, fields: dict[str, Any], field: str, reason: str
+) -> None:
+    request = pb.SearchDonorsRequest(patient=PATIENT, **fields)
+    found = _violations(lambda: list(stub.SearchDonors(request)))
+    assert list(found) == [field] and reason in found[field]
+
+
 def _fields(message: Any) -> dict[str, Any]:
     return {field.name: value for field, value in message.ListFields()}
 
@@ -315,6 +430,43 @@ def test_risk_is_predicted(stub: Any, snapshot: Snapshot) -> None:
         assert known.pop("graft_source", pb.KNOWN_YES) == pb.KNOWN_YES
         assert known.pop("donor_age_years", pb.KNOWN_YES) == pb.KNOWN_YES
         assert set(known.values()) <= {pb.KNOWN_NO}
+
+
+def test_gvhd_is_not_applicable_to_the_patients_own_cells(stub: Any) -> None:
+    factors = {"donor_type": pb.FactorValue(level="autologous")}
+    answer = stub.PredictRisk(pb.PredictRiskRequest(factors=factors))
+    assert all(risk.not_applicable and risk.probability == 0 for risk in answer.outcomes)
+
+
+def test_a_promoted_model_is_taken_up_without_a_restart(
+    stub: Any, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    request = pb.PredictRiskRequest(factors={})
+    before = stub.PredictRisk(request)
+    assert {risk.outcome for risk in before.outcomes} == {"agvhd_2_4", "agvhd_3_4", "cgvhd"}
+    literature = literature_model()
+    mine = RiskModel("mine", "fitted", literature.outcomes[:1], "ab" * 32)
+    folder = tmp_path / "mine"
+    digest = write_model(folder, mine, {})
+    add_file(folder, "evaluation-1.json", {"model": digest, "cohort": "cd" * 32})
+    compared = {"first": digest, "second": model_hash(literature)}
+    add_file(folder, "comparison-1.json", compared)
+    promote(snapshot.models, str(folder))
+    after = stub.PredictRisk(request)
+    assert [risk.outcome for risk in after.outcomes] == ["agvhd_2_4"]
+    assert after.provenance.model.startswith("mine@")
+    rollback(snapshot.models)
+    again = stub.PredictRisk(request)
+    assert again.provenance == before.provenance and again.outcomes == before.outcomes
+    # A promoted model that is damaged: the one before stays in use.
+    promote(snapshot.models, str(folder))
+    stub.PredictRisk(request)
+    (snapshot.models / digest / "model.json").write_text("{}")
+    active = snapshot.models / "active.json"
+    active.write_text(active.read_text())
+    assert stub.PredictRisk(request).provenance == after.provenance
+    active.unlink()
+    assert stub.PredictRisk(request).provenance == before.provenance
 
 
 def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:

@@ -8,6 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class MismatchDirection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MISMATCH_DIRECTION_UNSPECIFIED: _ClassVar[MismatchDirection]
+    MISMATCH_DIRECTION_GVH: _ClassVar[MismatchDirection]
+    MISMATCH_DIRECTION_HVG: _ClassVar[MismatchDirection]
+
 class Known(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     KNOWN_UNSPECIFIED: _ClassVar[Known]
@@ -40,6 +46,9 @@ class AllocationReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALLOCATION_REASON_LIMIT_REACHED: _ClassVar[AllocationReason]
     ALLOCATION_REASON_KEPT_YESTERDAY: _ClassVar[AllocationReason]
     ALLOCATION_REASON_OTHER_PLAN: _ClassVar[AllocationReason]
+MISMATCH_DIRECTION_UNSPECIFIED: MismatchDirection
+MISMATCH_DIRECTION_GVH: MismatchDirection
+MISMATCH_DIRECTION_HVG: MismatchDirection
 KNOWN_UNSPECIFIED: Known
 KNOWN_YES: Known
 KNOWN_NO: Known
@@ -183,7 +192,14 @@ class ExplainedAntigen(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
-    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts")
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors")
+    class MaxMismatchesAtEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
     MAX_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
@@ -196,6 +212,11 @@ class SearchDonorsRequest(_message.Message):
     RANK_KEYS_FIELD_NUMBER: _ClassVar[int]
     RANK_BANDS_FIELD_NUMBER: _ClassVar[int]
     PATIENT_FACTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MISMATCHES_AT_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    ANTIGEN_LOCI_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_POTENTIAL_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
     patient: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     max_mismatches: int
@@ -208,19 +229,52 @@ class SearchDonorsRequest(_message.Message):
     rank_keys: _containers.RepeatedScalarFieldContainer[str]
     rank_bands: _containers.RepeatedScalarFieldContainer[float]
     patient_facts: PatientFacts
-    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ...) -> None: ...
+    max_mismatches_at: _containers.ScalarMap[str, int]
+    direction: MismatchDirection
+    antigen_loci: _containers.RepeatedScalarFieldContainer[str]
+    without_potential: bool
+    donors: DonorCriteria
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ...) -> None: ...
+
+class DonorCriteria(_message.Message):
+    __slots__ = ("types", "sexes", "cmv", "abo", "registries", "statuses", "min_age_years", "max_age_years", "min_tnc_1e7_per_kg", "min_cd34_1e6_per_kg", "require_known")
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    SEXES_FIELD_NUMBER: _ClassVar[int]
+    CMV_FIELD_NUMBER: _ClassVar[int]
+    ABO_FIELD_NUMBER: _ClassVar[int]
+    REGISTRIES_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
+    MIN_TNC_1E7_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    MIN_CD34_1E6_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    types: _containers.RepeatedScalarFieldContainer[str]
+    sexes: _containers.RepeatedScalarFieldContainer[str]
+    cmv: _containers.RepeatedScalarFieldContainer[str]
+    abo: _containers.RepeatedScalarFieldContainer[str]
+    registries: _containers.RepeatedScalarFieldContainer[str]
+    statuses: _containers.RepeatedScalarFieldContainer[str]
+    min_age_years: float
+    max_age_years: float
+    min_tnc_1e7_per_kg: float
+    min_cd34_1e6_per_kg: float
+    require_known: bool
+    def __init__(self, types: _Optional[_Iterable[str]] = ..., sexes: _Optional[_Iterable[str]] = ..., cmv: _Optional[_Iterable[str]] = ..., abo: _Optional[_Iterable[str]] = ..., registries: _Optional[_Iterable[str]] = ..., statuses: _Optional[_Iterable[str]] = ..., min_age_years: _Optional[float] = ..., max_age_years: _Optional[float] = ..., min_tnc_1e7_per_kg: _Optional[float] = ..., min_cd34_1e6_per_kg: _Optional[float] = ..., require_known: _Optional[bool] = ...) -> None: ...
 
 class PatientFacts(_message.Message):
-    __slots__ = ("age_years", "sex", "cmv", "abo")
+    __slots__ = ("age_years", "sex", "cmv", "abo", "weight_kg")
     AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
     SEX_FIELD_NUMBER: _ClassVar[int]
     CMV_FIELD_NUMBER: _ClassVar[int]
     ABO_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_KG_FIELD_NUMBER: _ClassVar[int]
     age_years: float
     sex: str
     cmv: str
     abo: str
-    def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ...) -> None: ...
+    weight_kg: float
+    def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., weight_kg: _Optional[float] = ...) -> None: ...
 
 class SearchDonorsResponse(_message.Message):
     __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token")
@@ -398,7 +452,7 @@ class PredictRiskResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class OutcomeRisk(_message.Message):
-    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions")
+    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "intercept", "contributions", "not_applicable")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     HORIZON_DAYS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -406,6 +460,7 @@ class OutcomeRisk(_message.Message):
     HIGH_FIELD_NUMBER: _ClassVar[int]
     INTERCEPT_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    NOT_APPLICABLE_FIELD_NUMBER: _ClassVar[int]
     outcome: str
     horizon_days: float
     probability: float
@@ -413,7 +468,8 @@ class OutcomeRisk(_message.Message):
     high: float
     intercept: float
     contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
-    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ...) -> None: ...
+    not_applicable: bool
+    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., intercept: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., not_applicable: _Optional[bool] = ...) -> None: ...
 
 class Contribution(_message.Message):
     __slots__ = ("factor", "log_odds", "known")

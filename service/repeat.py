@@ -1,0 +1,110 @@
+"""A search that is run again: what is new, changed and gone since it last ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from data.registry import Registry
+from data.saved_searches import Run
+from service.results import SearchResults, result_table
+
+# What is compared of a donor besides its rank; age grows by itself.
+COMPARED = (
+    *("mismatches_best", "mismatches_worst", "p10", "p9", "dpb1_tce"),
+    *("type", "sex", "cmv", "abo", "rh", "weight_kg", "registry"),
+)
+
+
+class Difference(NamedTuple):
+    """A donor that two runs tell apart: `kind` is new, changed or gone; `rank` is None if gone.
+
+    `reasons`: what the registry's history says of the donor, and every value that changed.
+    """
+
+    donor: str
+    kind: str
+    rank: int | None
+    reasons: tuple[str, ...]
+
+
+def run_of(results: SearchResults, patient: str) -> Run:
+    """What a search of one patient found."""
+    table = result_table(results, {})
+    store, _, revision = results.index.version.rpartition("-")
+    rows = table[["rank", *COMPARED]].astype(object)
+    records = [
+        {str(name): _value(value) for name, value in row.items()}
+        for row in rows.to_dict(orient="records")
+    ]
+    assert list(results.matches) == [patient]
+    return Run(
+        results.as_of.isoformat(),
+        store,
+        int(revision),
+        {
+            "release": results.release,
+            "frequency set": results.frequency_set,
+            "risk model": results.model,
+        },
+        dict(zip(table["donor"], records, strict=True)),
+    )
+
+
+def _value(value: Any) -> Any:
+    """A value of a table for JSON; probabilities to what two runs agree in."""
+    if value is None or pd.isna(value):
+        return None
+    if isinstance(value, float | np.floating):
+        return round(float(value), 6)
+    return int(value) if isinstance(value, int | np.integer) else str(value)
+
+
+def history_since(store: Registry, last: Run) -> dict[str, str] | None:
+    """What became of donors since a run: new, updated or deleted by identifier.
+
+    None where the registry is another one than that of the run.
+    """
+    with store.opened() as source:
+        if not source.store_id.startswith(last.store) or source.revision < last.revision:
+            return None
+        return {change.id: change.kind for change in source.changes(last.revision)}
+
+
+_NEW = {"new": "new in the registry", "updated": "updated in the registry"}
+_GONE = {
+    "deleted": "deleted from the registry",
+    "updated": "updated in the registry, no longer within the criteria",
+}
+
+
+def differences(last: Run, now: Run, history: Mapping[str, str]) -> list[Difference]:
+    """New and changed donors in rank order, then those that are gone, in the order of before."""
+    found = []
+    for donor, values in now.donors.items():
+        kind = history.get(donor, "")
+        before = last.donors.get(donor)
+        if before is None:
+            reason = _NEW.get(kind, "found now, its record as before")
+            found.append(Difference(donor, "new", values["rank"], (reason,)))
+            continue
+        reasons = ["updated in the registry"] if kind else []
+        reasons += [
+            f"{name} {_text(before.get(name))} -> {_text(values[name])}"
+            for name in COMPARED
+            if before.get(name) != values[name]
+        ]
+        if reasons:
+            found.append(Difference(donor, "changed", values["rank"], tuple(reasons)))
+    for donor in last.donors:
+        if donor not in now.donors:
+            reason = _GONE.get(history.get(donor, ""), "no longer found, its record as before")
+            found.append(Difference(donor, "gone", None, (reason,)))
+    return found
+
+
+def _text(value: Any) -> str:
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,112 @@
+"""Pages of a search: together the whole list, and bound to what its order depends on."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.pages import page_start, page_token
+from service.status import RequestError
+from tests.service.conftest import Run
+
+PATIENT = (
+    "A*01:01+A*02:01^B*08:01+B*44:02^C*07:01+C*05:01^DRB1*03:01+DRB1*04:01^DQB1*02:01+DQB1*03:01"
+)
+SEARCH = ("match", "--patient", PATIENT, "--release", "demo", "--max-mismatches", 3)
+STATE = {"the patient": "A", "the day": "2026-01-01", "the index": "ab-7"}
+
+
+def next_page(error: str) -> str:
+    found = re.search(r"next page: --page (\S+)", error)
+    return found.group(1) if found else ""
+
+
+def test_pages_together_are_the_whole_list(run: Run, registry: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.csv"
+    assert run(*SEARCH, "--out", whole)[0] == 0
+    pages: list[pd.DataFrame] = []
+    token, out = "", tmp_path / "page.csv"
+    while not pages or token:
+        options = ("--page", token) if token else ()
+        code, _, error = run(*SEARCH, "--page-size", 20, *options, "--out", out)
+        assert code == 0
+        pages.append(pd.read_csv(out))
+        token = next_page(error)
+    expected = pd.read_csv(whole)
+    assert len(pages) == -(-len(expected) // 20) > 2
+    joined = pd.concat(pages, ignore_index=True)
+    columns = ["rank", "donor", "p10", "ranked_below_previous_for", "risk_agvhd_3_4"]
+    pd.testing.assert_frame_equal(joined[columns], expected[columns])
+    # JSON holds the token, a table prints it on the screen.
+    document = json.loads(run(*SEARCH, "--page-size", 20, "--format", "json")[1])
+    assert document["patients"][0]["found"] == len(expected)
+    assert len(document["patients"][0]["donors"]) == 20
+    printed = run(*SEARCH, "--page-size", 20, "--page", document["next_page_token"])[1]
+    assert f"{len(expected)} donors within 3" in printed and " 21 " in printed
+
+
+def test_a_page_of_another_state_is_refused(run: Run, registry: Path, tmp_path: Path) -> None:
+    paged = (*SEARCH, "--page-size", 10, "--format", "csv")
+    token = next_page(run(*paged)[2])
+    assert run(*paged, "--page", token)[0] == 0
+    other = PATIENT.replace("A*01:01", "A*03:01")
+    for arguments, reason in (
+        ((*paged, "--loci", "A,B"), "the criteria changed"),
+        ((*paged, "--max-mismatches", 2), "the criteria changed"),
+        ((*paged, "--rank", "age"), "the ranking changed"),
+        ((*paged, "--as-of", "2020-01-01"), "the day changed"),
+        ((*paged, "--patient", other), "the patient changed"),
+    ):
+        code, _, error = run(*arguments, "--page", token)
+        assert code == 1 and reason in error and "first page again" in error
+    donors = (registry / "donors.csv").read_text().splitlines()
+    fewer = tmp_path / "fewer.csv"
+    fewer.write_text("\n".join([donors[0], "NEW1" + donors[1][donors[1].index(",") :]]) + "\n")
+    code, printed, _ = run("registry", "import", fewer, "--release", "demo")
+    assert code == 0 and "new 1" in printed
+    code, _, error = run(*paged, "--page", token)
+    assert code == 1 and "the index changed" in error
+    for options, reason in (
+        (("--page", token), "give --page-size with --page"),
+        (("--page", token, "--page-size", 0), "greater than or equal to 1"),
+    ):
+        code, _, error = run(*SEARCH, *options)
+        assert code == 2 and reason in error
+    patients = ("--patients", registry / "patients.csv", "--page-size", 5)
+    code, _, error = run("match", "--release", "demo", *patients)
+    assert code == 2 and "one patient, not 4" in error
+
+
+def refusal(token: str) -> str:
+    """The field that a refusal names, "" where the token is taken."""
+    try:
+        page_start(token, STATE)
+    except RequestError as error:
+        return error.violations[0].field
+    return ""
+
+
+@given(st.integers(0, 10**7), st.integers(0, 200), st.characters(max_codepoint=126))
+def test_a_damaged_token_is_refused(start: int, place: int, character: str) -> None:
+    token = page_token(start, STATE)
+    assert page_start(token, STATE) == start
+    place %= len(token)
+    damaged = token[:place] + character + token[place + 1 :]
+    assert refusal(damaged) == ("" if damaged == token else "page_token")
+    for text in ("", "x", token[:-3], "é"):
+        with pytest.raises(RequestError, match="no token of a page"):
+            page_start(text, STATE)
+
+
+def test_a_refusal_names_what_changed() -> None:
+    token = page_token(5, STATE)
+    with pytest.raises(RequestError, match="another list: the day, the index changed since"):
+        page_start(token, {**STATE, "the day": "2026-01-02", "the index": "ab-8"})
+    with pytest.raises(RequestError, match="another version"):
+        page_start(token, {"the patient": "A"})
