@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 from scipy.sparse import coo_array, csgraph
 
-from matching.allocate.constrained import Choice, Floor, Program, Rows
+from matching.allocate.constrained import CORE_EDGES, Choice, Floor, Program, Rows
 from matching.allocate.flow import Network, Proof, Quota
 from matching.allocate.problem import (
     UNALLOCATED,
@@ -26,6 +26,9 @@ from matching.errors import AllocationError
 # Above this many edges a graph of Python objects takes longer than the solver.
 NETWORKX_MAX_EDGES = 100_000
 MILLION = 1_000_000
+# Of plans between most utility and most stability: flows, and the gap at which large problems end.
+MOST_TRADES = 20
+CLOSE = 0.02
 
 
 @dataclass(frozen=True)
@@ -139,16 +142,81 @@ class Space:
             combined = self.best_under(
                 self.kept * first + self.weight, replace(floors, weight=0), None, flow_only=True
             )
-            if combined is not None and combined.chosen is not None:
-                kept = int(self.kept[combined.chosen].sum())
-                if self._holds(combined.chosen, floors):
-                    return Found(combined.chosen, kept)
             if combined is not None:
                 bound = min(bound, combined.bound // first)
+            if combined is not None and combined.chosen is not None:
+                if self._holds(combined.chosen, floors):
+                    return Found(combined.chosen, int(self.kept[combined.chosen].sum()))
+                hint = self._traded(hint.chosen, combined.chosen, floors)
+                bound = min(bound, hint.bound)
+        gap = bound - int(self.kept[hint.chosen].sum())
+        if len(self.edges) > CORE_EDGES and gap <= CLOSE * bound:
+            return Found(hint.chosen, bound)
         found = self._found(self.best_under(self.kept, floors, hint.chosen, bound=bound), hint)
         steady = replace(floors, kept=int(self.kept[found.chosen].sum()))
         last = self._found(self.best_under(self.weight, steady, found.chosen), found)
         return Found(last.chosen, min(bound, found.bound))
+
+    def _traded(self, heavy: Bools, steady: Bools, floors: Floors) -> Found:
+        """A plan between one of most weight and one that keeps most but is too light, and a bound.
+
+        Plans of most `a * weight + b * kept` lie on the way from one to the other. Each proves that
+        no plan above the floor keeps more than is left of that maximum. In the end two neighbours
+        differ by alternating paths, which are taken while the floors hold.
+        """
+        bound = int(self.kept[steady].sum())
+        for _ in range(MOST_TRADES):
+            a = int(self.kept[steady].sum() - self.kept[heavy].sum())
+            b = int(self.weight[heavy].sum() - self.weight[steady].sum())
+            worth = a * int(self.weight[heavy].sum()) + b * int(self.kept[heavy].sum())
+            if a <= 0 or b <= 0 or max(worth, a * int(self.weight.max())) >= 2**62:
+                break
+            network, back = self._network(a * self.weight + b * self.kept)
+            donor_of = network.heaviest(self._quota(floors)) if network.fits else None
+            if donor_of is None:
+                break
+            chosen = self._chosen(donor_of, back)
+            weight, kept = int(self.weight[chosen].sum()), int(self.kept[chosen].sum())
+            bound = min(bound, (a * weight + b * kept - a * floors.weight) // b)
+            if a * weight + b * kept == worth or self._broken(chosen).size:
+                break
+            if weight >= floors.weight:
+                heavy = chosen
+            else:
+                steady = chosen
+        return Found(self._on_the_way(heavy, steady, floors), bound)
+
+    def _on_the_way(self, heavy: Bools, steady: Bools, floors: Floors) -> Bools:
+        """`heavy` with as many of the differences to `steady` as keep more and hold the floors."""
+        differs = np.flatnonzero(heavy != steady)
+        n_patients = len(self.problem.patients)
+        nodes = self.patient[differs], n_patients + self.donor[differs]
+        size = n_patients + len(self.problem.donors)
+        links = coo_array((np.ones(len(differs), dtype=np.int8), nodes), shape=(size, size))
+        label = csgraph.connected_components(links, directed=False)[1][nodes[0]]
+        sign = np.where(steady[differs], 1, -1)
+        changes = []
+        for part in np.unique(label):
+            here = label == part
+            kept, weight = (
+                int((values[differs[here]] * sign[here]).sum())
+                for values in (self.kept, self.weight)
+            )
+            if kept > 0:
+                changes.append((-weight / kept, int(part)))
+        best = heavy
+        for _, part in sorted(changes):
+            tried = best.copy()
+            edges = differs[label == part]
+            tried[edges] = steady[edges]
+            if self._holds(tried, floors):
+                best = tried
+        return best
+
+    def _quota(self, floors: Floors) -> Quota:
+        if floors.of_group is None:
+            return Quota(floors.served)
+        return Quota(floors.served, self.problem.ancestry, floors.of_group)
 
     @staticmethod
     def _found(choice: Choice | None, hint: Found) -> Found:
@@ -193,10 +261,7 @@ class Space:
         bound = int(highest.sum()) if bound is None else bound
         network, back = self._network(weight)
         if not floors.weight and not floors.kept and network.fits:
-            quota = Quota(floors.served, self.problem.ancestry, floors.of_group)
-            donor_of = network.heaviest(
-                quota if floors.of_group is not None else Quota(floors.served)
-            )
+            donor_of = network.heaviest(self._quota(floors))
             if donor_of is None:
                 return None
             chosen = self._chosen(donor_of, back)

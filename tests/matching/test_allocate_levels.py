@@ -24,6 +24,7 @@ from matching.allocate import (
     constrained,
     explanations,
     one_more_like,
+    space,
     weekly_limits,
 )
 from matching.allocate.problem import least
@@ -316,6 +317,38 @@ def test_yesterdays_plan_is_kept_within_the_share() -> None:
     moved = replace(problem_of({(0, 0): 100, (0, 1): 99}, 1, 2), previous=np.array([1]))
     (row,) = explanations(moved, allocate(moved))
     assert (row.reason, row.swap_cost) == (Reason.KEPT_YESTERDAY, 0)
+
+
+@settings(deadline=None)
+@given(full_problems(), st.sampled_from(SHARES), st.sampled_from(SHARES))
+def test_trading_utility_for_stability_is_within_its_bound(
+    problem: AllocationProblem, recipients: float, utility: float
+) -> None:
+    """As in large problems, where a plan near the bound ends the search."""
+    objectives = Objectives(recipients, utility)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space, "CORE_EDGES", -1)
+        patch.setattr(space, "CLOSE", 1.0)
+        solution = allocate(problem, objectives)
+    check_plan(problem, solution)
+    bests, _ = oracle_levels(problem, objectives)
+    if len(solution.levels) == 3:
+        level = solution.levels[2]
+        assert level.reached == level.best <= bests[2] <= level.bound
+
+
+def test_yesterdays_plan_in_a_larger_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = random_problem(1, 400, 400, 30, 3000)
+    rng = np.random.default_rng(2)
+    moved = np.maximum(1, problem.utility + rng.integers(-400, 400, len(problem.utility)))
+    previous = allocate(replace(problem, utility=moved)).donor_of
+    monkeypatch.setattr(space, "CORE_EDGES", 1000)
+    solution = allocate(replace(problem, previous=previous))
+    check_plan(problem, solution)
+    best, kept = solution.levels[1:]
+    assert best.least <= best.reached < best.best == best.bound
+    before = allocate(problem).donor_of
+    assert kept.best > (before == previous).sum() and kept.gap <= space.CLOSE
 
 
 def test_weeks_and_deadlines() -> None:
