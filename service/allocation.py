@@ -69,11 +69,7 @@ class Allocation:
     settings: AllocationSettings
 
     def one_more_like(self, donor: str) -> AllocationSolution:
-        """The solution with a second donor like this one. Raises `InputFileError` if unknown."""
-        if donor not in self.problem.donors:
-            raise InputFileError(
-                f"donor {donor!r} is no candidate of any patient; name one that is"
-            )
+        """The solution with a second donor like this one, a candidate of some patient."""
         return one_more_like(
             self.problem,
             self.problem.donors.index(donor),

@@ -14,6 +14,7 @@ import typer
 from data.files import replacing
 from data.registry import BlankSecond, ReadingOptions
 from matching.allocate import AllocationSolution, Effort, Objectives, Points
+from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
 from matching.search import Criteria
 from service.allocation import (
@@ -151,6 +152,10 @@ def allocate(
         weeks,
     )
     known = None if recipients is None else read_recipients(recipients, patients, day)
+    if unknown := sorted({*(one_more or [])} - {*table.get("donor", ())}):
+        raise InputFileError(
+            f"donor {unknown[0]!r} is no candidate of any patient; name one that is"
+        )
     allocation = allocate_candidates(table, patients, known, wanted)
     _write_allocation(allocation, out)
     figures = _figures(allocation)

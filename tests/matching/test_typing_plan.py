@@ -149,7 +149,7 @@ def test_two_hundred_patients() -> None:
     plan = plan_typing(problem, 400)
     assert len(plan.pairs) == 400 == len(np.unique(problem.donor[plan.pairs]))
     assert plan.value == pytest.approx(problem.value(plan.pairs.tolist()))
-    assert 0.8 * plan.bound <= plan.value <= plan.bound
+    assert 0.97 * plan.bound <= plan.value <= plan.bound
     greedy = typing_plan._Search(problem, 400, 400).greedy(settle=False)
     assert plan.value >= problem.value(greedy)
 
