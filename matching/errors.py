@@ -47,6 +47,12 @@ class TypingError(GraftmatchError):
         super().__init__(f"locus {locus}: {shown!r}: {reason}{hint}")
 
 
+def without_frames(error: TypingError) -> TypingError:
+    """The error without what went on where it was raised, which would be kept alive with it."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 class TypingSyntaxError(TypingError):
     """The text is not of a form that HLA nomenclature knows."""
 

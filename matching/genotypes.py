@@ -15,7 +15,12 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from matching.errors import HalfTypedError, IncompleteReferenceError, TypingError
+from matching.errors import (
+    HalfTypedError,
+    IncompleteReferenceError,
+    TypingError,
+    without_frames,
+)
 from matching.kernels import ABSENT_GENE
 from matching.loci import LOCI, Locus, PerLocus
 from matching.nomenclature import NO_P_GROUP, Nomenclature
@@ -24,6 +29,8 @@ from matching.typings import Form, LocusTyping, Position, Typing, parse_locus
 UNTYPED = 0
 # In place of a code: the text cannot be read.
 UNREADABLE = -1
+# Texts that cannot be read are remembered up to this number, so that they cannot fill the memory.
+MAX_ERRORS = 20_000
 # Code of a new allele, which is in no P group and matches nobody.
 NEW_ALLELE = -3
 
@@ -239,6 +246,7 @@ class BookBuilder:
         """
         code = self._read.get(text)
         if code is None:
+            self._forget_errors()
             code = self._remember(text)
         if code == UNREADABLE:
             # Without the traceback of the last time, which would grow.
@@ -250,6 +258,7 @@ class BookBuilder:
     ) -> tuple[npt.NDArray[np.int64], dict[int, TypingError]]:
         """Codes (n,) of written loci, and the errors by position in `texts`, where the code is
         `UNREADABLE`. The same as `canonical` of each, many times faster."""
+        self._forget_errors()
         read = self._read
         for text in set(texts).difference(read):
             self._remember(text)
@@ -261,12 +270,23 @@ class BookBuilder:
         try:
             canonical, code = self._code(text)
         except TypingError as error:
-            self._errors[text] = error.with_traceback(None)
+            self._errors[text] = without_frames(error)
             canonical, code = text, UNREADABLE
         self._read[text] = code
         if canonical is not None and canonical != text:
             self._rewritten[text] = canonical
         return code
+
+    def _forget_errors(self) -> None:
+        if len(self._errors) > MAX_ERRORS:
+            for text in self._errors:
+                del self._read[text]
+            self._errors.clear()
+            self._positions = {
+                position: read
+                for position, read in self._positions.items()
+                if isinstance(read, _ReadPosition)
+            }
 
     def _code(self, text: str) -> tuple[str | None, int]:
         first, _, second = text.partition("+")
@@ -307,7 +327,7 @@ class BookBuilder:
             try:
                 read = _read_position(self.locus, position, self.nomenclature)
             except TypingError as error:
-                read = error
+                read = without_frames(error)
             self._positions[position] = read
         if isinstance(read, TypingError):
             raise read.with_traceback(None)

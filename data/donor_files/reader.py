@@ -43,6 +43,7 @@ TYPING = (*(locus.value.lower() for locus in LOCI), "carried", "phase", "typing_
 CONTENT = (*FACTS, *TYPING)
 # Distinct values of a column that are remembered, so that one of identifiers takes no memory.
 _REMEMBERED = 100_000
+_REMEMBERED_ERRORS = 20_000
 
 
 class BlankSecond(Enum):
@@ -109,12 +110,21 @@ class _Column:
             self.values[text] = self.read(text)
         except (RecordError, TypingError) as error:
             self.values[text] = None
+            error.__cause__ = error.__context__ = None
             self.errors[text] = error.with_traceback(None)
 
     def forget(self) -> None:
         """Keep memory bounded."""
         if len(self.values) > _REMEMBERED:
             self.values.clear()
+            self.errors.clear()
+        self.forget_errors()
+
+    def forget_errors(self) -> None:
+        """Keep memory bounded where any number of values is remembered, but not of errors."""
+        if len(self.errors) > _REMEMBERED_ERRORS:
+            for text in self.errors:
+                del self.values[text]
             self.errors.clear()
 
 
@@ -265,6 +275,7 @@ class RecordReader:
         for locus in LOCI:
             of_locus, bad = self._loci[locus].all(texts[locus])
             _keep_first(errors, bad)
+            self._loci[locus].forget_errors()
             canonical.append(of_locus)
         for i, of_person in enumerate(zip(*canonical, strict=True)):
             if not any(of_person):

@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from matching import genotypes
 from matching.errors import TypingError, UnknownNameError
 from matching.genotypes import (
     UNREADABLE,
     UNTYPED,
     Book,
+    BookBuilder,
     LocusGenotype,
     book_builders,
     encode,
@@ -209,3 +211,19 @@ def test_direction_of_a_homozygous_patient(demo: Nomenclature) -> None:
     """R20: patient 01:01,01:01 v donor 01:01,02:01 is GvH 0, HvG 1, while R2 counts 1."""
     row = compared(demo, "A*01:01+A*01:01", "A*01:01+A*02:01")
     assert (row[COUNT_BEST], row[GVH_BEST], row[HVG_BEST]) == (1, 0, 1)
+
+
+def test_texts_that_cannot_be_read_do_not_fill_the_memory(
+    demo: Nomenclature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(genotypes, "MAX_ERRORS", 10)
+    builder = BookBuilder(Locus.A, demo)
+    wrong = [f"A*01:{i}+A*02:01" for i in range(500, 600)]
+    for text in wrong:
+        with pytest.raises(TypingError):
+            builder.canonical(text)
+    assert len(builder._errors) <= 11 and len(builder._positions) <= 13
+    codes, errors = BookBuilder(Locus.A, demo).encode_all([*wrong, "A*01:01+A*02:01"])
+    assert len(errors) == 100 and codes[-1] > 0 and set(codes[:-1]) == {UNREADABLE}
+    kept = [(error.__context__, error.__traceback__) for error in errors.values()]
+    assert kept == [(None, None)] * 100
