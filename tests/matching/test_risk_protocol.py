@@ -28,7 +28,7 @@ from matching.fit import (
 )
 from matching.fit.prior import factors_of, prior_of
 from matching.fit.training import log_losses, strengthened
-from matching.risk import OUTCOMES, RiskModel, centred, design, predict
+from matching.risk import OUTCOMES, Outcome, RiskModel, centred, design, predict
 
 # Written down in docs/risk.md before the first run.
 SEED, FOLDS = 1302, 10
@@ -99,24 +99,23 @@ def test_a_few_small_centres_gain_from_the_literature(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        GVHD[0],
+        # 26 events in 200 patients and few published effects: measured 50 of 100 draws, and log
+        # losses of .3875 against .3871 of the literature model alone.
+        pytest.param(GVHD[1], marks=pytest.mark.xfail(reason="no gain for grades III-IV yet")),
+        GVHD[2],
+    ],
+    ids=lambda outcome: outcome.name,
+)
 def test_small_centres_gain_from_the_literature(
-    ds1302: Cohort, literature: RiskModel, record_property: Any
+    ds1302: Cohort, literature: RiskModel, outcome: Outcome
 ) -> None:
-    found = small_centres(ds1302, literature, 100, GVHD)
-    for name, losses in found.items():
-        better = float((losses[:, 0] < losses[:, 1]).mean())
-        means = losses.mean(axis=0).round(4).tolist()
-        record_property(
-            "shown", f"200 patients, {name}: better in {better:.0%}; log losses {means}"
-        )
-        # Grade III-IV has 26 events in 200 patients and few published effects: no gain is claimed,
-        # neither over zero nor over the literature model, whose baseline fits by chance.
-        if name == "agvhd_3_4":
-            assert losses[:, 0].mean() <= losses[:, 2].mean() + 0.001
-            assert better >= 0.4
-        else:
-            assert losses[:, 0].mean() <= losses[:, 2].mean()
-            assert better >= 0.8
+    losses = small_centres(ds1302, literature, 100, (outcome,))[outcome.name]
+    assert (losses[:, 0] < losses[:, 1]).mean() >= 0.8
+    assert losses[:, 0].mean() <= losses[:, 2].mean()
 
 
 TRANSPORTS = {
