@@ -21,7 +21,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.kernels import _F64, _I32, _I32_2D, _I64, _U8, Int32s, Int64s, _kernel
+from matching.kernels import _F64, _I32, _I32_2D, _I64, _U8, Int32s, Int64s, kernel
 
 Floats = npt.NDArray[np.float64]
 Int64Table = npt.NDArray[np.int64]
@@ -42,13 +42,13 @@ _NEW32_2D = numba.types.Array(numba.int32, 2, "C")
 _NEWF = numba.types.Array(numba.float64, 1, "C")
 
 
-@_kernel(numba.int64(numba.int64))
+@kernel(numba.int64(numba.int64))
 def _hash(key: Any) -> Any:
     mixed = key * np.int64(-7046029254386353131)
     return mixed ^ (mixed >> 29)
 
 
-@_kernel(
+@kernel(
     numba.types.Tuple((_NEW64, _NEW64, _NEW64_2D))(
         _I32_2D, _F64, _I32_2D, _I64, _I64, _I64_2D, _U16, _I64
     )
@@ -167,7 +167,7 @@ def explaining_classes(
     return rows, bounds, held
 
 
-@_kernel(
+@kernel(
     numba.types.Tuple((_NEW64_2D, numba.float64, numba.int64))(
         _I64, _I64, _I64_2D, _F64, _I64_2D, _I16, _I64
     )
@@ -226,7 +226,7 @@ def compatible_classes(
     return pairs[:count].copy(), mass, n_pairs
 
 
-@_kernel(numba.types.Tuple((numba.int64, numba.float64))(_I64, _I64, _I64_2D, _F64, numba.float64))
+@kernel(numba.types.Tuple((numba.int64, numba.float64))(_I64, _I64, _I64_2D, _F64, numba.float64))
 def pairs_above(
     rows: Int64s, bounds: Int64s, pairs: Int64Table, frequencies: Floats, least: float
 ) -> tuple[Any, float]:
@@ -257,7 +257,7 @@ def pairs_above(
     return count, mass
 
 
-@_kernel(
+@kernel(
     numba.int64(_I64, _I64, _I64_2D, _F64, numba.float64, _NEW64, _NEW64, _NEWF),
 )
 def list_pairs(
@@ -290,7 +290,7 @@ def list_pairs(
     return count
 
 
-@_kernel(
+@kernel(
     numba.types.Tuple((_NEW32_2D, _NEWF))(
         _I32_2D, _F64, _I64, _I64, _I64_2D, _I64_2D, numba.float64, _I64_2D, _I16, _I64, _U8, _I64,
         _I64, _I32, _U8, numba.boolean,
@@ -422,7 +422,7 @@ def genotypes_of_classes(
     return codes[:n].copy(), weights[:n].copy()
 
 
-@_kernel(
+@kernel(
     numba.types.Tuple((_NEW32_2D, _NEWF, _NEW64, _NEWF, _NEW64))(
         _I32_2D, _F64, _I32_2D, _I64, _I64, _I64_2D, _U16, _I16, _I64, _U8, _I32, _U8,
         numba.boolean, _I64, _I64, numba.int64,

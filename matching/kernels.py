@@ -44,12 +44,13 @@ _OUT8_2D = numba.types.Array(numba.uint8, 2, "C")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _kernel(signature: Any) -> Callable[[F], F]:
+def kernel(signature: Any) -> Callable[[F], F]:
+    """Compile for one signature, without the interpreter lock, and keep the result on disk."""
     compiled: Callable[[F], F] = numba.njit(signature, cache=True, nogil=True)
     return compiled
 
 
-@_kernel(numba.boolean(_I32, _I32))
+@kernel(numba.boolean(_I32, _I32))
 def _meet(x: Int32s, y: Int32s) -> bool:
     """True if two sorted sets share a member."""
     i, j = 0, 0
@@ -63,14 +64,14 @@ def _meet(x: Int32s, y: Int32s) -> bool:
     return False
 
 
-@_kernel(numba.boolean(_I32, numba.int32))
+@kernel(numba.boolean(_I32, numba.int32))
 def _holds(x: Int32s, value: int) -> bool:
     """True if a sorted set holds a value."""
     i = np.searchsorted(x, value)
     return bool(i < len(x) and x[i] == value)
 
 
-@_kernel(numba.boolean(_I32, numba.int32, numba.int32))
+@kernel(numba.boolean(_I32, numba.int32, numba.int32))
 def _can_avoid(x: Int32s, a: int, b: int) -> bool:
     """True if a set holds a value other than a and b."""
     for value in x:  # noqa: SIM110 (numba compiles no generators)
@@ -79,7 +80,7 @@ def _can_avoid(x: Int32s, a: int, b: int) -> bool:
     return False
 
 
-@_kernel(numba.boolean(_I32, _I32, numba.boolean, numba.int32, numba.int32))
+@kernel(numba.boolean(_I32, _I32, numba.boolean, numba.int32, numba.int32))
 def _draw_avoids(d1: Int32s, d2: Int32s, linked: bool, a: int, b: int) -> bool:
     """True if some draw of a person holds neither a nor b."""
     if linked:
@@ -87,7 +88,7 @@ def _draw_avoids(d1: Int32s, d2: Int32s, linked: bool, a: int, b: int) -> bool:
     return _can_avoid(d1, a, b) and _can_avoid(d2, a, b)
 
 
-@_kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
+@kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
 def _fewest_lacking(
     p1: Int32s, p2: Int32s, p_linked: bool, d1: Int32s, d2: Int32s, d_linked: bool
 ) -> int:
@@ -112,7 +113,7 @@ def _fewest_lacking(
     return 1 if covered_1 or covered_2 or homozygous else 2
 
 
-@_kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
+@kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
 def _most_lacking(
     p1: Int32s, p2: Int32s, p_linked: bool, d1: Int32s, d2: Int32s, d_linked: bool
 ) -> int:
@@ -136,7 +137,7 @@ def _most_lacking(
     return most
 
 
-@_kernel(numba.int64(_I32, _I32, _I32, _I32))
+@kernel(numba.int64(_I32, _I32, _I32, _I32))
 def _best_count(p1: Int32s, p2: Int32s, d1: Int32s, d2: Int32s) -> int:
     """Rule R2 on the sets of both people."""
     direct_1, direct_2 = _meet(p1, d1), _meet(p2, d2)
@@ -146,7 +147,7 @@ def _best_count(p1: Int32s, p2: Int32s, d1: Int32s, d2: Int32s) -> int:
     return 1 if direct_1 or direct_2 or cross_1 or cross_2 else 0
 
 
-@_kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
+@kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
 def _worst_count(
     p1: Int32s, p2: Int32s, p_linked: bool, d1: Int32s, d2: Int32s, d_linked: bool
 ) -> int:
@@ -167,7 +168,7 @@ def _worst_count(
     return 1
 
 
-@_kernel(numba.uint8(_I32, _I32))
+@kernel(numba.uint8(_I32, _I32))
 def _certainty(x: Int32s, y: Int32s) -> int:
     """MATCH if both sets are one and the same group, POTENTIAL if they meet, else MISMATCH."""
     if not _meet(x, y):
@@ -175,7 +176,7 @@ def _certainty(x: Int32s, y: Int32s) -> int:
     return MATCH if len(x) == 1 and len(y) == 1 else POTENTIAL
 
 
-@_kernel(numba.void(_I32, _I32, numba.boolean, _I64, _I64, _I32, _U8, _OUT8_2D))
+@kernel(numba.void(_I32, _I32, numba.boolean, _I64, _I64, _I32, _U8, _OUT8_2D))
 def compare_genotypes(
     p1: Int32s,
     p2: Int32s,
@@ -211,7 +212,7 @@ def compare_genotypes(
         out[row, DONOR_2] = cross_2 if cross > direct else direct_2
 
 
-@_kernel(numba.int64(_I64, _I64, numba.int64, _OUT64, _OUT64))
+@kernel(numba.int64(_I64, _I64, numba.int64, _OUT64, _OUT64))
 def explaining_pairs(first: Int64s, second: Int64s, full: int, left: Int64s, right: Int64s) -> int:
     """Pairs of haplotypes that explain a typing at every locus.
 
@@ -230,7 +231,7 @@ def explaining_pairs(first: Int64s, second: Int64s, full: int, left: Int64s, rig
     return count
 
 
-@_kernel(numba.void(numba.int32, numba.int32, _I32_2D, _OUT8))
+@kernel(numba.void(numba.int32, numba.int32, _I32_2D, _OUT8))
 def token_mismatches(a: int, b: int, pairs: npt.NDArray[np.int32], out: Bytes) -> None:
     """Mismatches (2 minus the R2 count) of the genotype a, b against (n, 2) genotypes.
 
@@ -246,7 +247,7 @@ def token_mismatches(a: int, b: int, pairs: npt.NDArray[np.int32], out: Bytes) -
             out[k] = 1 if ac or ad or bc or bd else 2
 
 
-@_kernel(numba.void(_U8, _I64, _I32_2D, _F64, _I64, numba.float64, _OUTF64_2D))
+@kernel(numba.void(_U8, _I64, _I32_2D, _F64, _I64, numba.float64, _OUTF64_2D))
 def add_total_probabilities(
     mismatches: Bytes,
     starts: Int64s,
@@ -274,7 +275,7 @@ def add_total_probabilities(
                 out[donor, total] += weight * weights[g]
 
 
-@_kernel(numba.void(_U8, _I64, _I32_2D, _F64, _I64, numba.float64, _I64, _OUTF64_2D))
+@kernel(numba.void(_U8, _I64, _I32_2D, _F64, _I64, numba.float64, _I64, _OUTF64_2D))
 def add_locus_probabilities(
     mismatches: Bytes,
     starts: Int64s,

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.kernels import _F64, _I32_2D, _I64, _OUTF64_2D, Int64s, _kernel
+from matching.kernels import _F64, _I32_2D, _I64, _OUTF64_2D, Int64s, kernel
 
 Floats = npt.NDArray[np.float64]
 Int32Table = npt.NDArray[np.int32]
@@ -28,7 +28,7 @@ _NEW64 = numba.types.Array(numba.int64, 1, "C")
 _OUTF64_3D = numba.types.Array(numba.float64, 3, "C")
 
 
-@_kernel(numba.int64(numba.int64, numba.int64, numba.int64, numba.int64))
+@kernel(numba.int64(numba.int64, numba.int64, numba.int64, numba.int64))
 def token_mismatches(a: Any, b: Any, c: Any, d: Any) -> int:
     """2 minus the match count of rule R2 of the genotypes a, b and c, d."""
     ac, ad = a == c and a != NOTHING, a == d and a != NOTHING
@@ -38,14 +38,14 @@ def token_mismatches(a: Any, b: Any, c: Any, d: Any) -> int:
     return 1 if ac or ad or bc or bd else 2
 
 
-@_kernel(numba.int64(numba.int64, numba.int64, numba.int64, numba.int64))
+@kernel(numba.int64(numba.int64, numba.int64, numba.int64, numba.int64))
 def lacking_tokens(a: Any, b: Any, c: Any, d: Any) -> int:
     """How many distinct tokens of a, b the genotype c, d lacks (rule R20)."""
     lacking = 1 if a != c and a != d and a > ABSENT else 0
     return lacking + (1 if b != a and b != c and b != d and b > ABSENT else 0)
 
 
-@_kernel(numba.types.Tuple((_NEW64, _NEW64))(_I32_COLUMN, numba.int64))
+@kernel(numba.types.Tuple((_NEW64, _NEW64))(_I32_COLUMN, numba.int64))
 def rows_by_code(codes: npt.NDArray[np.int32], n_codes: int) -> tuple[Int64s, Int64s]:
     """Positions sorted by code, and where each code starts, (n_codes + 1,)."""
     offsets = np.zeros(n_codes + 1, dtype=np.int64)
@@ -61,7 +61,7 @@ def rows_by_code(codes: npt.NDArray[np.int32], n_codes: int) -> tuple[Int64s, In
     return rows, offsets
 
 
-@_kernel(numba.void(_I32_2D, _I64, _I32_2D, _OUT16))
+@kernel(numba.void(_I32_2D, _I64, _I32_2D, _OUT16))
 def compare_with_known(
     patient: Int32Table, starts: Int64s, known: Int32Table, out: npt.NDArray[np.uint16]
 ) -> None:
@@ -81,7 +81,7 @@ def compare_with_known(
             )
 
 
-@_kernel(
+@kernel(
     _NEW64(
         _I32_3D, _F64, _I64_2D, _I32_3D, _F64, _I64, numba.int64, _I64, _I64, _I64_2D, _I64, _I64,
         _I32_2D, numba.float64,
@@ -149,7 +149,7 @@ def near_donors(
     return kept
 
 
-@_kernel(
+@kernel(
     numba.void(
         _I32_3D, _F64, _I32_2D, _F64, _I64, _I64, _I64, _I32_2D, _OUTF64_2D, _OUTF64_3D,
         _OUTF64_2D, _OUTF64_2D,
@@ -193,7 +193,7 @@ def add_distributions(
                 hvg[i, both // 1024] += weight
 
 
-@_kernel(numba.void(_I64_2D, _F64, _I64_2D, _F64, _I64, _I64, _OUTF64_2D))
+@kernel(numba.void(_I64_2D, _F64, _I64_2D, _F64, _I64, _I64, _OUTF64_2D))
 def add_shared_haplotypes(
     patient_pairs: npt.NDArray[np.int64],
     patient_weights: Floats,

@@ -9,14 +9,13 @@ searched. `limit` is below `EXCLUDED`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.kernels import COUNT_WORST, GVH_WORST, HVG_BEST, HVG_WORST
+from matching.kernels import COUNT_WORST, GVH_WORST, HVG_BEST, HVG_WORST, kernel
 
 Bytes = npt.NDArray[np.uint8]
 Shorts = npt.NDArray[np.uint16]
@@ -37,15 +36,8 @@ _OUT8 = numba.types.Array(numba.uint8, 1, "C")
 _OUT32 = numba.types.Array(numba.uint32, 1, "C")
 _OUT64 = numba.types.Array(numba.int64, 1, "C")
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _kernel(signature: Any) -> Callable[[F], F]:
-    compiled: Callable[[F], F] = numba.njit(signature, cache=True, nogil=True)
-    return compiled
-
-
-@_kernel(numba.void(_I32, _I32, _I64, _U32, numba.int64, _OUT8))
+@kernel(numba.void(_I32, _I32, _I64, _U32, numba.int64, _OUT8))
 def mark_holders(
     wanted: Int32s, groups: Int32s, starts: Int64s, holders: Words, shift: int, bits: Bytes
 ) -> None:
@@ -61,7 +53,7 @@ def mark_holders(
                 bits[holders[j] >> 2] |= (holders[j] & 3) << shift
 
 
-@_kernel(numba.void(_U8, _OUT8))
+@kernel(numba.void(_U8, _OUT8))
 def mismatches_of_marks(bits: Bytes, out: Bytes) -> None:
     """Best-case mismatches (rule R2) of genotypes whose bits 0 and 1 say where the patient's first
     set is met, and bits 2 and 3 where the second is. out: (n_genotypes,) uint8."""
@@ -74,7 +66,7 @@ def mismatches_of_marks(bits: Bytes, out: Bytes) -> None:
         out[i] = table[bits[i] & 15]
 
 
-@_kernel(numba.int64(_U16_2D, numba.int64, numba.int64, numba.int64, _I64, _U32, _U32))
+@kernel(numba.int64(_U16_2D, numba.int64, numba.int64, numba.int64, _I64, _U32, _U32))
 def _entry(
     codes: Shorts,
     first_row: int,
@@ -97,7 +89,7 @@ def _entry(
     return int(large_codes[low])
 
 
-@_kernel(numba.void(_U16_2D, _I64, numba.int64, _I64, _U32, _U32, _OUT32))
+@kernel(numba.void(_U16_2D, _I64, numba.int64, _I64, _U32, _U32, _OUT32))
 def entries_of_rows(
     codes: Shorts,
     rows: Int64s,
@@ -112,7 +104,7 @@ def entries_of_rows(
         out[i] = _entry(codes, 0, rows[i], locus, large_starts, large_rows, large_codes)
 
 
-@_kernel(
+@kernel(
     numba.int64(
         *(_U32, _U32, _U32, _U16_2D, _I64, _U8),
         *(_U16_2D, _I64, _U32, _U32),
@@ -169,7 +161,7 @@ def search_postings(
     return count
 
 
-@_kernel(
+@kernel(
     numba.int64(
         *(_U16_2D, numba.int64, _I64, _U32, _U32),
         *(_U8, _I64, _I64, numba.int64, _OUT64),
@@ -208,7 +200,7 @@ def search_rows(
     return count
 
 
-@_kernel(numba.void(_U32, _OUT32, _OUT32))
+@kernel(numba.void(_U32, _OUT32, _OUT32))
 def sort_rows(codes: Words, starts: Words, rows: Words) -> None:
     """Rows by their entry, ascending within an entry.
 
@@ -226,7 +218,7 @@ def sort_rows(codes: Words, starts: Words, rows: Words) -> None:
         place[code] += 1
 
 
-@_kernel(numba.int64(numba.int64, numba.int64, numba.boolean, numba.int64, numba.int64))
+@kernel(numba.int64(numba.int64, numba.int64, numba.boolean, numba.int64, numba.int64))
 def _of_draw(a: int, b: int, same: bool, x: int, y: int) -> int:
     """Match count of one draw, plus 4 times the patient's groups that the donor lacks.
 
@@ -239,7 +231,7 @@ def _of_draw(a: int, b: int, same: bool, x: int, y: int) -> int:
     return (1 if x | y else 0) + 4 * lacking
 
 
-@_kernel(
+@kernel(
     numba.void(
         *(_I64, _I64, numba.boolean, _U8, _U8_2D, _U8),
         *(_I64, _I32, _U8, numba.int64, _OUT8),
@@ -298,7 +290,7 @@ def compare_by_relation(
         out[g] = found
 
 
-@_kernel(numba.void(_U16_2D, _OUT64, _OUT64))
+@kernel(numba.void(_U16_2D, _OUT64, _OUT64))
 def highest_codes(codes: Shorts, highest: Int64s, large: Int64s) -> None:
     """Raise `highest` to the highest code below `LARGE` of every column, and add the number of
     those that are `LARGE` to `large`, both (n_columns,)."""

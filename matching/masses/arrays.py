@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -13,14 +12,6 @@ Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def kernel(signature: Any) -> Callable[[F], F]:
-    """Compile for one signature, without the interpreter lock, and keep the result on disk."""
-    compiled: Callable[[F], F] = numba.njit(signature, cache=True, nogil=True)
-    return compiled
 
 
 def array(dtype: Any, ndim: int = 1, readonly: bool = True) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from matching.kernels import kernel
 from matching.masses.arrays import (
     ENTRY_ARRAYS,
     MARGINAL_ARRAYS,
@@ -24,7 +25,6 @@ from matching.masses.arrays import (
     MarginalArrays,
     NameArrays,
     array,
-    kernel,
 )
 from matching.masses.total_kernels import MAX_LOCUS_CLASSES
 

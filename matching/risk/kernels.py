@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
 
-F = TypeVar("F", bound=Callable[..., Any])
+from matching.kernels import kernel
 
 MISSING = -1
 # Columns of the output of `compare_pairs`.
@@ -25,12 +24,7 @@ _OUT64 = numba.types.Array(numba.int64, 1, "C")
 _OUTF64_2D = numba.types.Array(numba.float64, 2, "C")
 
 
-def _compiled(signature: Any) -> Callable[[F], F]:
-    made: Callable[[F], F] = numba.njit(signature, cache=True, nogil=True)
-    return made
-
-
-@_compiled(
+@kernel(
     numba.void(
         _I64, _I8_2D, _F64_2D, _U8, _I64, _I64, _F64, _F64, _F64_2D, _F64, _F64, _F64,
         numba.float64, numba.boolean, _OUT64, _OUTF64_2D,
