@@ -404,6 +404,5 @@ def test_plots_are_the_curves_of_the_predictions(tmp_path: Path) -> None:
     assert shown.calibration[:, 1].mean() == pytest.approx(found["observed"], abs=0.01)
     # At a threshold below every prediction the model treats all.
     assert shown.decision[0, 1] == pytest.approx(shown.decision[0, 2])
-    pytest.importorskip("matplotlib", reason="plots need the extra `plots`")
     drawn = plot(OUTCOMES[2], shown, "test")
     assert drawn.startswith(b"<?xml") and drawn == plot(OUTCOMES[2], shown, "test")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import lifelines
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -450,7 +451,6 @@ def test_boosting_finds_what_there_is_under_the_same_protocol(cohort: Cohort) ->
 
 
 def test_the_incidence_is_that_of_lifelines_without_ties() -> None:
-    lifelines = pytest.importorskip("lifelines", reason="lifelines is an oracle, not installed")
     rng = np.random.default_rng(8)
     n = 300
     days = rng.permutation(n).astype(np.float64) + 1
