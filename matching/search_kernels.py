@@ -159,7 +159,7 @@ def search_postings(
             b: Any = np.int64(others[i, 1])
             if b == LARGE:
                 b = _entry(codes, 0, rows[i], other_loci[1], large_starts, large_rows, large_codes)
-            total = np.int64(tables[first + a]) + np.int64(tables[second + b])
+            total = int(tables[first + a]) + int(tables[second + b])
             # Without a branch, which would be guessed wrongly at every row that is kept.
             out_rows[count] = rows[i]
             out_totals[count] = min(total, EXCLUDED)
@@ -188,7 +188,7 @@ def add_loci(
     count = 0
     for i in range(len(rows)):
         row = rows[i]
-        total = np.int64(totals[i])
+        total = int(totals[i])
         for locus in loci:
             code: Any = np.int64(codes[row, locus])
             if code == LARGE:

@@ -131,18 +131,18 @@ def _look_up(
     for one in lists:
         postings = segment.postings[POSTED.index(one.locus)]
         count = kernels.search_postings(
-            *(one.entries, postings.starts, postings.rows, postings.others),
+            one.entries, postings.starts, postings.rows, postings.others,
             np.array(other_columns(one.locus), dtype=np.int64),
-            *(segment.codes, large.starts, large.rows, large.codes),
-            *(values, tables.starts, limit, count, rows, totals),
-        )
+            segment.codes, large.starts, large.rows, large.codes,
+            values, tables.starts, limit, count, rows, totals,
+        )  # fmt: skip
         # So that a later list does not find them again.
         values[tables.starts[one.locus.position] + one.entries.astype(np.int64)] = kernels.EXCLUDED
     rest = [locus.position for locus in tables.searched if locus not in POSTED]
     count = kernels.add_loci(
-        *(segment.codes, large.starts, large.rows, large.codes, values, tables.starts),
-        *(np.array(rest, dtype=np.int64), limit, rows[:count], totals),
-    )
+        segment.codes, large.starts, large.rows, large.codes,
+        values, tables.starts, np.array(rest, dtype=np.int64), limit, rows[:count], totals,
+    )  # fmt: skip
     return np.sort(rows[:count])
 
 

@@ -82,9 +82,9 @@ def _fewest_mismatches(
             for groups in (one.first, one.second)
         )
         search_kernels.lower_mismatches(
-            *(first, second, holders.groups, holders.starts, holders.holders),
-            *(book.entries_of_alternatives, marks, table),
-        )
+            first, second, holders.groups, holders.starts, holders.holders,
+            book.entries_of_alternatives, marks, table,
+        )  # fmt: skip
     table[UNTYPED] = 0
     return table
 
