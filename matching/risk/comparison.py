@@ -5,9 +5,7 @@ A batch of many patients and donors is the same: pairs in rows, patient by patie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +13,9 @@ import numpy.typing as npt
 from matching.risk import kernels
 from matching.risk.checks import require
 from matching.risk.effects import Z95
-from matching.risk.model import Floats, Known, OutcomeModel
+from matching.risk.model import Coded, CodedColumns, Floats, Known, OutcomeModel
 from matching.risk.outcomes import outcome_named
-from matching.risk.prediction import NODES, SHARES
-from matching.risk.variables import AUTOLOGOUS
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of texts as (n,) int8 positions in `levels`, negative for not known: what a batch
-    of a million pairs is given as."""
-
-    codes: npt.NDArray[np.int8]
-    levels: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.codes)
+from matching.risk.prediction import NODES, SHARES, applicable
 
 
 @dataclass(frozen=True)
@@ -55,12 +40,12 @@ class Comparison:
 
 def compare_donors(
     model: OutcomeModel,
-    columns: Mapping[str, npt.NDArray[Any] | Coded],
+    columns: CodedColumns,
     starts: npt.NDArray[np.int64],
 ) -> Comparison:
     """Compare the donors of each patient.
 
-    `columns`: by name of variable, as `predict` takes them or `Coded`. `starts`: (m + 1,) int64
+    `columns`: by name of variable, as `predict` takes them. `starts`: (m + 1,) int64
     ascending from 0: patient i has the rows starts[i] to starts[i + 1] - 1. Raises `ModelError`
     where columns are not of that length.
     """
@@ -95,7 +80,7 @@ def compare_donors(
         np.ascontiguousarray(starts, dtype=np.int64),
         codes,
         np.stack(numbers, axis=1) if numbers else np.empty((n, 0)),
-        _fits(columns.get("donor_type"), n) if outcome.allogeneic else np.ones(n, dtype=np.uint8),
+        applicable(model.name, columns, n).astype(np.uint8),
         model.ends,
         number_of,
         np.ascontiguousarray(model.centre),
@@ -125,12 +110,3 @@ def _positions(table: Floats, known: npt.NDArray[np.int8]) -> npt.NDArray[np.int
     found = np.where(table == 1.0, np.arange(1, table.shape[1] + 1), 0).max(axis=1)
     unknown = (known == Known.NO) | (known == Known.UNSEEN)
     return np.where(unknown, kernels.MISSING, found).astype(np.int8)
-
-
-def _fits(donors: npt.NDArray[Any] | Coded | None, n: int) -> npt.NDArray[np.uint8]:
-    if donors is None:
-        return np.ones(n, dtype=np.uint8)
-    if isinstance(donors, Coded):
-        allogeneic = np.array([level != AUTOLOGOUS for level in donors.levels] + [True])
-        return allogeneic[donors.codes].astype(np.uint8)
-    return np.asarray(donors != AUTOLOGOUS).astype(np.uint8)
