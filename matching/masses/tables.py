@@ -29,7 +29,9 @@ from matching.masses.arrays import (
     RowArrays,
 )
 from matching.masses.entries import LocusEntries
-from matching.masses.search_kernels import ABSENT_NAME, TOO_MANY, fill_slots, search
+from matching.masses.genotype_kernels import ABSENT_NAME
+from matching.masses.phase_kernels import fill_slots
+from matching.masses.search_kernels import TOO_MANY, search
 from matching.masses.total_kernels import total_masses
 from matching.typings import ABSENT_GENE, Typing
 

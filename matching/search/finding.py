@@ -133,9 +133,10 @@ def _look_up(
     for one in lists:
         postings = segment.postings[POSTED.index(one.locus)]
         rows, totals = np.empty(one.size, dtype=np.uint32), np.empty(one.size, dtype=np.uint8)
+        first, second = tables.starts[other_columns(one.locus)].tolist()
         count = kernels.search_postings(
             one.entries, postings.starts, postings.rows, postings.others,
-            values, *tables.starts[other_columns(one.locus)].tolist(), limit, rows, totals,
+            values, first, second, limit, rows, totals,
         )  # fmt: skip
         count = kernels.keep_within(
             segment.codes, large.starts, large.rows, large.codes,
