@@ -20,10 +20,12 @@ from data.index import StoredIndex
 from data.models import active_model
 from data.nomenclature import ReferenceFolder
 from data.registry import AS_WRITTEN, BlankSecond, ReadingOptions, RecordReader, Registry
+from matching.haplotypes import NullImputation
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.rank import DEFAULT_KEYS, RankRule, parse_rule
 from service.config import Settings
+from service.frequency_sets import SearchSets
 from service.results import SearchResults
 from service.search import SearchSettings, notes_of, search_people
 
@@ -103,6 +105,11 @@ def progress_of(what: str) -> Iterator[Callable[[object], None]]:
         )
 
 
+def search_sets(nomenclature: Nomenclature, nulls: NullImputation) -> SearchSets | None:
+    """The frequency sets of searches, None where none is in use."""
+    return SearchSets.load(FrequencyFolder(settings().frequencies), nomenclature, nulls)
+
+
 def run_search(
     people: Sequence[Person],
     nomenclature: Nomenclature,
@@ -110,7 +117,7 @@ def run_search(
     index: StoredIndex,
     wanted: SearchSettings,
 ) -> SearchResults:
-    """Search with the frequency set and the model in use; notes of typings go to stderr."""
+    """Search with the frequency sets and the model in use; notes of typings go to stderr."""
     with progress_of(f"of {len(people):,} patients searched") as progress:
         results = search_people(
             people,
@@ -118,7 +125,7 @@ def run_search(
             ReferenceFolder(settings().reference).proteins(nomenclature.release),
             store,
             index,
-            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
+            search_sets(nomenclature, wanted.nulls),
             active_model(settings().models),
             wanted,
             progress,
