@@ -1,18 +1,15 @@
-"""A registry that is killed, runs full, is read-only, or comes from an earlier version."""
+"""A registry that runs full, is read-only, or comes from an earlier version."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from data.nomenclature import ReferenceFolder
@@ -32,8 +29,8 @@ def write(path: Path, rows: list[tuple[str, str]]) -> Path:
     return path
 
 
-def content(registry: Registry) -> dict[str, str]:
-    """Typings of all donors; the index holds the same, or is behind and whole."""
+def stored(registry: Registry) -> dict[str, str]:
+    """Typings of all donors."""
     with registry.opened() as source:
         ids = [i for batch in source.donors() for i in batch["id"].to_pylist()]
         return source.typings(ids)
@@ -50,59 +47,6 @@ Registry.at(sys.argv[2], home).import_file(Path(sys.argv[3]), demo, home / "reje
 """
 
 
-def kill_imports(registry: Registry, demo: Nomenclature, home: Path, times: int) -> None:
-    """Kill imports of changing files at random moments: each is there as a whole or not at all."""
-    rng = np.random.default_rng(times)
-    files = [
-        write(home / f"{k}.txt", [(f"N{i}", (A1, A2)[(i + k) % 2]) for i in range(k, 3_000 + k)])
-        for k in range(2)
-    ]
-    expected = dict(line.strip().split("%") for line in files[0].open())
-    registry.import_file(files[0], demo, home / "r.csv")
-    outcomes = set()
-    duration = 0.0
-    for k in range(1, times + 2):
-        path = files[k % 2]
-        # A fork starts at once, so that the moments spread over the import itself.
-        process = multiprocessing.get_context("fork").Process(
-            target=registry.import_file, args=(path, demo, home / "r.csv")
-        )
-        started = time.monotonic()
-        process.start()
-        if duration:
-            time.sleep(duration * float(rng.random()))
-            process.kill()
-        process.join()
-        after = expected | dict(line.strip().split("%") for line in path.open())
-        if not duration:
-            # The first one is not killed and tells how long an import takes.
-            assert process.exitcode == 0
-            duration = 1.2 * (time.monotonic() - started)
-        found = content(registry)
-        assert found in (expected, after)
-        outcomes.add(found == after)
-        assert identifiers(registry.index(demo)) in (sorted(expected), sorted(after))
-        # The next run completes, with the result of one that was never disturbed.
-        registry.import_file(path, demo, home / "r.csv")
-        expected = after
-        assert content(registry) == expected
-        assert identifiers(registry.index(demo)) == sorted(expected)
-        with registry.opened() as source:
-            assert registry.index(demo).version.endswith(f"-{source.revision}")
-    assert outcomes == {False, True}
-
-
-def test_imports_that_are_killed(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
-    kill_imports(registry, demo, tmp_path, 10)
-
-
-@pytest.mark.slow
-def test_many_imports_that_are_killed(
-    registry: Registry, demo: Nomenclature, tmp_path: Path
-) -> None:
-    kill_imports(registry, demo, tmp_path, 50)
-
-
 def test_an_importer_with_readers(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
     """Readers see all donors with one typing or all with the other one."""
     names = [f"N{i:03}" for i in range(200)]
@@ -117,7 +61,7 @@ def test_an_importer_with_readers(registry: Registry, demo: Nomenclature, tmp_pa
     def read(reader: int) -> None:
         while not stop.is_set():
             try:
-                found = set(content(registry).values())
+                found = set(stored(registry).values())
                 index = registry.index(demo)
                 typed = {index.donors.genotype(int(row), Locus.A) for row in rows(index)}
             except Exception as error:
@@ -164,7 +108,7 @@ def test_a_full_disk(small_disk: Path, demo: Nomenclature, tmp_path: Path) -> No
     with pytest.raises(StoreError, match="disk is full"):
         registry.import_file(many, demo, tmp_path / "r.csv")
     assert registry.index(demo).version == before
-    assert content(registry) == {"D1": A1, "D2": A2}
+    assert stored(registry) == {"D1": A1, "D2": A2}
     reference = ReferenceFolder(small_disk / "reference")
     source = write_release(tmp_path / "source", release_texts())
     filler = small_disk / "filler"
@@ -199,7 +143,7 @@ def test_a_file_that_may_not_grow(demo: Nomenclature, tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "StoreError" in process.stderr and "the disk is full" in process.stderr
     assert "nothing was changed" in process.stderr
-    assert content(registry) == {"D1": A1, "D2": A2}
+    assert stored(registry) == {"D1": A1, "D2": A2}
     assert registry.import_file(many, demo, tmp_path / "r.csv").new == 30_000
 
 
@@ -214,7 +158,7 @@ def test_a_read_only_disk(small_disk: Path, demo: Nomenclature, tmp_path: Path) 
     with pytest.raises(StoreError, match="cannot create"):
         Registry(small_disk / "new").import_file(other, demo, tmp_path / "r.csv")
     # Searches go on.
-    assert content(registry) == {"D1": A1} and identifiers(registry.index(demo)) == ["D1"]
+    assert stored(registry) == {"D1": A1} and identifiers(registry.index(demo)) == ["D1"]
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     assert registry.import_file(other, demo, tmp_path / "r.csv").new == 1
 
@@ -295,4 +239,4 @@ def test_an_import_that_brings_a_store_up_to_date(demo: Nomenclature, tmp_path: 
     registry = schema_2(tmp_path / "registry")
     few = write(tmp_path / "few.txt", [("D1", A1)])
     assert registry.import_file(few, demo, tmp_path / "r.csv").new == 1
-    assert content(registry) == {"D1": A1}
+    assert stored(registry) == {"D1": A1}
