@@ -97,7 +97,7 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = settings.open_registry(registry)
+    store = Registry.at(settings.registry_place(registry), settings.home)
     active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
     label, frequencies = active or ("", None)
     # Before the model is read, so that a promotion in between is seen at the next call.

@@ -24,15 +24,14 @@ from matching.haplotypes import NullImputation, Resolution
 from matching.masses import MassTables
 from service.cli.common import (
     BlankSecondOption,
-    RegistryOption,
     ReleaseOption,
     StrictOption,
     end_with_rejects,
     open_nomenclature,
-    open_registry,
     progress_of,
     settings,
 )
+from service.cli.searching import RegistryOption, open_registry
 from service.imputation import imputer_of
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
