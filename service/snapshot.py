@@ -92,7 +92,7 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = settings.open_registry(registry)
+    store = Registry.at(settings.registry_place(registry), settings.home)
     sets = SearchSets.load(
         FrequencyFolder(settings.frequencies), nomenclature, NullImputation.TYPED
     )

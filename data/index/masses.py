@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -254,6 +255,8 @@ def fill_masses(
     for entry, stored in zip(index.manifest.segments, index.segments, strict=True):
         folder = index.root / entry.name
         with _locked(folder):
+            for left_by_killed in folder.glob(".masses-*"):
+                shutil.rmtree(left_by_killed)
             if not (folder / sets.key).is_dir():
                 typings = (written or {}).get(entry.name)
                 if typings is None:

@@ -258,7 +258,11 @@ def update_index(
     its typings. Raises `StoreError` and `OutputError`.
     """
     opened = _usable(root, source, nomenclature)
-    if opened is not None and opened.revision >= source.revision:
+    if (
+        opened is not None
+        and opened.revision >= source.revision
+        and not _others(root, opened.manifest)
+    ):
         return opened
     with _locked(root):
         opened = _usable(root, source, nomenclature)
@@ -345,7 +349,7 @@ def _write_removed(root: Path, name: str, stored: StoredSegment, changed: list[s
     if not bits.any():
         return None
     with replacing(root / name) as temporary:
-        bits.tofile(temporary)
+        temporary.write_bytes(bits.data)
     return name
 
 
@@ -380,13 +384,15 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _remove_others(root: Path, nomenclature: Nomenclature) -> None:
-    """Remove what the manifest does not name: former segments, and what a killed writer left."""
     manifest = _read_manifest(root, nomenclature)
-    if manifest is None:
-        return
-    for path in root.iterdir():
-        if path.name not in manifest.files:
-            if path.is_dir():
-                remove_folder(path)
-            else:
-                path.unlink(missing_ok=True)
+    for path in [] if manifest is None else _others(root, manifest):
+        if path.is_dir():
+            remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _others(root: Path, manifest: _Manifest) -> list[Path]:
+    """What the manifest does not name: former segments, and what a killed writer left."""
+    named = manifest.files
+    return [path for path in root.iterdir() if path.name not in named]

@@ -36,7 +36,7 @@ from data.registry.importing import Importer, ImportSummary, Mode
 from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
-from matching.errors import InputFileError, StoreError
+from matching.errors import InputFileError, OutputError, StoreError
 from matching.nomenclature import Nomenclature
 
 _STORE_NAME = 12
@@ -123,14 +123,20 @@ class Registry:
             masses(summary)
             return summary
         written: dict[str, WrittenDonors] = {}
-        with self.opened() as source:
-            self._update(
-                source,
-                nomenclature,
-                lambda n: progress(f"{n:,} donors indexed"),
-                latest,
-                written.__setitem__,
-            )
+        try:
+            with self.opened() as source:
+                self._update(
+                    source,
+                    nomenclature,
+                    lambda n: progress(f"{n:,} donors indexed"),
+                    latest,
+                    written.__setitem__,
+                )
+        except (StoreError, OutputError) as error:
+            raise type(error)(
+                f"the donors of {path} are stored, but not searchable until graftmatch "
+                f"registry index has run: {error}"
+            ) from error
         sets = masses(summary)
         if sets is not None:
             self._fill(nomenclature, sets, lambda n: progress(f"masses of {n:,} donors"), written)

@@ -22,22 +22,14 @@ from matching.pair import PairDetails
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.common import (
-    BandsOption,
     BlankSecondOption,
-    RankOption,
-    RegistryOption,
     ReleaseOption,
     StrictOption,
     console,
     end_with_rejects,
-    open_index,
     open_nomenclature,
-    open_registry,
     parse_day,
-    rank_rule,
     read_people,
-    run_search,
-    search_sets,
     searched_loci,
     settings,
 )
@@ -68,6 +60,16 @@ from service.cli.saved import (
     repeat_search,
     save_search,
     searches,
+)
+from service.cli.searching import (
+    BandsOption,
+    RankOption,
+    RegistryOption,
+    open_index,
+    open_registry,
+    rank_rule,
+    run_search,
+    search_sets,
 )
 from service.convert import LIMITS
 from service.criteria import criteria_json

@@ -23,15 +23,13 @@ from matching.errors import InputFileError, StoreError
 from matching.haplotypes import NullImputation
 from service.cli.common import (
     BlankSecondOption,
-    RegistryOption,
     ReleaseOption,
     StrictOption,
     end_with_rejects,
     open_nomenclature,
-    open_registry,
     progress_of,
-    search_sets,
 )
+from service.cli.searching import RegistryOption, open_registry, search_sets
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
 _SHOWN_NOTES = 10
