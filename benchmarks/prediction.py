@@ -15,11 +15,10 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import machine, peak_memory_mib
-from data.donor_files import Person
+from data.donor_files import Person, RecordReader
 from data.frequencies import read_frequencies
 from data.frequency_store import FrequencyFolder
 from data.nomenclature import DEMO_RELEASE, ReferenceFolder
-from data.registry import RecordReader
 from data.synthetic import simulate
 from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.nomenclature import Nomenclature
@@ -60,7 +59,7 @@ def main() -> None:
         mine = impute_by_ancestry(imputer, wanted, under)
         theirs = impute_by_ancestry(imputer, offered, under)
         known = time.perf_counter()
-        results = predictions(imputer, mine, theirs, 0.0005)
+        results = predictions(imputer, mine, theirs, 0.0005, False)
         columns = Columns(imputer.frequencies.loci)
         found = write_predictions(Path(name) / "out.parquet", results, mine, theirs, columns)
         done = time.perf_counter()

@@ -113,7 +113,7 @@ def applicable(outcome: str, columns: CodedColumns, n_rows: int) -> npt.NDArray[
         return np.ones(n_rows, dtype=bool)
     donors = columns["donor_type"]
     if isinstance(donors, Coded):
-        # The last one is what a negative code finds.
+        # The last one is what code -1 finds.
         return np.array([*(level != AUTOLOGOUS for level in donors.levels), True])[donors.codes]
     return np.asarray(donors != AUTOLOGOUS, dtype=bool)
 

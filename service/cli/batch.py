@@ -25,21 +25,23 @@ from service.allocation import (
     with_allocation,
 )
 from service.cli.common import (
-    BandsOption,
     BlankSecondOption,
-    RankOption,
-    RegistryOption,
     ReleaseOption,
     StrictOption,
     end_with_rejects,
-    open_index,
     open_nomenclature,
-    open_registry,
     parse_day,
-    rank_rule,
     read_people,
-    run_search,
     searched_loci,
+)
+from service.cli.searching import (
+    BandsOption,
+    RankOption,
+    RegistryOption,
+    open_index,
+    open_registry,
+    rank_rule,
+    run_search,
 )
 from service.recipients import NO_CAPACITIES, read_capacities, read_recipients
 from service.results import result_table, write_results
