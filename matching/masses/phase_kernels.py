@@ -23,7 +23,7 @@ _OUT64 = array(numba.int64, readonly=False)
 
 
 @kernel(numba.int64(numba.int64))
-def _mixed(key: int) -> np.int64:
+def mixed(key: int) -> np.int64:
     """A key spread over 40 bits, for the hash tables."""
     return np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(24))
 
@@ -33,7 +33,7 @@ def fill_slots(keys: Int64s, first: int, slots: Int32s) -> None:
     """Enter distinct keys, numbered from `first`, into a table of -1 (a power of two long)."""
     mask = len(slots) - 1
     for k in range(len(keys)):
-        at = _mixed(keys[k]) & mask
+        at = mixed(keys[k]) & mask
         while slots[at] >= 0:
             at = (at + 1) & mask
         slots[at] = first + k
@@ -44,7 +44,7 @@ def _find(marginals: MarginalArrays, index: int, key: int) -> int:
     """Position of a key of an index, -1 if no haplotype has it."""
     start = marginals.slot_starts[index]
     mask = marginals.slot_starts[index + 1] - start - 1
-    at = _mixed(key) & mask
+    at = mixed(key) & mask
     while True:
         found = marginals.slots[start + at]
         if found < 0:
