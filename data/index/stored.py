@@ -331,7 +331,7 @@ def _write_removed(root: Path, name: str, stored: StoredSegment, changed: list[s
     if not bits.any():
         return None
     with replacing(root / name) as temporary:
-        bits.tofile(temporary)
+        temporary.write_bytes(bits.data)
     return name
 
 

@@ -33,7 +33,7 @@ from data.registry.importing import Importer, ImportSummary, Mode
 from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
-from matching.errors import InputFileError, StoreError
+from matching.errors import InputFileError, OutputError, StoreError
 from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 
@@ -114,7 +114,13 @@ class Registry:
             if not dry and summary.changes:
                 _record(session, revision, path, request.mode, summary)
         if not dry and revision + bool(summary.changes) > 1:
-            self.update_index(nomenclature, lambda n: progress(f"{n:,} donors indexed"))
+            try:
+                self.update_index(nomenclature, lambda n: progress(f"{n:,} donors indexed"))
+            except (StoreError, OutputError) as error:
+                raise type(error)(
+                    f"the donors of {path} are stored, but not searchable until graftmatch "
+                    f"registry index has run: {error}"
+                ) from error
         return summary
 
     def update_index(
