@@ -14,6 +14,7 @@ from service.cli.match import match
 from service.cli.predict import impute, predict
 from service.cli.reference import reference
 from service.cli.registry import registry
+from service.cli.report import report
 from service.cli.risk import risk
 from service.cli.score import score
 from service.cli.serve import serve
@@ -36,6 +37,7 @@ app.command("match")(match)
 app.command("score")(score)
 app.command("batch")(batch)
 app.command("allocate")(allocate)
+app.command("report")(report)
 app.command("impute")(impute)
 app.command("typing-plan")(typing_plan)
 app.command("predict")(predict)
