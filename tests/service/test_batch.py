@@ -209,7 +209,7 @@ def test_match_shows_probabilities_risk_and_the_allocated_donor(
     assert np.allclose(found.loc[never, "p10"], 0)
     assert found["risk_agvhd_3_4"].between(0, 1).all()
     assert (found["risk_agvhd_3_4_low"] < found["risk_agvhd_3_4_high"]).all()
-    assert found["model"].str.startswith("literature-2@").all()
+    assert found["model"].str.startswith("literature-3@").all()
     assert found["frequency_set"].eq("demo").all()
     mine = found[found["allocated_to"] == found["patient"]]
     assert len(mine) > 0 and mine["donor"].is_unique and mine["patient"].is_unique
