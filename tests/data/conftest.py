@@ -30,7 +30,7 @@ def _binaries() -> Path | None:
     return next((f for f in folders if (f / "initdb").exists() and (f / "pg_ctl").exists()), None)
 
 
-def _unprivileged_user() -> str:
+def unprivileged_user() -> str:
     """Who runs the server: it refuses to run as root."""
     if os.getuid():
         return getpass.getuser()
@@ -45,7 +45,7 @@ def postgres_server() -> Iterator[str]:
     binaries = _binaries()
     if binaries is None:
         pytest.skip("PostgreSQL: no initdb and pg_ctl here; install Debian's postgresql")
-    user = _unprivileged_user()
+    user = unprivileged_user()
     folder = Path(tempfile.mkdtemp(prefix="graftmatch-postgres-"))
     if not os.getuid():
         shutil.chown(folder, user)
@@ -83,10 +83,10 @@ def registries(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], R
     if request.param == "sqlite":
         return lambda: Registry.at(tmp_path / f"registry{next(_NUMBERS)}", tmp_path)
     server = str(request.getfixturevalue("postgres_server"))
-    return lambda: Registry.at(_new_schema(server), tmp_path)
+    return lambda: Registry.at(new_schema(server), tmp_path)
 
 
-def _new_schema(server: str) -> str:
+def new_schema(server: str) -> str:
     """Address of an empty schema."""
     schema = f"registry_{next(_NUMBERS)}"
     engine = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"))

@@ -18,7 +18,7 @@ STEPS = frozenset(
     {
         *(f"posix.{name}" for name in ("open", "mkdir", "fsync", "chmod", "replace", "rename")),
         *("posix.unlink", "posix.rmdir", "posix.write", "posix.truncate", "fcntl.flock"),
-        *("ndarray.tofile", "BufferedWriter.write", "TextIOWrapper.write", "writer.writerows"),
+        *("BufferedWriter.write", "TextIOWrapper.write", "writer.writerows"),
         *("Cursor.execute", "Cursor.executemany", "Connection.commit", "Connection.close"),
         *("psycopg.execute", "psycopg.write_row", "psycopg.commit", "psycopg.close"),
     }
