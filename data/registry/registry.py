@@ -70,9 +70,18 @@ class Registry:
 
     @classmethod
     def at(cls, location: Path | str, home: Path) -> Registry:
-        """A registry with indexes of a database below a home folder."""
+        """A registry with indexes of a database below a home folder.
+
+        Raises `StoreError` for an address of anything but PostgreSQL.
+        """
         if str(location).startswith(PREFIXES):
             return cls(str(location), home / "registry-indexes")
+        scheme, is_address, _ = str(location).partition("://")
+        if is_address:
+            raise StoreError(
+                f"a registry is a folder or in PostgreSQL, not in {scheme!r}; write "
+                "postgresql://USER:PASSWORD@HOST/DATABASE"
+            )
         return cls(Path(location))
 
     def import_file(
