@@ -39,6 +39,7 @@ from matching.pipeline import Matches
 from matching.risk import VARIABLES, Known, Prediction, Variable
 from matching.search import POSITION_LETTERS
 from matching.typings import Position, Typing, parse_typing
+from service.masses import CandidateProbabilities, GenotypeLimits, Outcome
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
 from service.status import RequestError, Violation
 
@@ -57,8 +58,7 @@ class Limits:
     donors: int = 1_000_000
     edges: int = 1_000_000
     # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
-    patient_genotypes: int = 20_000
-    genotype_pairs: int = 5_000_000
+    genotypes: GenotypeLimits = GenotypeLimits(patient=20_000, pairs=5_000_000)  # noqa: RUF009
 
 
 LIMITS = Limits()
@@ -307,25 +307,9 @@ def typing_response(
     )
 
 
-@dataclass(frozen=True)
-class Probabilities:
-    """Of some candidates: `p_mismatches` (n, 3) of 0, 1 and 2 mismatches, NaN where unknown, and
-    a value of ProbabilityStatus for each."""
-
-    p_mismatches: npt.NDArray[np.float64]
-    status: Sequence[common_pb2.ProbabilityStatus]
-
-    @classmethod
-    def missing(cls, n: int, why: common_pb2.ProbabilityStatus) -> Probabilities:
-        """None of n, all for one reason."""
-        return cls(np.full((n, 3), np.nan), [why] * n)
-
-    def take(self, order: npt.NDArray[np.int64]) -> Probabilities:
-        """Those of the candidates at the given positions, in that order."""
-        return Probabilities(self.p_mismatches[order], [self.status[i] for i in order])
-
-
-def comparisons(matches: Matches, probabilities: Probabilities) -> list[common_pb2.Comparison]:
+def comparisons(
+    matches: Matches, probabilities: CandidateProbabilities
+) -> list[common_pb2.Comparison]:
     """One message a candidate, in their order."""
     candidates = matches.candidates
     best, worst = candidates.mismatches_best.tolist(), candidates.mismatches_worst.tolist()
@@ -337,8 +321,8 @@ def comparisons(matches: Matches, probabilities: Probabilities) -> list[common_p
         hvg,
         candidates.compared.tolist(),
         matches.tce,
-        probabilities.p_mismatches.tolist(),
-        probabilities.status,
+        probabilities.p.tolist(),
+        map(Outcome, probabilities.outcomes.tolist()),
         strict=True,
     )
     return [
@@ -348,10 +332,12 @@ def comparisons(matches: Matches, probabilities: Probabilities) -> list[common_p
             hvg=as_range(*to_graft),
             loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
             dpb1_tce=common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}"),
-            probability_status=status,
+            probability_status=common_pb2.ProbabilityStatus.Value(
+                f"PROBABILITY_STATUS_{outcome.name}"
+            ),
             **_known_probabilities(p),
         )
-        for mismatches, to_host, to_graft, compared, tce, p, status in rows
+        for mismatches, to_host, to_graft, compared, tce, p, outcome in rows
     ]
 
 

@@ -86,9 +86,9 @@ INDEXED = pa.schema(
     ]
     + [("birth_date", pa.string())]
     + [(name, pa.float32()) for name in ("age_years", "weight_kg", "tnc_1e7", "cd34_1e6")]
-    + [(name, pa.string()) for name in LOCUS_COLUMNS]
+    + [(name, pa.string()) for name in (*LOCUS_COLUMNS, "phase")]
 )
-INDEXED_FACTS = tuple(name for name in INDEXED.names[1:] if name not in LOCUS_COLUMNS)
+INDEXED_FACTS = tuple(n for n in INDEXED.names[1:] if n not in (*LOCUS_COLUMNS, "phase"))
 
 
 @dataclass(frozen=True, slots=True)

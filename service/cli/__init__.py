@@ -25,6 +25,7 @@ _MODULES = {
     "batch": "batch",
     "allocate": "batch",
     "impute": "predict",
+    "report": "report",
     "typing-plan": "typing_plan",
     "predict": "predict",
     "serve": "serve",
