@@ -31,6 +31,7 @@ from service.masses import (
 )
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
+from service.search import Page, SearchSettings
 from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, code_of, is_told, status_of
 
