@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from data.frequency_store import FrequencyFolder
 from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
+from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.batch.columns import candidate_schema, candidate_table
@@ -35,26 +36,6 @@ class BatchSearch:
     search: DonorSearch
     model: RiskModel
     settings: SearchSettings
-
-    @classmethod
-    def load(
-        cls,
-        home: Settings,
-        nomenclature: Nomenclature,
-        registry: str | None,
-        settings: SearchSettings,
-    ) -> BatchSearch:
-        """With all that is in use in a home folder. Raises `StoreError`, `InputFileError` and
-        `ModelError`."""
-        store = Registry.at(home.registry_place(registry), home.home)
-        search = DonorSearch.of(
-            nomenclature,
-            ReferenceFolder(home.reference).proteins(nomenclature.release),
-            store,
-            store.index(nomenclature),
-            SearchSets.load(FrequencyFolder(home.frequencies), nomenclature, settings.nulls),
-        )
-        return cls(search, active_model(home.models), settings)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -98,27 +79,42 @@ class BatchSearch:
             ),
             "the ranking": repr(asked.rule),
             "the number of donors a patient": str(asked.size),
-            **self.sources,
-        }
-
-    @property
-    def sources(self) -> Mapping[str, str]:
-        """The part of `state` that does not depend on what is asked."""
-        search = self.search
-        # With masses a probability is the same but for its last digits.
-        masses = () if search.masses is None else search.masses.segments
-        return {
-            "the release": search.nomenclature.fingerprint,
-            "the index": search.index.version,
-            "the masses of the index": "".join("-" if one is None else "+" for one in masses),
-            "the frequency sets": self._label,
-            "the choice among the frequency sets": "" if search.sets is None else search.sets.rule,
-            "the risk model": model_label(self.model),
+            **sources_of(self.search, self.model),
         }
 
     @property
     def _label(self) -> str:
         return "" if self.search.sets is None else self.search.sets.label
+
+
+def load_search(
+    home: Settings, registry: str | None, nomenclature: Nomenclature, nulls: NullImputation
+) -> tuple[DonorSearch, RiskModel]:
+    """With all that is in use in a home folder. Raises `StoreError`, `InputFileError` and
+    `ModelError`."""
+    store = Registry.at(home.registry_place(registry), home.home)
+    search = DonorSearch.of(
+        nomenclature,
+        ReferenceFolder(home.reference).proteins(nomenclature.release),
+        store,
+        store.index(nomenclature),
+        SearchSets.load(FrequencyFolder(home.frequencies), nomenclature, nulls),
+    )
+    return search, active_model(home.models)
+
+
+def sources_of(search: DonorSearch, model: RiskModel) -> dict[str, str]:
+    """The files that answers depend on, as in `BatchSearch.state`."""
+    # With masses a probability is the same but for its last digits.
+    masses = () if search.masses is None else search.masses.segments
+    return {
+        "the release": search.nomenclature.fingerprint,
+        "the index": search.index.version,
+        "the masses of the index": "".join("-" if one is None else "+" for one in masses),
+        "the frequency sets": "" if search.sets is None else search.sets.label,
+        "the choice among the frequency sets": "" if search.sets is None else search.sets.rule,
+        "the risk model": model_label(model),
+    }
 
 
 def chunks_of(people: Sequence[Person]) -> list[Sequence[Person]]:
