@@ -8,6 +8,8 @@ from matching.risk.effects import (
     hazard_ratio,
     log_odds,
     log_odds_error,
+    shrunk,
+    spread_of_effects,
 )
 from matching.risk.model import (
     MODEL_SCHEMA,
@@ -66,5 +68,7 @@ __all__ = [
     "predict",
     "recorded_after",
     "require",
+    "shrunk",
+    "spread_of_effects",
     "what_if",
 ]

@@ -21,7 +21,7 @@ from matching.nomenclature import Nomenclature
 from matching.search import Criteria, find_donors
 from matching.typings import parse_typing
 from tests.data.indexed import identifiers, rows, stored, write
-from tests.data.test_masses import tables_of
+from tests.data.test_masses import embedded
 from tests.oracles.criteria import by_group, is_found, mismatches
 
 A1, A2 = "A*01:01+A*01:01", "A*02:01+A*02:01"
@@ -187,7 +187,7 @@ def test_importers_at_once(registry: Registry, demo: Nomenclature, tmp_path: Pat
 
     at_once(*map(importing, names))
     everyone = [f"{name}{i:03}" for name in names for i in range(100)]
-    assert list(stored(registry)) == everyone
+    assert sorted(stored(registry)) == everyone
     with registry.opened() as source:
         assert source.revision == 3
     assert identifiers(registry.index(demo)) == everyone
@@ -201,18 +201,18 @@ def test_importers_at_once(registry: Registry, demo: Nomenclature, tmp_path: Pat
 
 
 def test_updates_and_masses_at_once(demo: Nomenclature, tmp_path: Path) -> None:
-    registry, tables = Registry(tmp_path / "registry"), tables_of(demo)
+    registry, sets = Registry(tmp_path / "registry"), embedded(demo).masses
     for k, path in enumerate(states(tmp_path)):
         registry.import_file(path, demo, tmp_path / "rejects.csv")
         shutil.rmtree(tmp_path / "registry/index")
 
         def fill() -> object:
-            return registry.fill_masses(demo, tables)
+            return registry.fill_masses(demo, sets)
 
         def update() -> object:
             return registry.update_index(demo)
 
         at_once(update, fill, update, fill)
-        masses = open_masses(registry.index(demo), tables)
+        masses = open_masses(registry.index(demo), sets)
         assert masses.is_complete and len(masses.index) == 200 + 20 * k
         assert not masses.of(rows(masses.index)).missing.any()
