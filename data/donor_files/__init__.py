@@ -21,7 +21,7 @@ from data.donor_files.reader import (
     ReadingOptions,
     RecordReader,
 )
-from data.donor_files.rejects import Reject, duplicate
+from data.donor_files.rejects import Reject, Rejects, duplicate
 from data.donor_files.typing_columns import TYPING, written_of
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "ReadingOptions",
     "RecordReader",
     "Reject",
+    "Rejects",
     "duplicate",
     "time_text",
     "written_of",

@@ -23,7 +23,7 @@ _MODULES = {
     "match": "match",
     "score": "score",
     "batch": "batch",
-    "allocate": "batch",
+    "allocate": "allocate",
     "impute": "predict",
     "report": "report",
     "typing-plan": "typing_plan",
