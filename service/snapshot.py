@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.frequency_store import FrequencyFolder
-from data.index import StoredIndex
+from data.index import IndexMasses, StoredIndex, open_masses
 from data.models import ModelsVersion, active_model, active_version, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
-from service.imputation import imputer_of
+from service.frequency_sets import SearchSets
 
 
 @dataclass
@@ -42,7 +42,8 @@ class Snapshot:
     `proteins`: protein sequences of the release by allele name, empty where there are none.
     `index`: None where nothing was imported. `registry`: the store behind it, which only the
     reported typings of candidates are read from; it may be newer than the index.
-    `frequencies`: None where no set is in use. `frequency_set` and `model_label` name the versions.
+    `sets`: the frequencies of searches, None where no set is in use. `masses`: of the index under
+    these. `model_label` names the version of the model.
     `models`, `models_version`: the folder that the model is from, and its state then.
     """
 
@@ -51,8 +52,8 @@ class Snapshot:
     releases: Releases
     registry: Registry
     index: StoredIndex | None
-    frequency_set: str
-    frequencies: FrequencySet | None
+    sets: SearchSets | None
+    masses: IndexMasses | None
     model: RiskModel
     model_label: str
     models: Path
@@ -63,16 +64,10 @@ class Snapshot:
         """State of the registry, "" where nothing was imported."""
         return "" if self.index is None else self.index.version
 
-    def imputer(self) -> Imputer | None:
-        """A new imputer, for one call and one thread; None without frequencies.
-
-        It is not shared, since it remembers every typing that it has read.
-        """
-        if self.frequencies is None:
-            return None
-        return imputer_of(
-            self.frequencies, self.nomenclature, NullImputation.TYPED, Resolution.P_GROUP
-        )
+    @property
+    def frequency_set(self) -> str:
+        """Names and contents of the sets, "" where there is none."""
+        return "" if self.sets is None else self.sets.label
 
 
 def with_model_in_use(snapshot: Snapshot) -> Snapshot:
@@ -97,25 +92,25 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = settings.open_registry(registry)
-    active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
-    label, frequencies = active or ("", None)
+    store = Registry.at(settings.registry_place(registry), settings.home)
+    sets = SearchSets.load(
+        FrequencyFolder(settings.frequencies), nomenclature, NullImputation.TYPED
+    )
+    index = store.index(nomenclature) if store.holds_donors() else None
+    masses = None if sets is None or index is None else open_masses(index, sets.masses)
     # Before the model is read, so that a promotion in between is seen at the next call.
     version = active_version(settings.models)
     model = active_model(settings.models)
-    snapshot = Snapshot(
+    return Snapshot(
         nomenclature,
         folder.proteins(nomenclature.release),
         Releases(folder, nomenclature),
         store,
-        store.index(nomenclature) if store.holds_donors() else None,
-        label,
-        frequencies,
+        index,
+        sets,
+        masses,
         model,
         model_label(model),
         settings.models,
         version,
     )
-    # So that a set that cannot be used is known now and not at the first search.
-    snapshot.imputer()
-    return snapshot
