@@ -18,7 +18,8 @@ from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
 from matching.typings import Typing, parse_typing
-from service.imputation import FIVE, impute_people
+from service.ancestry import FIVE
+from service.imputation import impute_people
 from service.masses import candidate_probabilities
 from tests.data.indexed import rows
 
