@@ -110,7 +110,7 @@ def impute_by_ancestry(
     priors: dict[str, Prior] = {}
     problems: dict[str, str] = {}
     for person in people:
-        prior = under.prior(person)
+        prior = under.prior_of(person)
         if prior is None:
             problems[person.id] = (
                 f"no frequencies: ancestry {person.facts.get('ancestry')!r} is none of "

@@ -15,11 +15,13 @@ from data.index import StoredIndex
 from data.models import active_model
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
+from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.rank import DEFAULT_KEYS, RankRule, parse_rule
 from service.cli.common import progress_of, settings
+from service.frequency_sets import SearchSets
 from service.results import SearchResults
-from service.search import SearchSettings, notes_of, search_people
+from service.search import DonorSearch, SearchSettings, notes_of, search_people
 
 RegistryOption = Annotated[
     str | None,
@@ -59,6 +61,11 @@ def open_index(store: Registry, nomenclature: Nomenclature) -> StoredIndex:
     return index
 
 
+def search_sets(nomenclature: Nomenclature, nulls: NullImputation) -> SearchSets | None:
+    """The frequency sets of searches, None where none is in use."""
+    return SearchSets.load(FrequencyFolder(settings().frequencies), nomenclature, nulls)
+
+
 def run_search(
     people: Sequence[Person],
     nomenclature: Nomenclature,
@@ -66,19 +73,16 @@ def run_search(
     index: StoredIndex,
     wanted: SearchSettings,
 ) -> SearchResults:
-    """Search with the frequency set and the model in use; notes of typings go to stderr."""
+    """Search with the frequency sets and the model in use; notes of typings go to stderr."""
     with progress_of(f"of {len(people):,} patients searched") as progress:
-        results = search_people(
-            people,
+        search = DonorSearch.of(
             nomenclature,
             ReferenceFolder(settings().reference).proteins(nomenclature.release),
             store,
             index,
-            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
-            active_model(settings().models),
-            wanted,
-            progress,
+            search_sets(nomenclature, wanted.nulls),
         )
+        results = search_people(people, search, active_model(settings().models), wanted, progress)
     for note in notes_of(results.matches):
         typer.echo(note, err=True)
     return results

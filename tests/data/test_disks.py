@@ -29,7 +29,7 @@ from tests.data.conftest import new_schema, unprivileged_user
 from tests.data.indexed import identifiers, rows, stored, write
 from tests.data.release_texts import release_texts, write_release
 from tests.data.test_killed import saved
-from tests.data.test_masses import tables_of
+from tests.data.test_masses import embedded
 
 A1, A2 = "A*01:01+A*01:01", "A*02:01+A*02:01"
 
@@ -205,10 +205,10 @@ def test_an_index_on_a_disk_that_runs_full_anywhere(
 def test_masses_on_a_disk_that_runs_full_anywhere(
     small_disk: Path, demo: Nomenclature, tmp_path: Path
 ) -> None:
-    registry, tables = index_elsewhere(tmp_path / "registry", small_disk), tables_of(demo)
+    registry, sets = index_elsewhere(tmp_path / "registry", small_disk), embedded(demo).masses
     simulate(tmp_path / "people", read_frequencies("demo"), demo, 1_500, 1, 5)
     registry.import_file(tmp_path / "people/donors.csv", demo, tmp_path / "r.csv")
-    whole = registry.fill_masses(demo, tables)
+    whole = registry.fill_masses(demo, sets)
     every_row = rows(whole.index)
     expected = whole.of(every_row)
     (segment,) = whole.index.root.glob("segment-*")
@@ -217,11 +217,11 @@ def test_masses_on_a_disk_that_runs_full_anywhere(
         (folder,) = segment.glob("masses-*")
         shutil.rmtree(folder)
         with only_free(small_disk, free):
-            error = refusal(lambda: registry.fill_masses(demo, tables))
+            error = refusal(lambda: registry.fill_masses(demo, sets))
             assert not error or "No space left" in error
-            assert open_masses(whole.index, tables).is_complete == (not error)
+            assert open_masses(whole.index, sets).is_complete == (not error)
         outcomes.append(not error)
-        of = registry.fill_masses(demo, tables).of(every_row)
+        of = registry.fill_masses(demo, sets).of(every_row)
         assert np.array_equal(of.total, expected.total, equal_nan=True)
         assert np.array_equal(of.codes, expected.codes) and not of.missing.any()
     assert not outcomes[0] and outcomes[-1]
@@ -230,7 +230,7 @@ def test_masses_on_a_disk_that_runs_full_anywhere(
 def test_an_index_and_masses_on_a_read_only_disk(
     small_disk: Path, demo: Nomenclature, tmp_path: Path
 ) -> None:
-    registry, tables = index_elsewhere(tmp_path / "registry", small_disk), tables_of(demo)
+    registry, sets = index_elsewhere(tmp_path / "registry", small_disk), embedded(demo).masses
     donors = write(tmp_path / "few.txt", [("D1", A1), ("D2", A2)])
     with read_only(small_disk):
         with pytest.raises(OutputError, match=r"are stored, but .* Read-only"):
@@ -242,11 +242,11 @@ def test_an_index_and_masses_on_a_read_only_disk(
         # An index that is up to date needs no writing.
         assert identifiers(registry.update_index(demo)) == ["D1", "D2"]
         with pytest.raises(OutputError, match="Read-only"):
-            registry.fill_masses(demo, tables)
-        assert not open_masses(index, tables).is_complete
-    assert registry.fill_masses(demo, tables).is_complete
+            registry.fill_masses(demo, sets)
+        assert not open_masses(index, sets).is_complete
+    assert registry.fill_masses(demo, sets).is_complete
     with read_only(small_disk):
-        assert open_masses(index, tables).is_complete
+        assert open_masses(index, sets).is_complete
         assert identifiers(registry.index(demo)) == ["D1", "D2"]
 
 
@@ -301,3 +301,21 @@ def tablespace(server: str, disk: Path) -> Iterator[str]:
         yield "small"
         connection.exec_driver_sql("DROP TABLESPACE small")
     engine.dispose()
+
+
+def test_masses_that_an_import_cannot_write(
+    demo: Nomenclature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, sets = Registry(tmp_path / "registry"), embedded(demo).masses
+    path = write(tmp_path / "few.txt", [("D1", A1)])
+
+    def full(*_: object) -> None:
+        raise OutputError("cannot write masses: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("data.registry.registry.fill_masses", full)
+        with pytest.raises(OutputError, match=r"are stored, but without masses until .* masses"):
+            registry.import_file(path, demo, tmp_path / "r.csv", masses=lambda _: sets)
+    assert identifiers(registry.index(demo)) == ["D1"]
+    registry.import_file(path, demo, tmp_path / "r.csv", masses=lambda _: sets)
+    assert open_masses(registry.index(demo), sets).is_complete

@@ -160,15 +160,21 @@ def test_donors_that_cannot_be_read_are_listed(demo: Nomenclature, tmp_path: Pat
     assert "B1" not in listed and "B2" in listed and "B3" in listed
 
 
-def test_a_source_out_of_order_is_refused(demo: Nomenclature, tmp_path: Path) -> None:
+def test_a_source_in_any_order_makes_the_same_index(demo: Nomenclature, tmp_path: Path) -> None:
     class Disordered(MemoryStore):
         def donors(self) -> Any:
             return reversed(list(super().donors()))
 
-    store = Disordered(present=filled(20).present, revision=1)
-    with pytest.raises(StoreError, match="order of their identifiers"):
-        update_index(tmp_path / "index", store, demo)
-    assert open_index(tmp_path / "index", demo) is None
+    class Doubled(MemoryStore):
+        def donors(self) -> Any:
+            return [*super().donors(), *super().donors()]
+
+    store = filled(20)
+    ordered = update_index(tmp_path / "ordered", store, demo)
+    found = update_index(tmp_path / "any", Disordered(present=store.present, revision=1), demo)
+    assert content(found) == content(ordered) and len(found) == 20
+    with pytest.raises(StoreError, match="a donor twice"):
+        update_index(tmp_path / "twice", Doubled(present=store.present, revision=1), demo)
 
 
 def test_every_damage_is_named_and_repaired(demo: Nomenclature, tmp_path: Path) -> None:
