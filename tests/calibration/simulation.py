@@ -205,7 +205,7 @@ def _by_masses(imputer: Imputer, patients: _People, donors: _People) -> Iterator
     columns = [
         of.encode(donors.texts[locus]) for locus, of in zip(tables.loci, of_loci, strict=True)
     ]
-    entries, codes = Entries.of(of_loci), np.stack(columns, axis=1)
+    entries, codes = Entries.of([of.table() for of in of_loci]), np.stack(columns, axis=1)
     order = np.lexsort(codes.T[::-1])
     total = np.empty(len(codes))
     total[order] = tables.total_masses(entries, codes[order], 2)
