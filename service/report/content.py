@@ -140,7 +140,7 @@ def _found(
     patients: Sequence[str], allocation: pd.DataFrame | None, table: pd.DataFrame
 ) -> list[int]:
     """Donors that were found for each patient: more than were written where batch kept the best."""
-    written = np.bincount(table["position"], minlength=len(patients)).tolist()
+    written: list[int] = np.bincount(table["position"], minlength=len(patients)).tolist()
     if allocation is None or "found" not in allocation:
         return written
     stated = dict(zip(allocation["patient"], allocation["found"].fillna(0), strict=True))

@@ -308,7 +308,7 @@ def test_what_a_row_opens_to(page: Page, report: Path) -> None:
     ):
         assert said in text, said
     lines = page.js("document.querySelector('main .summary').innerText").split("\n")
-    assert "12 found" in lines and "D400: given to another patient" in lines
+    assert "12 found" in lines and f"D400: given to {HOSTILE}; a swap costs 1,234" in lines
     assert "D401 (rank 2), D411 (rank 12)" in lines and lines[-1].startswith("A*99:01")
     page.js("[...document.querySelectorAll('button.link')].at(-1).click()")
     assert focused(page) == "D411"

@@ -105,6 +105,12 @@ class Report {
     );
   }
 
+  /** Why the donor of rank 1 is not allocated, in words. */
+  whyNotFirst(given) {
+    if (!given?.not_first_for) return "";
+    return given.best === given.first && given.reason ? this.whyNotBest(given) : given.not_first_for;
+  }
+
   /** What stands between a patient and its best candidate for the plan, in words. */
   whyNotBest(given) {
     if (!given || !given.reason) return "";

@@ -108,10 +108,12 @@ function summary(report, patient, open) {
   if (report.allocation && !given) line("Allocated", "the plan does not name this patient");
   if (given) {
     line("Allocated", given.allocated ? name(given.allocated) : "no donor", given.second ? [" with ", name(given.second)] : null);
+    const alike = given.best === given.first;
     if (given.not_first_for) {
-      line("Not rank 1", given.first ? [name(given.first).slice(0, 1), ": "] : null, given.not_first_for);
+      const cost = alike && given.reason ? swap(given) : null;
+      line("Not rank 1", given.first ? [name(given.first).slice(0, 1), ": "] : null, report.whyNotFirst(given), cost);
     }
-    if (given.reason && (given.best !== given.first || given.best_given_to || given.swap_cost !== null)) {
+    if (given.reason && !alike) {
       line("Best for the plan", given.best ? [name(given.best), ", "] : null, report.whyNotBest(given), swap(given));
     }
     if (given.backups.length) line("Backups", given.backups.map((donor, k) => [k ? ", " : null, name(donor)]));

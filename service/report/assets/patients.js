@@ -28,6 +28,10 @@ function patientColumns(report, link) {
           : identifier(patients.id[i]),
     },
     count("found", "Donors", (i) => patients.found[i], "Donors within the criteria"),
+    // Where the results hold the best ones only, what follows is of these.
+    ...(patients.found.some((n, i) => n > patients.candidates[i])
+      ? [count("candidates", "in the results", (i) => patients.candidates[i], "The best of them; the columns to the right are of these")]
+      : []),
     ...Array.from({ length: patients.at[0]?.length ?? 0 }, (_, k) =>
       count(`at${k}`, `${k} mism.`, (i) => patients.at[i][k], `Donors of the results with ${k} mismatches at best`)
     ),
@@ -100,10 +104,9 @@ function remarks(report, patient) {
   if (without === total && total) found.push("P unknown for all donors");
   else if (without) found.push(`P unknown for ${plural(without, "donor")}`);
   const given = report.given(patient);
-  if (given?.not_first_for && total) found.push(`not rank 1: ${given.not_first_for}`);
+  if (given?.not_first_for && total) found.push(`not rank 1: ${report.whyNotFirst(given)}`);
   const why = report.whyNotBest(given);
   if (why && total && given.best !== given.first) found.push(`best for the plan, ${given.best}, ${why}`);
-  if (why && total && given.best === given.first && given.best_given_to) found.push(why);
   if (report.allocation && !given) found.push("not in the allocation");
   return found;
 }
