@@ -16,7 +16,7 @@ import pytest
 from service.report import page as page_of
 from service.report import read_results, report_content
 from tests.service.browser import Browser, Page, chromium
-from tests.service.report_results import HOSTILE, candidates, write_batch
+from tests.service.report_results import HOSTILE, candidates, write_batch, write_parquet
 
 FIRST = "#/patient/0001"
 VIEWS = ("#/patients", FIRST, "#/patient/NA", "#/allocation", "#/plan", "#/open")
@@ -128,6 +128,20 @@ def test_every_view_opens(page: Page, report: Path, bare: Path) -> None:
             assert page.js("document.title").endswith("Donor search report")
             wide = page.js("document.scrollingElement.scrollWidth")
             assert wide <= 1366, (file.name, view)
+
+
+def test_all_loci_and_long_identifiers_fit_a_laptop(page: Page, tmp_path: Path) -> None:
+    table = candidates().assign(registry="DKMS Germany")
+    table["donor"] = [f"DKMS01234567890{i:04d}" for i in range(len(table))]
+    for name in ("drb345_position_1", "drb345_position_2", "dqa1_position_1", "dqa1_position_2"):
+        table[name] = "P"
+    results = read_results(write_parquet(table, tmp_path / "wide.parquet"))
+    (tmp_path / "wide.html").write_text(page_of(report_content(results, 100)))
+    for width in (1366, 900):
+        page.size(width, 768)
+        page.open(tmp_path / "wide.html", FIRST)
+        assert page.js("document.querySelectorAll('main thead .locus').length") == 9
+        assert page.js("document.scrollingElement.scrollWidth") <= width
 
 
 def test_donors_are_sorted_by_every_heading(page: Page, report: Path) -> None:

@@ -14,6 +14,7 @@ function patientView(report, patient) {
       caption: `Donors of patient ${id}, in the order of rank. Arrow keys move between rows, Enter opens one, Escape closes it.`,
       columns: donorColumns(report, patient, outcome),
       rows,
+      tight: report.lociOf(rows).length > 7,
       details: (i) => donorDetails(report, patient, i),
       empty: "No donor passes these filters.",
     });
