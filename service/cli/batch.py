@@ -11,9 +11,6 @@ import typer
 
 from data.donor_files import Person, Rejects
 from data.files import file_digest
-from data.frequency_store import FrequencyFolder
-from data.models import active_model
-from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions, RecordReader
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
@@ -68,13 +65,11 @@ from service.cli.searching import (
     BandsOption,
     RankOption,
     RegistryOption,
-    open_index,
-    open_registry,
     rank_rule,
+    tell_unreadable,
 )
-from service.criteria import donor_filter
 from service.recipients import read_recipients
-from service.search import SearchSettings
+from service.search import SearchSettings, wanted_of
 
 EXIT_INTERRUPTED = 130
 
@@ -156,16 +151,8 @@ def batch(
         size=best,
     )
     nomenclature = open_nomenclature(release)
-    store = open_registry(folder)
-    search = BatchSearch(
-        nomenclature,
-        ReferenceFolder(settings().reference).proteins(nomenclature.release),
-        store,
-        open_index(store, nomenclature),
-        FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
-        active_model(settings().models),
-        asked,
-    )
+    search = BatchSearch.load(settings(), nomenclature, folder, asked)
+    tell_unreadable(search.search.index)
     options = ReadingOptions(strict, blank_second)
     state = {
         **search.state,
@@ -212,7 +199,7 @@ def _people(
     people = []
     for person in reader.people(file):
         try:
-            donor_filter(asked.donors, person.id, person.facts["weight_kg"])
+            wanted_of(person, asked)
         except InputFileError as error:
             reader.rejects.add([("", person.id, str(error))])
         else:
