@@ -15,8 +15,7 @@ from data.index.facts import FactColumn
 from matching.donor_index import Segment
 from matching.errors import StoreError
 from matching.genotypes import UNREADABLE, BookBuilder
-from matching.loci import LOCI, N_LOCI, PerLocus
-from matching.nomenclature import Nomenclature
+from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,11 @@ class EncodedDonors:
     unreadable: tuple[tuple[str, str], ...]
 
 
-def encode_donors(columns: DonorColumns, nomenclature: Nomenclature) -> EncodedDonors:
+def encode_donors(columns: DonorColumns, builders: Mapping[Locus, BookBuilder]) -> EncodedDonors:
     """Encode donors, in the order of the bytes of their identifiers.
 
-    Raises `StoreError` for an identifier that comes twice.
+    `builders`: of every locus; they may have read other typings before. Raises `StoreError` for an
+    identifier that comes twice.
     """
     ids, facts, written = columns.ids(), columns.facts(), columns.written()
     order = _order(ids)
@@ -45,7 +45,7 @@ def encode_donors(columns: DonorColumns, nomenclature: Nomenclature) -> EncodedD
     books = []
     reasons: dict[int, str] = {}
     for locus in LOCI:
-        builder = BookBuilder(locus, nomenclature)
+        builder = builders[locus]
         of_text, of_error = builder.encode_all(written.loci[locus].texts)
         numbers = written.loci[locus].numbers
         if of_error:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from data.donor_files import INDEXED, INDEXED_FACTS
+from data.donor_files import INDEXED, INDEXED_FACTS, Coded
 from data.index.arrays import Array
 
 DATES = ("birth_date",)
@@ -27,29 +27,32 @@ NUMBERS = tuple(name for name in INDEXED_FACTS if INDEXED.field(name).type == pa
 class FactEncoder:
     """The codes of one column, a batch at a time."""
 
+    name: str
     _codes: dict[Any, int] = field(default_factory=dict)
     _parts: list[Array] = field(default_factory=list)
 
-    def add(self, column: pa.Array) -> None:
+    def add(self, column: Coded) -> None:
         """The next values."""
-        encoded = column.dictionary_encode()
-        values = encoded.dictionary.to_pylist()
-        table = np.zeros(len(values) + 1, dtype=np.uint32)
-        for i, value in enumerate(values):
+        numbers = np.zeros(len(column.values), dtype=np.uint32)
+        for i, value in enumerate(column.values):
             if value is not None and value == value:
-                table[i] = self._codes.setdefault(value, len(self._codes) + 1)
-        places = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-        self._parts.append(table.astype(np.min_scalar_type(len(self._codes)))[places])
+                numbers[i] = self._codes.setdefault(self._kept(value), len(self._codes) + 1)
+        self._parts.append(numbers.astype(np.min_scalar_type(len(self._codes)))[column.places])
 
-    def column(self, name: str) -> FactColumn:
+    def _kept(self, value: Any) -> Any:
+        if self.name in DATES:
+            return datetime.date.fromisoformat(value)
+        return float(np.float32(value)) if self.name in NUMBERS else value
+
+    def column(self) -> FactColumn:
         """Everything that was added."""
         values = sorted(self._codes)
         renumbered = np.zeros(len(values) + 1, dtype=np.min_scalar_type(len(values)))
         renumbered[[self._codes[value] for value in values]] = np.arange(1, len(values) + 1)
         codes = np.concatenate([renumbered[:0], *(renumbered[part] for part in self._parts)])
-        if name in DATES:
+        if self.name in DATES:
             kept: Array = np.array(values, dtype="datetime64[D]")
-        elif name in NUMBERS:
+        elif self.name in NUMBERS:
             kept = np.array(values, dtype=np.float32)
         else:
             kept = np.array(values, dtype=object)

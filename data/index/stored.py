@@ -13,6 +13,7 @@ import fcntl
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -28,7 +29,7 @@ import pyarrow.compute as pc
 from data.donor_files import INDEXED_FACTS
 from data.files import remove_folder, replacing
 from data.index.columns import DonorColumns, WrittenDonors
-from data.index.encoding import encode_donors
+from data.index.encoding import EncodedDonors, encode_donors
 from data.index.facts import ages, fact_table
 from data.index.filters import DonorFilter
 from data.index.segments import (
@@ -40,6 +41,7 @@ from data.index.segments import (
 )
 from matching.donor_index import DonorIndex
 from matching.errors import OutputError, StoreError
+from matching.genotypes import book_builders
 from matching.nomenclature import Nomenclature
 
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
@@ -81,10 +83,10 @@ class DonorSource(Protocol):
 
 @dataclass(frozen=True)
 class Changed:
-    """What `DonorSource.changed` gives after the revision before this one."""
+    """What `DonorSource.changed` gives after the revision before this one, being encoded."""
 
     revision: int
-    columns: DonorColumns
+    encoded: Future[EncodedDonors]
 
 
 @dataclass(frozen=True)
@@ -309,10 +311,10 @@ def _write_update(
         if not entries or later > MAX_CHANGED * entries[0].rows:
             kept, entries, unreadable, after = (), (), [], 0
     if latest is not None and latest.revision == source.revision == after + 1:
-        columns = latest.columns
+        encoded = latest.encoded.result()
     else:
-        columns = DonorColumns.of(source.changed(after) if after else source.donors(), progress)
-    encoded = encode_donors(columns, nomenclature)
+        batches = source.changed(after) if after else source.donors()
+        encoded = encode_donors(DonorColumns.of(batches, progress), book_builders(nomenclature))
     # Nothing of the former state is named by more than one manifest, so each can be removed whole.
     token = secrets.token_hex(8)
     written = [
