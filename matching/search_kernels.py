@@ -25,6 +25,8 @@ Int64s = npt.NDArray[np.int64]
 
 LARGE = 65_535
 EXCLUDED = 255
+# Added to mismatches that are not all known yet.
+OPEN = 128
 
 _U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
 _U8_2D = numba.types.Array(numba.uint8, 2, "C", readonly=True)
@@ -37,7 +39,7 @@ _OUT32 = numba.types.Array(numba.uint32, 1, "C")
 _OUT64 = numba.types.Array(numba.int64, 1, "C")
 
 
-@kernel(numba.void(_I32, _I32, _I32, _I64, _U32, _I32, _OUT8, _OUT8))
+@kernel(numba.void(_I32, _I32, _I32, _I64, _U32, _I32, _OUT8))
 def lower_mismatches(
     first: Int32s,
     second: Int32s,
@@ -45,7 +47,6 @@ def lower_mismatches(
     starts: Int64s,
     holders: Words,
     entries: Int32s,
-    marks: Bytes,
     table: Bytes,
 ) -> None:
     """Lower the mismatches of every entry of a book to what one genotype of a patient has with it
@@ -53,7 +54,7 @@ def lower_mismatches(
 
     first, second: the groups that match its positions. groups, starts, holders: see
     `matching.donor_index.Holders`. entries: (n_genotypes,) entry of each genotype of the book.
-    marks: (n_genotypes,) zeros, and zeros again in the end. table: (n_entries,) uint8.
+    table: (n_entries,) uint8.
     """
     by_marks = np.zeros(16, dtype=np.uint8)
     for mark in range(16):
@@ -61,6 +62,7 @@ def lower_mismatches(
         cross = mark & 2 != 0 and mark & 4 != 0
         by_marks[mark] = 0 if direct or cross else (1 if mark != 0 else 2)
     # Bits 0 and 1 say at which positions the first set is met, bits 2 and 3 where the second is.
+    marks = np.zeros(len(entries), dtype=np.uint8)
     for step in range(4):
         for value in second if step & 1 else first:
             i = np.searchsorted(groups, value)
@@ -73,12 +75,6 @@ def lower_mismatches(
                 else:
                     entry = entries[genotype]
                     table[entry] = min(table[entry], by_marks[marks[genotype]])
-    for step in range(2):
-        for value in second if step else first:
-            i = np.searchsorted(groups, value)
-            if i < len(groups) and groups[i] == value:
-                for j in range(starts[i], starts[i + 1]):
-                    marks[holders[j] >> 2] = 0
 
 
 @kernel(numba.int64(_U16_2D, numba.int64, numba.int64, numba.int64, _I64, _U32, _U32))
@@ -121,9 +117,8 @@ def entries_of_rows(
 
 @kernel(
     numba.int64(
-        *(_U32, _U32, _U32, _U16_2D, _I64),
-        *(_U16_2D, _I64, _U32, _U32),
-        *(_U8, _I64, numba.int64, numba.int64, _OUT64, _OUT8),
+        *(_U32, _U32, _U32, _U16_2D, _U8, numba.int64, numba.int64, numba.int64),
+        *(_OUT32, _OUT8),
     )
 )
 def search_postings(
@@ -131,44 +126,40 @@ def search_postings(
     starts: Words,
     rows: Words,
     others: Shorts,
-    other_loci: Int64s,
-    codes: Shorts,
-    large_starts: Int64s,
-    large_rows: Words,
-    large_codes: Words,
     tables: Bytes,
-    table_starts: Int64s,
+    first_start: int,
+    second_start: int,
     limit: int,
-    count: int,
-    out_rows: Int64s,
+    out_rows: Words,
     out_totals: Bytes,
 ) -> int:
     """Rows that hold one of `entries`, all without a mismatch, at the locus of a posting list
-    (starts, rows, others: see `matching.donor_index.Postings`) and are within the limit over the
-    loci of `others`, `other_loci` (2,), which all have tables.
+    (starts, rows, others: see `matching.donor_index.Postings`) and may be within the limit over
+    the loci of `others`, whose tables begin at `first_start` and `second_start`.
 
-    Writes the rows and their mismatches from place `count` on, which need one place more than
-    there are rows in the lists; returns how many there are then.
+    Writes the rows and their mismatches over these, with `OPEN` added where a code is `LARGE`,
+    which counts as none; returns how many there are.
     """
-    first, second = table_starts[other_loci[0]], table_starts[other_loci[1]]
+    count = 0
     for entry in entries:
         for i in range(starts[entry], starts[entry + 1]):
-            a: Any = np.int64(others[i, 0])
-            if a == LARGE:
-                a = _entry(codes, 0, rows[i], other_loci[0], large_starts, large_rows, large_codes)
-            b: Any = np.int64(others[i, 1])
-            if b == LARGE:
-                b = _entry(codes, 0, rows[i], other_loci[1], large_starts, large_rows, large_codes)
-            total = int(tables[first + a]) + int(tables[second + b])
-            # Without a branch, which would be guessed wrongly at every row that is kept.
-            out_rows[count] = rows[i]
-            out_totals[count] = min(total, EXCLUDED)
-            count += total <= limit
+            a, b = others[i, 0], others[i, 1]
+            total = 0 if a == LARGE else int(tables[first_start + a])
+            total += 0 if b == LARGE else int(tables[second_start + b])
+            if total <= limit:
+                out_rows[count] = rows[i]
+                out_totals[count] = total + (OPEN if a == LARGE or b == LARGE else 0)
+                count += 1
     return count
 
 
-@kernel(numba.int64(*(_U16_2D, _I64, _U32, _U32), *(_U8, _I64, _I64, numba.int64, _OUT64, _OUT8)))
-def add_loci(
+@kernel(
+    numba.int64(
+        *(_U16_2D, _I64, _U32, _U32, _U8, _I64),
+        *(_I64, _I64, numba.int64, _U8, _OUT32),
+    )
+)
+def keep_within(
     codes: Shorts,
     large_starts: Int64s,
     large_rows: Words,
@@ -176,26 +167,40 @@ def add_loci(
     tables: Bytes,
     table_starts: Int64s,
     loci: Int64s,
+    rest: Int64s,
     limit: int,
-    rows: Int64s,
     totals: Bytes,
+    rows: Words,
 ) -> int:
-    """Keep the rows that are within the limit when further loci are added to their mismatches.
+    """Move the rows of `search_postings` that are within the limit over `loci` to the front.
 
-    Moves them to the front and returns how many there are. The look-ups of one row do not wait for
-    those of another: most miss the processor's caches.
+    rest: those of `loci` that are not in `totals`. Returns how many rows there are.
     """
     count = 0
-    for i in range(len(rows)):
-        row = rows[i]
-        total = int(totals[i])
-        for locus in loci:
-            code: Any = np.int64(codes[row, locus])
-            if code == LARGE:
-                code = _entry(codes, 0, row, locus, large_starts, large_rows, large_codes)
-            total += tables[table_starts[locus] + code]
-        rows[count] = row
-        count += total <= limit
+    # Codes of a block of rows are fetched before they are used: most miss the processor's caches,
+    # and so none waits for another.
+    block = 512
+    fetched = np.empty((block, len(rest)), dtype=np.uint16)
+    for start in range(0, len(rows), block):
+        stop = min(start + block, len(rows))
+        for i in range(start, stop):
+            for k in range(len(rest)):
+                fetched[i - start, k] = codes[rows[i], rest[k]]
+        for i in range(start, stop):
+            total = int(totals[i])
+            is_open = total >= OPEN
+            for k in range(len(rest)):
+                code: Any = fetched[i - start, k]
+                is_open |= code == LARGE
+                total += 0 if code == LARGE else int(tables[table_starts[rest[k]] + code])
+            if is_open and total % OPEN <= limit:
+                total = 0
+                for locus in loci:
+                    row: Any = np.int64(rows[i])
+                    code = _entry(codes, 0, row, locus, large_starts, large_rows, large_codes)
+                    total += tables[table_starts[locus] + code]
+            rows[count] = rows[i]
+            count += total <= limit
     return count
 
 

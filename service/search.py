@@ -111,8 +111,7 @@ def search_people(
         ranking = ranking.part(settings.start, len(ranking))
         shown = of_patient.take(ranking.order)
         rows = shown.candidates.rows
-        ages = index.ages(settings.as_of, rows)
-        factors = pair_factors(person.facts, index.facts(rows), ages, shown)
+        factors = pair_factors(person.facts, index, settings.as_of, shown.candidates)
         p10, p9 = p[ranking.order].T
         scores[person.id] = {"p10": p10, "p9": p9, **predicted_risks(model, factors, len(rows))}
         matches[person.id], rankings[person.id] = shown, ranking

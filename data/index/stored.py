@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -177,6 +177,19 @@ class StoredIndex:
             return tables[1]
         joined = pd.concat(tables[1:] or tables, ignore_index=True)
         return joined.iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
+
+    def distinct(
+        self, fact: str, rows: npt.NDArray[np.int64]
+    ) -> tuple[list[Any], npt.NDArray[np.int64]]:
+        """Values of one of `INDEXED_FACTS`, None or NaN where unknown, and which of them each row
+        has, (n,). A value may be there twice, once a segment."""
+        values: list[Any] = []
+        number = np.empty(len(rows), dtype=np.int64)
+        for i, at, local in self.donors.parts(rows):
+            column = self.segments[i].facts[fact]
+            number[at] = len(values) + column.codes[local].astype(np.int64)
+            values += column.known.tolist()
+        return values, number
 
     def ages(self, as_of: datetime.date, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Age of some rows in whole years on a day, NaN where unknown.

@@ -170,7 +170,10 @@ class Sqlite(Database):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"cannot create {self.path.parent}: {error.strerror}") from error
+            raise StoreError(
+                f"cannot create {self.path.parent}: {error.strerror}; name another folder as "
+                "registry, or change the rights of this one"
+            ) from error
         super().create()
 
     @contextmanager
@@ -200,6 +203,11 @@ class Sqlite(Database):
         if "readonly" in reason or "unable to open" in reason:
             return (
                 f"it cannot be written here ({reason}); choose another place or change its rights"
+            )
+        if "malformed" in reason or "not a database" in reason:
+            return (
+                f"the store is damaged ({reason}); put a copy of it in its place, or remove it and "
+                "import the donors again"
             )
         return reason
 

@@ -68,7 +68,7 @@ class Postgres(Database):
 
     @property
     def name(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        return self._url.set(drivername="postgresql").render_as_string(hide_password=True)
 
     @property
     def _url(self) -> sa.URL:
@@ -122,4 +122,7 @@ class Postgres(Database):
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             return "the database is read-only; write to another one"
         lines = str(error).strip().splitlines()
-        return lines[0] if lines else type(error).__name__
+        reason = lines[0] if lines else type(error).__name__
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            return f"{reason}; check the address, and that the server runs"
+        return reason

@@ -76,9 +76,18 @@ class Registry:
 
     @classmethod
     def at(cls, location: Path | str, home: Path) -> Registry:
-        """A registry with indexes of a database below a home folder."""
+        """A registry with indexes of a database below a home folder.
+
+        Raises `StoreError` for an address of anything but PostgreSQL.
+        """
         if str(location).startswith(PREFIXES):
             return cls(str(location), home / "registry-indexes")
+        scheme, is_address, _ = str(location).partition("://")
+        if is_address:
+            raise StoreError(
+                f"a registry is a folder or in PostgreSQL, not in {scheme!r}; write "
+                "postgresql://USER:PASSWORD@HOST/DATABASE"
+            )
         return cls(Path(location))
 
     def import_file(
@@ -146,23 +155,23 @@ class Registry:
             masses(summary)
             return summary
         written: dict[str, WrittenDonors] = {}
-        try:
-            with self.opened() as source:
-                self._update(
-                    source,
-                    nomenclature,
-                    lambda n: progress(f"{n:,} donors indexed"),
-                    Changed(revision, encoded),
-                    written.__setitem__,
-                )
-        except (StoreError, OutputError) as error:
-            raise type(error)(
-                f"the donors of {path} are stored, but not searchable until graftmatch "
-                f"registry index has run: {error}"
-            ) from error
+        with (
+            _lacking(path, "not searchable until graftmatch registry index has run"),
+            self.opened() as source,
+        ):
+            self._update(
+                source,
+                nomenclature,
+                lambda n: progress(f"{n:,} donors indexed"),
+                Changed(revision, encoded),
+                written.__setitem__,
+            )
         sets = masses(summary)
         if sets is not None:
-            self._fill(nomenclature, sets, lambda n: progress(f"masses of {n:,} donors"), written)
+            with _lacking(path, "without masses until graftmatch registry masses has run"):
+                self._fill(
+                    nomenclature, sets, lambda n: progress(f"masses of {n:,} donors"), written
+                )
         return summary
 
     def update_index(
@@ -284,6 +293,15 @@ class Registry:
             # A leading dot is the temporary folder of another writer.
             if not path.name.startswith((source.store_id[:_STORE_NAME], ".")):
                 remove_folder(path)
+
+
+@contextmanager
+def _lacking(path: Path, what: str) -> Iterator[None]:
+    """Errors in here say that the donors of a file are stored all the same."""
+    try:
+        yield
+    except (StoreError, OutputError) as error:
+        raise type(error)(f"the donors of {path} are stored, but {what}: {error}") from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from matching.haplotypes import Imputer, NullImputation
 from matching.masses.arrays import Bytes, EntryArrays, Int32s, Int64s
+from matching.masses.entry_kernels import copy_entries, number_codes
 from matching.masses.total_kernels import MAX_LOCUS_CLASSES, merge_positions
 from matching.typings import Position, parse_locus, parse_position
 
@@ -136,8 +137,8 @@ class LocusEntries:
         )
 
 
-def _starts(sizes: Iterable[int]) -> Int64s:
-    return np.cumsum([0, *sizes], dtype=np.int64)
+def _starts(sizes: Iterable[int] | Int64s) -> Int64s:
+    return np.concatenate([[0], np.cumsum(np.fromiter(sizes, np.int64))]).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,36 @@ class Entries:
         unsummed = np.concatenate([part.unsummed for part in parts])
         exact = np.concatenate([_has_null(table) for table in tables]) | unsummed
         return cls(arrays, exact, unsummed)
+
+    def held_by(self, codes: Int32s) -> tuple[EntryArrays, Int32s]:
+        """The entries that some typings (n, n_loci) have, by themselves, and the codes of these.
+
+        What a search has to remember of entries is then as little as its candidates are few.
+        """
+        numbers = np.empty((codes.shape[1], len(codes)), dtype=np.int32)
+        distinct = np.empty(len(codes), dtype=np.int32)
+        wanted = []
+        for column, base in enumerate(self.arrays.base[: codes.shape[1]]):
+            count = number_codes(codes[:, column], numbers[column], distinct)
+            wanted.append(base + distinct[:count].astype(np.int64))
+        base = _starts(map(len, wanted))
+        every = np.concatenate(wanted)
+        starts = _starts(self.arrays.starts[every + 1] - self.arrays.starts[every])
+        class_starts = _starts(
+            self.arrays.class_starts[every + 1] - self.arrays.class_starts[every]
+        )
+        held = EntryArrays(
+            base,
+            starts,
+            np.empty(starts[-1], dtype=np.int32),
+            np.empty(starts[-1], dtype=np.uint8),
+            class_starts,
+            np.empty(class_starts[-1], dtype=np.uint64),
+        )
+        copy_entries(
+            self.arrays, every, starts, class_starts, held.names, held.classes, held.compatible
+        )
+        return held, np.ascontiguousarray(numbers.T)
 
     def any_of(self, codes: Int32s, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """(n,) whether any entry of a typing, one row of codes (n, n_loci), is flagged."""

@@ -23,7 +23,9 @@ from matching.haplotypes import FrequencySet, Imputer, NullImputation
 from matching.loci import Locus
 from matching.masses.arrays import Floats, Int32s, MarginalArrays, NameArrays, RowArrays
 from matching.masses.entries import Entries, LocusEntries
-from matching.masses.search_kernels import ABSENT_NAME, TOO_MANY, fill_slots, search
+from matching.masses.genotype_kernels import ABSENT_NAME
+from matching.masses.phase_kernels import fill_slots
+from matching.masses.search_kernels import TOO_MANY, search
 from matching.masses.total_kernels import total_masses
 from matching.typings import ABSENT_GENE, Typing
 
@@ -150,8 +152,11 @@ class MassTables:
         """The genotypes of `Imputer.impute_one`, maybe of another set over the same loci, here."""
         tokens = np.empty((*codes.shape, 2), dtype=np.int32)
         for column in range(len(self.loci)):
-            tokens[:, column] = imputer.genotypes(column)[codes[:, column]]
-            if imputer.frequencies is not self.imputer.frequencies:
+            if imputer.frequencies is self.imputer.frequencies:
+                # Those of all fresh imputers of a set are the same, and made once here.
+                tokens[:, column] = self.imputer.genotypes(column)[codes[:, column]]
+            else:
+                tokens[:, column] = imputer.genotypes(column)[codes[:, column]]
                 theirs = imputer.token_names(column)
                 # A token of theirs that is none here matches nothing, as 0 does.
                 here = np.zeros(len(theirs), dtype=np.int32)
@@ -183,15 +188,16 @@ class MassTables:
         exact = entries.any_of(codes, entries.exact)
         usable = np.where(exact | np.isnan(total), 0.0, total)
         out = np.zeros((len(codes), 3))
-        arrays, names, marginals = entries.arrays, self.names, self.marginals
+        names, marginals = self.names, self.marginals
         tokens = np.ascontiguousarray(patient.tokens[chosen])
         weights = np.ascontiguousarray(patient.weights[chosen])
         codes = np.ascontiguousarray(codes, dtype=np.int32)
 
         def work(part: slice) -> int:
+            arrays, numbers = entries.held_by(codes[part])
             return search(
-                tokens, changed, weights, order, codes[part], usable[part], arrays, names,
-                marginals, up_to, out[part],
+                tokens, changed, weights, order, numbers, usable[part], arrays, names, marginals,
+                up_to, out[part],
             )  # fmt: skip
 
         if TOO_MANY in in_chunks(len(codes), threads, work):

@@ -125,25 +125,27 @@ def _look_up(
     """Rows of a segment within the limit among those of posting lists, ascending."""
     large = segment.large
     values = tables.values.copy()
-    room = sum(one.size for one in lists) + 1
-    rows, totals = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.uint8)
-    count = 0
+    loci = np.array([locus.position for locus in tables.searched], dtype=np.int64)
+    rest = np.array(
+        [locus.position for locus in tables.searched if locus not in POSTED], dtype=np.int64
+    )
+    found = []
     for one in lists:
         postings = segment.postings[POSTED.index(one.locus)]
+        rows, totals = np.empty(one.size, dtype=np.uint32), np.empty(one.size, dtype=np.uint8)
+        first, second = tables.starts[other_columns(one.locus)].tolist()
         count = kernels.search_postings(
             one.entries, postings.starts, postings.rows, postings.others,
-            np.array(other_columns(one.locus), dtype=np.int64),
-            segment.codes, large.starts, large.rows, large.codes,
-            values, tables.starts, limit, count, rows, totals,
+            values, first, second, limit, rows, totals,
         )  # fmt: skip
+        count = kernels.keep_within(
+            segment.codes, large.starts, large.rows, large.codes,
+            values, tables.starts, loci, rest, limit, totals, rows[:count],
+        )  # fmt: skip
+        found.append(rows[:count])
         # So that a later list does not find them again.
         values[tables.starts[one.locus.position] + one.entries.astype(np.int64)] = kernels.EXCLUDED
-    rest = [locus.position for locus in tables.searched if locus not in POSTED]
-    count = kernels.add_loci(
-        segment.codes, large.starts, large.rows, large.codes,
-        values, tables.starts, np.array(rest, dtype=np.int64), limit, rows[:count], totals,
-    )  # fmt: skip
-    return np.sort(rows[:count])
+    return np.sort(np.concatenate(found)).astype(np.int64)
 
 
 def _scan(segment: Segment, tables: _Tables, limit: int) -> npt.NDArray[np.int64]:

@@ -68,7 +68,6 @@ def _fewest_mismatches(
     if patient is None:
         return np.zeros(len(book), dtype=np.uint8)
     table = np.full(len(book), 2, dtype=np.uint8)
-    marks = np.zeros(len(book.linked), dtype=np.uint8)
     for one in patient.alternatives:
         first, second = (
             np.array(
@@ -83,7 +82,7 @@ def _fewest_mismatches(
         )
         search_kernels.lower_mismatches(
             first, second, holders.groups, holders.starts, holders.holders,
-            book.entries_of_alternatives, marks, table,
+            book.entries_of_alternatives, table,
         )  # fmt: skip
     table[UNTYPED] = 0
     return table

@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from data.donor_files import AS_WRITTEN, BlankSecond, Person, ReadingOptions, RecordReader
 from data.nomenclature import ReferenceFolder
@@ -67,6 +75,28 @@ def progress_of(what: str) -> Iterator[Callable[[object], None]]:
         yield lambda done: progress.update(
             task, description=f"{what}: {done:,}" if isinstance(done, int) else f"{what}: {done}"
         )
+
+
+@contextmanager
+def counted_progress(what: str, total: int, before: int) -> Iterator[Callable[[int], None]]:
+    """A line on a terminal that says how many of `total` are done, at what rate and how long the
+    rest takes; silent in a pipe. It is told how many more are done, from `before` on."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (
+        *(TextColumn(what), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("left")),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total, completed=before, rate="")
+
+        def told(more: int) -> None:
+            progress.update(task, advance=more)
+            speed = progress.tasks[0].speed
+            progress.update(task, rate="" if speed is None else f"{speed:,.1f}/s")
+
+        yield told
 
 
 def end_with_rejects(path: Path | None) -> None:

@@ -301,3 +301,21 @@ def tablespace(server: str, disk: Path) -> Iterator[str]:
         yield "small"
         connection.exec_driver_sql("DROP TABLESPACE small")
     engine.dispose()
+
+
+def test_masses_that_an_import_cannot_write(
+    demo: Nomenclature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, sets = Registry(tmp_path / "registry"), embedded(demo).masses
+    path = write(tmp_path / "few.txt", [("D1", A1)])
+
+    def full(*_: object) -> None:
+        raise OutputError("cannot write masses: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("data.registry.registry.fill_masses", full)
+        with pytest.raises(OutputError, match=r"are stored, but without masses until .* masses"):
+            registry.import_file(path, demo, tmp_path / "r.csv", masses=lambda _: sets)
+    assert identifiers(registry.index(demo)) == ["D1"]
+    registry.import_file(path, demo, tmp_path / "r.csv", masses=lambda _: sets)
+    assert open_masses(registry.index(demo), sets).is_complete
