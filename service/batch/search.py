@@ -10,16 +10,15 @@ from functools import cached_property
 import pyarrow as pa
 
 from data.donor_files import Person
-from data.index import StoredIndex, has_masses
+from data.index import StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, Resolution
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.batch.columns import candidate_schema, candidate_table
 from service.batch.results import chunk_table
 from service.criteria import criteria_json
-from service.imputation import imputer_of
+from service.frequency_sets import SearchSets
 from service.results import result_table
 from service.search import SearchSettings, search_people
 
@@ -35,7 +34,7 @@ class BatchSearch:
     proteins: Mapping[str, str]
     store: Registry
     index: StoredIndex
-    frequencies: tuple[str, FrequencySet] | None
+    sets: SearchSets | None
     model: RiskModel
     settings: SearchSettings
 
@@ -52,7 +51,7 @@ class BatchSearch:
             self.proteins,
             self.store,
             self.index,
-            self.frequencies,
+            self.sets,
             self.model,
             self.settings,
             progress,
@@ -69,7 +68,7 @@ class BatchSearch:
         return {
             "release": self.nomenclature.release,
             "index": self.index.version,
-            "frequency_set": "" if self.frequencies is None else self.frequencies[0],
+            "frequency_set": "" if self.sets is None else self.sets.label,
             "model": model_label(self.model),
             **criteria_json(self.settings.criteria, self.settings.donors),
             "as_of": self.settings.as_of.isoformat(),
@@ -91,19 +90,19 @@ class BatchSearch:
             "the release": self.nomenclature.fingerprint,
             "the index": self.index.version,
             "the masses of the index": self._masses,
-            "the frequency set": "" if self.frequencies is None else self.frequencies[0],
+            "the frequency set": "" if self.sets is None else self.sets.label,
             "the risk model": model_label(self.model),
         }
 
     @property
     def _masses(self) -> str:
         # With them a probability is the same but for its last digits.
-        if self.frequencies is None:
+        if self.sets is None:
             return "none"
-        imputer = imputer_of(
-            self.frequencies[1], self.nomenclature, self.settings.nulls, Resolution.P_GROUP
-        )
-        return "there" if has_masses(self.index, imputer) else "none"
+        there = [
+            segment is not None for segment in open_masses(self.index, self.sets.masses).segments
+        ]
+        return f"{sum(there)} of {len(there)} segments under {self.sets.masses.key}"
 
 
 def chunks_of(people: Sequence[Person]) -> list[Sequence[Person]]:

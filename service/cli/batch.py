@@ -11,7 +11,6 @@ import typer
 
 from data.donor_files import Person, Rejects
 from data.files import file_digest
-from data.frequency_store import FrequencyFolder
 from data.models import active_model
 from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions, RecordReader
@@ -71,6 +70,7 @@ from service.cli.searching import (
     open_index,
     open_registry,
     rank_rule,
+    search_sets,
 )
 from service.criteria import donor_filter
 from service.recipients import read_recipients
@@ -162,7 +162,7 @@ def batch(
         ReferenceFolder(settings().reference).proteins(nomenclature.release),
         store,
         open_index(store, nomenclature),
-        FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
+        search_sets(nomenclature, null_imputation),
         active_model(settings().models),
         asked,
     )
