@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data.donor_files import INDEXED, INDEXED_FACTS, LOCUS_COLUMNS, Coded
-from data.index.facts import FactColumn, FactEncoder
+from data.index.arrays import Array
+from data.index.facts import FactEncoder
 from matching.errors import StoreError
 from matching.loci import Locus
 
@@ -109,8 +110,8 @@ class DonorColumns:
         """Identifiers, in the order in which they came."""
         return pa.concat_arrays([pa.array([], pa.string()), *self._ids])
 
-    def facts(self) -> dict[str, FactColumn]:
-        """Facts, in that order."""
+    def facts(self) -> dict[str, tuple[Array, Array]]:
+        """Codes and values of facts, in that order; they can be asked for once."""
         return {name: encoder.column() for name, encoder in self._facts.items()}
 
     def written(self) -> WrittenDonors:

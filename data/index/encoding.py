@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.index.columns import DonorColumns, WrittenDonors
-from data.index.facts import FactColumn
+from data.index.facts import FactColumn, combined
 from matching.donor_index import Segment
 from matching.errors import StoreError
 from matching.genotypes import UNREADABLE, BookBuilder
@@ -60,10 +60,10 @@ def encode_donors(columns: DonorColumns, builders: Mapping[Locus, BookBuilder]) 
         order = np.flatnonzero(readable) if order is None else order[readable[order]]
     if order is not None:
         ids, written, codes = ids.take(pa.array(order)), written.take(order), codes[order]
-        facts = {name: FactColumn(f.codes[order], f.values) for name, f in facts.items()}
+        facts = {name: (of_row[order], values) for name, (of_row, values) in facts.items()}
     segment = Segment.of(codes, PerLocus(tuple(books)))
     by_id = tuple(sorted(unreadable, key=lambda one: one[0].encode()))
-    return EncodedDonors(ids, facts, segment, written, by_id)
+    return EncodedDonors(ids, combined(facts), segment, written, by_id)
 
 
 def _order(ids: pa.StringArray) -> npt.NDArray[np.int64] | None:
