@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 
@@ -22,8 +21,9 @@ class Coded:
     @classmethod
     def of(cls, values: Sequence[Any]) -> Coded:
         """A value for each record."""
-        places, distinct = pd.factorize(_objects(values), use_na_sentinel=False)
-        return cls(distinct.tolist(), places)
+        known: dict[Any, int] = {}
+        places = [known.setdefault(value, len(known)) for value in values]
+        return cls(list(known), np.array(places, dtype=np.int32))
 
     @classmethod
     def same(cls, value: Any, n: int) -> Coded:

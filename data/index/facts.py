@@ -9,15 +9,17 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from data.donor_files import INDEXED, INDEXED_FACTS, Coded
 from data.index.arrays import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATES = ("birth_date",)
 NUMBERS = tuple(name for name in INDEXED_FACTS if INDEXED.field(name).type == pa.float32())
@@ -133,6 +135,9 @@ def _distinct(keys: Array, size: int) -> tuple[Array, npt.NDArray[np.int64]]:
 
 def fact_table(columns: Mapping[str, FactColumn], rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     """Facts of some rows, one column each of `INDEXED_FACTS`; dates as text, None where unknown."""
+    # Here, as an import needs no data frames and would start more slowly.
+    import pandas as pd
+
     table: dict[str, pd.Series[Any]] = {}
     for name in INDEXED_FACTS:
         values = columns[name].take(rows)

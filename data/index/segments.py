@@ -45,6 +45,22 @@ class StoredSegment:
     facts: Mapping[str, FactColumn]
     segment: Segment
 
+    def without(self, removed: Path | None) -> StoredSegment:
+        """The segment with the removed rows of a file of packed bits, None for none.
+
+        Raises `FileNotFoundError` where it is not there, and `DamagedIndexError`.
+        """
+        if removed is None:
+            return replace(self, segment=replace(self.segment, removed=None))
+        try:
+            bits = np.fromfile(removed, dtype=np.uint8)
+            require(len(bits) == (len(self.segment) + 7) // 8, "it has another size")
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:
+            raise damaged(removed, str(error)) from error
+        return replace(self, segment=replace(self.segment, removed=bits))
+
 
 def write_segment(folder: Path, donors: EncodedDonors) -> None:
     """Write a segment, all or nothing. Raises `OutputError`."""
@@ -92,8 +108,8 @@ def _text_arrays(name: str, texts: pa.StringArray) -> dict[str, Array]:
     return {f"{name}_offsets": ends - ends[0], f"{name}_bytes": characters}
 
 
-def open_segment(folder: Path, removed: Path | None) -> StoredSegment:
-    """A segment, memory-mapped; `removed` holds its removed rows as packed bits.
+def open_segment(folder: Path) -> StoredSegment:
+    """A segment, memory-mapped, and no row removed.
 
     Raises `FileNotFoundError` where it is not there, and `DamagedIndexError`.
     """
@@ -107,13 +123,7 @@ def open_segment(folder: Path, removed: Path | None) -> StoredSegment:
             name: _fact_column(arrays, name, description["facts"][name]) for name in INDEXED_FACTS
         }
         _check(segment, facts, arrays["ids_offsets"], arrays["ids_bytes"])
-        stored = StoredSegment(_texts(arrays, "ids"), facts, segment)
-        if removed is not None:
-            path = removed
-            bits = np.fromfile(removed, dtype=np.uint8)
-            require(len(bits) == (len(segment) + 7) // 8, "it has another size")
-            stored = replace(stored, segment=replace(segment, removed=bits))
-        return stored
+        return StoredSegment(_texts(arrays, "ids"), facts, segment)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -63,15 +63,8 @@ from service.cli.criteria import (
     donor_criteria,
     hla_criteria,
 )
-from service.cli.searching import (
-    BandsOption,
-    RankOption,
-    RegistryOption,
-    open_index,
-    open_registry,
-    rank_rule,
-    search_sets,
-)
+from service.cli.searching import BandsOption, RankOption, open_index, rank_rule, search_sets
+from service.cli.store import RegistryOption, open_registry
 from service.criteria import donor_filter
 from service.recipients import read_recipients
 from service.search import SearchSettings
