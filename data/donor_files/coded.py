@@ -38,10 +38,12 @@ class Coded:
                 column = column.dictionary_encode()
             except pa.ArrowException:
                 return cls.of([read(value) for value in column.to_pylist()])
-        # Null has no entry and gets the last one.
-        values = [read(value) for value in [*column.dictionary.to_pylist(), None]]
-        places = column.indices.fill_null(len(values) - 1)
-        return cls(values, places.to_numpy(zero_copy_only=False))
+        values, places = column.dictionary.to_pylist(), column.indices
+        if places.null_count:
+            # Null has no entry and gets the last one.
+            places = places.fill_null(len(values))
+            values.append(None)
+        return cls([read(value) for value in values], places.to_numpy(zero_copy_only=False))
 
     def __len__(self) -> int:
         return len(self.places)

@@ -372,7 +372,8 @@ def _errors_of(check: Callable[[str], None], texts: Coded) -> dict[int, Exceptio
         try:
             check(text.strip())
         except RecordError as error:
-            found[i] = error
+            # Its frames hold the whole batch.
+            found[i] = error.with_traceback(None)
     return texts.errors(found)
 
 
