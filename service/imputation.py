@@ -24,13 +24,10 @@ from matching.haplotypes import (
     HaplotypePairs,
     ImputedGenotypes,
     Imputer,
-    NullImputation,
     Populations,
-    Resolution,
     recombinations,
 )
 from matching.loci import Locus, parse_loci
-from matching.nomenclature import Nomenclature
 from matching.typings import Typing, Written
 
 # In place of a file: the sets that were imported.
@@ -39,30 +36,6 @@ _ORDER = ["A", "B", "C", "DRB345", "DRB1", "DQA1", "DQB1", "DPA1", "DPB1"]
 # The loci of P(10/10), in the order of the columns of a result.
 FIVE = tuple(sorted(parse_loci("A,B,C,DRB1,DQB1"), key=lambda locus: _ORDER.index(locus.value)))
 Prior = tuple[tuple[str, float], ...]
-
-
-def imputer_of(
-    frequencies: FrequencySet,
-    nomenclature: Nomenclature,
-    nulls: NullImputation,
-    resolution: Resolution,
-) -> Imputer:
-    """An imputer over the five loci of P(10/10).
-
-    Raises `InputFileError` where the set does not carry them all.
-    """
-    try:
-        return Imputer(frequencies.over(FIVE), nomenclature, nulls, resolution)
-    except ValueError as error:
-        raise InputFileError(f"{error}, which P(10/10) needs; choose another set") from error
-
-
-def impute_people(
-    imputer: Imputer, typings: Mapping[str, Typing | Written], precision: float = 0.0
-) -> tuple[tuple[str, ...], ImputedGenotypes, dict[str, str]]:
-    """Who could be imputed, their genotypes, and a reason for everyone who could not."""
-    found = _impute(imputer, typings, None, precision)
-    return found.names, found.imputed, found.problems
 
 
 @dataclass(frozen=True)

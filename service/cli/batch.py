@@ -33,6 +33,7 @@ from service.cli.allocate import (
 )
 from service.cli.common import (
     BlankSecondOption,
+    RegistryOption,
     ReleaseOption,
     StrictOption,
     counted_progress,
@@ -64,7 +65,6 @@ from service.cli.criteria import (
 from service.cli.searching import (
     BandsOption,
     RankOption,
-    RegistryOption,
     rank_rule,
     tell_unreadable,
 )

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from data.synthetic import MIX, PATIENT_MIX, Population, Profile, draw_people, population_of
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.loci import LOCI, Locus
-from matching.masses import MassTables
+from matching.masses import Entries, MassTables
 from matching.nomenclature import Nomenclature
 from matching.prediction_kernels import NOTHING
 from matching.probability import DonorTable
@@ -200,14 +200,17 @@ def _mismatches(
 def _by_masses(imputer: Imputer, patients: _People, donors: _People) -> Iterator[Floats]:
     """P(0, 1 mismatches) of every donor, (n_donors, 2), of one patient after another."""
     tables = MassTables(imputer)
-    codes = tables.encode(donors.texts)
+    loci = tables.locus_entries()
+    columns = zip(tables.loci, loci, strict=True)
+    codes = np.stack([of.encode(donors.texts[locus]) for locus, of in columns], axis=1)
+    entries = Entries.of([of.table() for of in loci])
     order = np.lexsort(codes.T[::-1])
     total = np.empty(len(codes))
-    total[order] = tables.total_masses(codes[order], 2)
+    total[order] = tables.total_masses(entries, codes[order], 2)
     for text in patients.typings():
         genotypes, weights, _ = imputer.impute_one(parse_typing(text))
         patient = tables.patient(imputer, genotypes, weights)
-        yield tables.search(patient, codes, total, 1, 0.0, 2).p
+        yield tables.search(patient, entries, codes, total, 1, 0.0, 2).p
 
 
 def _in_pairs(imputer: Imputer, patients: _People, donors: _People) -> Iterator[Floats]:
