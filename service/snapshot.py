@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.frequency_store import FrequencyFolder
-from data.index import IndexMasses, StoredIndex, open_masses
 from data.models import ModelsVersion, active_model, active_version, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
@@ -16,6 +15,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.search import DonorSearch
 
 
 @dataclass
@@ -40,20 +40,16 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
-    `index`: None where nothing was imported. `registry`: the store behind it, which only the
-    reported typings of candidates are read from; it may be newer than the index.
-    `sets`: the frequencies of searches, None where no set is in use. `masses`: of the index under
-    these. `model_label` names the version of the model.
+    `sets`: the frequencies of searches, None where no set is in use. `search`: None where nothing
+    was imported. `model_label` names the version of the model.
     `models`, `models_version`: the folder that the model is from, and its state then.
     """
 
     nomenclature: Nomenclature
     proteins: Mapping[str, str]
     releases: Releases
-    registry: Registry
-    index: StoredIndex | None
     sets: SearchSets | None
-    masses: IndexMasses | None
+    search: DonorSearch | None
     model: RiskModel
     model_label: str
     models: Path
@@ -62,7 +58,7 @@ class Snapshot:
     @property
     def index_version(self) -> str:
         """State of the registry, "" where nothing was imported."""
-        return "" if self.index is None else self.index.version
+        return "" if self.search is None else self.search.index.version
 
     @property
     def frequency_set(self) -> str:
@@ -96,19 +92,20 @@ def load_snapshot(
     sets = SearchSets.load(
         FrequencyFolder(settings.frequencies), nomenclature, NullImputation.TYPED
     )
-    index = store.index(nomenclature) if store.holds_donors() else None
-    masses = None if sets is None or index is None else open_masses(index, sets.masses)
+    proteins = folder.proteins(nomenclature.release)
+    search = None
+    if store.holds_donors():
+        index = store.index(nomenclature)
+        search = DonorSearch.of(nomenclature, proteins, store, index, sets)
     # Before the model is read, so that a promotion in between is seen at the next call.
     version = active_version(settings.models)
     model = active_model(settings.models)
     return Snapshot(
         nomenclature,
-        folder.proteins(nomenclature.release),
+        proteins,
         Releases(folder, nomenclature),
-        store,
-        index,
         sets,
-        masses,
+        search,
         model,
         model_label(model),
         settings.models,

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 
 from data.donor_files import Person
-from data.index import StoredIndex, open_masses
 from data.models import model_label
-from data.registry import Registry
-from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.batch.columns import candidate_schema, candidate_table
 from service.batch.results import chunk_table
 from service.criteria import criteria_json
-from service.frequency_sets import SearchSets
 from service.results import result_table
-from service.search import SearchSettings, search_people
+from service.search import DonorSearch, SearchSettings, search_people
 
 # Patients between two checkpoints: a few seconds of work on a large registry.
 CHUNK = 20
@@ -30,11 +26,7 @@ CHUNK = 20
 class BatchSearch:
     """What a search needs besides patients; fields as in `search_people`."""
 
-    nomenclature: Nomenclature
-    proteins: Mapping[str, str]
-    store: Registry
-    index: StoredIndex
-    sets: SearchSets | None
+    search: DonorSearch
     model: RiskModel
     settings: SearchSettings
 
@@ -45,17 +37,7 @@ class BatchSearch:
 
     def run(self, people: Sequence[Person], progress: Callable[[int], object]) -> pa.Table:
         """The best candidates of some patients, with the rest of `chunk_table`."""
-        results = search_people(
-            people,
-            self.nomenclature,
-            self.proteins,
-            self.store,
-            self.index,
-            self.sets,
-            self.model,
-            self.settings,
-            progress,
-        )
+        results = search_people(people, self.search, self.model, self.settings, progress)
         return chunk_table(
             candidate_table(result_table(results, {}), self.schema),
             results.found,
@@ -66,9 +48,9 @@ class BatchSearch:
     def provenance(self) -> dict[str, object]:
         """What an answer depends on besides the typings, as in `SearchResults`."""
         return {
-            "release": self.nomenclature.release,
-            "index": self.index.version,
-            "frequency_set": "" if self.sets is None else self.sets.label,
+            "release": self.search.nomenclature.release,
+            "index": self.search.index.version,
+            "frequency_set": self._frequency_set,
             "model": model_label(self.model),
             **criteria_json(self.settings.criteria, self.settings.donors),
             "as_of": self.settings.as_of.isoformat(),
@@ -87,22 +69,25 @@ class BatchSearch:
             ),
             "the ranking": repr(asked.rule),
             "the number of donors a patient": str(asked.size),
-            "the release": self.nomenclature.fingerprint,
-            "the index": self.index.version,
+            "the release": self.search.nomenclature.fingerprint,
+            "the index": self.search.index.version,
             "the masses of the index": self._masses,
-            "the frequency set": "" if self.sets is None else self.sets.label,
+            "the frequency set": self._frequency_set,
             "the risk model": model_label(self.model),
         }
 
     @property
     def _masses(self) -> str:
         # With them a probability is the same but for its last digits.
-        if self.sets is None:
+        masses = self.search.masses
+        if masses is None:
             return "none"
-        there = [
-            segment is not None for segment in open_masses(self.index, self.sets.masses).segments
-        ]
-        return f"{sum(there)} of {len(there)} segments under {self.sets.masses.key}"
+        there = [segment is not None for segment in masses.segments]
+        return f"{sum(there)} of {len(there)} segments under {masses.sets.key}"
+
+    @property
+    def _frequency_set(self) -> str:
+        return "" if self.search.sets is None else self.search.sets.label
 
 
 def chunks_of(people: Sequence[Person]) -> list[Sequence[Person]]:

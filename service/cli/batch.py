@@ -67,7 +67,7 @@ from service.cli.searching import BandsOption, RankOption, open_index, rank_rule
 from service.cli.store import RegistryOption, open_registry
 from service.criteria import donor_filter
 from service.recipients import read_recipients
-from service.search import SearchSettings
+from service.search import DonorSearch, SearchSettings
 
 EXIT_INTERRUPTED = 130
 
@@ -151,11 +151,13 @@ def batch(
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
     search = BatchSearch(
-        nomenclature,
-        ReferenceFolder(settings().reference).proteins(nomenclature.release),
-        store,
-        open_index(store, nomenclature),
-        search_sets(nomenclature, null_imputation),
+        DonorSearch.of(
+            nomenclature,
+            ReferenceFolder(settings().reference).proteins(nomenclature.release),
+            store,
+            open_index(store, nomenclature),
+            search_sets(nomenclature, null_imputation),
+        ),
         active_model(settings().models),
         asked,
     )
