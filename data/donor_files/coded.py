@@ -69,6 +69,12 @@ class Coded:
         found: list[Any] = _objects(self.values)[self.places].tolist()
         return found
 
+    @property
+    def is_true(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether each record has a value that is not empty."""
+        found: npt.NDArray[np.bool_] = np.array([bool(v) for v in self.values])[self.places]
+        return found
+
     def rows_of(self, wanted: Iterable[int]) -> list[int]:
         """Records with one of some values, these by their positions in `values`."""
         is_wanted = np.zeros(len(self.values), dtype=bool)

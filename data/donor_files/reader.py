@@ -33,9 +33,9 @@ from data.donor_files.typing_columns import (
     NOTHING_WRITTEN,
     TYPING,
     merged_genes,
-    phase_blocks,
     phase_text,
     split_or_error,
+    typed_phases,
     written_of,
 )
 from matching.errors import RecordError, TypingError
@@ -254,16 +254,16 @@ class RecordReader:
             canonical[name], of_row = self._loci[locus].all(texts[locus])
             _keep_first(errors, of_row)
             self._loci[locus].forget_errors()
-            is_typed |= _is_true(canonical[name])
+            is_typed |= canonical[name].is_true
         for row in np.flatnonzero(~is_typed).tolist():
             errors.setdefault(row, RecordError("typing", "", "no locus is typed"))
         if any(found["phase"].values):
-            found["phase"] = _typed_phases(found["phase"], canonical)
+            found["phase"] = typed_phases(found["phase"], canonical)
         return {**canonical, **found}
 
     def _count_disagreeing(self, values: Mapping[str, Coded], used: npt.NDArray[np.int64]) -> None:
         drb1, drb345 = (values[locus.value.lower()] for locus in (Locus.DRB1, Locus.DRB345))
-        used = used[(_is_true(drb1) & _is_true(drb345))[used]]
+        used = used[(drb1.is_true & drb345.is_true)[used]]
         pairs = drb1.places[used].astype(np.int64) * len(drb345.values) + drb345.places[used]
         distinct, counts = np.unique(pairs, return_counts=True)
         first, second = np.divmod(distinct, len(drb345.values))
@@ -335,12 +335,6 @@ def _errors_of(check: Callable[[str], None], texts: Coded) -> dict[int, Exceptio
     return texts.errors(found)
 
 
-def _is_true(column: Coded) -> npt.NDArray[np.bool_]:
-    """Whether each record has a value that is not empty."""
-    found: npt.NDArray[np.bool_] = np.array([bool(v) for v in column.values])[column.places]
-    return found
-
-
 def _two_ages(dates: Coded, ages: Coded) -> dict[int, Exception]:
     has_date = np.array([date is not None for date in dates.values])[dates.places]
     has_age = np.array([age is not None for age in ages.values])[ages.places]
@@ -348,16 +342,6 @@ def _two_ages(dates: Coded, ages: Coded) -> dict[int, Exception]:
         row: RecordError("age_years", f"{ages[row]:g}", "give birth_date or age_years, not both")
         for row in np.flatnonzero(has_date & has_age).tolist()
     }
-
-
-def _typed_phases(phases: Coded, loci: Mapping[str, Coded]) -> Coded:
-    """The blocks of loci in phase of which every one is typed."""
-    found = phases.to_list()
-    for row in np.flatnonzero(_is_true(phases)).tolist():
-        typed = {locus for name, locus in LOCUS_COLUMNS.items() if loci[name][row]}
-        blocks = [block for block in phase_blocks(found[row]) if typed >= set(block)]
-        found[row] = phase_text(blocks)
-    return Coded.of(found)
 
 
 def _person(identifier: str, content: Sequence[Any]) -> Person:

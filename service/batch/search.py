@@ -10,12 +10,19 @@ from functools import cached_property
 import pyarrow as pa
 
 from data.donor_files import Person
-from data.models import model_label
+from data.frequency_store import FrequencyFolder
+from data.models import active_model, model_label
+from data.nomenclature import ReferenceFolder
+from data.registry import Registry
+from matching.haplotypes import NullImputation
+from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.batch.columns import candidate_schema, candidate_table
 from service.batch.results import chunk_table
+from service.config import Settings
 from service.criteria import criteria_json
-from service.results import result_table
+from service.frequency_sets import SearchSets
+from service.results import SearchResults, result_table
 from service.search import DonorSearch, SearchSettings, search_people
 
 # Patients between two checkpoints: a few seconds of work on a large registry.
@@ -24,7 +31,7 @@ CHUNK = 20
 
 @dataclass(frozen=True)
 class BatchSearch:
-    """What a search needs besides patients; fields as in `search_people`."""
+    """What a search needs besides patients."""
 
     search: DonorSearch
     model: RiskModel
@@ -37,7 +44,10 @@ class BatchSearch:
 
     def run(self, people: Sequence[Person], progress: Callable[[int], object]) -> pa.Table:
         """The best candidates of some patients, with the rest of `chunk_table`."""
-        results = search_people(people, self.search, self.model, self.settings, progress)
+        return self.table(search_people(people, self.search, self.model, self.settings, progress))
+
+    def table(self, results: SearchResults) -> pa.Table:
+        """Results as `run` gives them."""
         return chunk_table(
             candidate_table(result_table(results, {}), self.schema),
             results.found,
@@ -50,7 +60,7 @@ class BatchSearch:
         return {
             "release": self.search.nomenclature.release,
             "index": self.search.index.version,
-            "frequency_set": self._frequency_set,
+            "frequency_set": self._label,
             "model": model_label(self.model),
             **criteria_json(self.settings.criteria, self.settings.donors),
             "as_of": self.settings.as_of.isoformat(),
@@ -69,25 +79,42 @@ class BatchSearch:
             ),
             "the ranking": repr(asked.rule),
             "the number of donors a patient": str(asked.size),
-            "the release": self.search.nomenclature.fingerprint,
-            "the index": self.search.index.version,
-            "the masses of the index": self._masses,
-            "the frequency set": self._frequency_set,
-            "the risk model": model_label(self.model),
+            **sources_of(self.search, self.model),
         }
 
     @property
-    def _masses(self) -> str:
-        # With them a probability is the same but for its last digits.
-        masses = self.search.masses
-        if masses is None:
-            return "none"
-        there = [segment is not None for segment in masses.segments]
-        return f"{sum(there)} of {len(there)} segments under {masses.sets.key}"
-
-    @property
-    def _frequency_set(self) -> str:
+    def _label(self) -> str:
         return "" if self.search.sets is None else self.search.sets.label
+
+
+def load_search(
+    home: Settings, registry: str | None, nomenclature: Nomenclature, nulls: NullImputation
+) -> tuple[DonorSearch, RiskModel]:
+    """With all that is in use in a home folder. Raises `StoreError`, `InputFileError` and
+    `ModelError`."""
+    store = Registry.at(home.registry_place(registry), home.home)
+    search = DonorSearch.of(
+        nomenclature,
+        ReferenceFolder(home.reference).proteins(nomenclature.release),
+        store,
+        store.index(nomenclature),
+        SearchSets.load(FrequencyFolder(home.frequencies), nomenclature, nulls),
+    )
+    return search, active_model(home.models)
+
+
+def sources_of(search: DonorSearch, model: RiskModel) -> dict[str, str]:
+    """The files that answers depend on, as in `BatchSearch.state`."""
+    # With masses a probability is the same but for its last digits.
+    masses = () if search.masses is None else search.masses.segments
+    return {
+        "the release": search.nomenclature.fingerprint,
+        "the index": search.index.version,
+        "the masses of the index": "".join("-" if one is None else "+" for one in masses),
+        "the frequency sets": "" if search.sets is None else search.sets.label,
+        "the choice among the frequency sets": "" if search.sets is None else search.sets.rule,
+        "the risk model": model_label(model),
+    }
 
 
 def chunks_of(people: Sequence[Person]) -> list[Sequence[Person]]:
