@@ -52,13 +52,17 @@ def open_registry(location: str | None) -> Registry:
 def open_index(store: Registry, nomenclature: Nomenclature) -> StoredIndex:
     """The index of a registry; says on stderr who is not in it."""
     index = store.index(nomenclature)
+    tell_unreadable(index)
+    return index
+
+
+def tell_unreadable(index: StoredIndex) -> None:
     if index.n_unreadable:
         typer.echo(
-            f"{index.n_unreadable:,} donors cannot be read under release {nomenclature.release} "
-            f"and are not searched: {index.unreadable}",
+            f"{index.n_unreadable:,} donors cannot be read under release "
+            f"{index.nomenclature.release} and are not searched: {index.unreadable}",
             err=True,
         )
-    return index
 
 
 def search_sets(nomenclature: Nomenclature, nulls: NullImputation) -> SearchSets | None:

@@ -17,6 +17,7 @@ from matching.haplotypes import (
     NullImputation,
     Populations,
     Resolution,
+    classes,
     imputation,
 )
 from matching.loci import Locus, parse_loci
@@ -223,8 +224,8 @@ def test_what_is_cut_is_reported_and_the_bounds_hold(
     texts = ["A*01:01/A*01:02+A*02:01/A*01:01", "B*01:01+B*01:02/B*02:01", "C*01:01+C*01:01"]
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
     full = imputer.impute(map(parse_typing, texts))
-    monkeypatch.setattr(imputation, "MAX_PAIRS", 40 if precision == 0 else 10_000)
-    monkeypatch.setattr(imputation, "PAIRS_BEFORE_CUT", 10)
+    monkeypatch.setattr(classes, "MAX_PAIRS", 40 if precision == 0 else 10_000)
+    monkeypatch.setattr(classes, "PAIRS_BEFORE_CUT", 10)
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
     cut = imputer.impute(map(parse_typing, texts), precision=precision)
     assert np.allclose(cut.mass, full.mass, rtol=1e-12)

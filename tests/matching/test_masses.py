@@ -20,7 +20,7 @@ from matching.masses import tables as masses_tables
 from matching.nomenclature import Allele, Nomenclature
 from matching.probability import predict
 from matching.typings import ABSENT_GENE, Typing, parse_typing
-from service.imputation import FIVE
+from service.ancestry import FIVE
 from tests.oracles import masses as oracle
 
 LOCI = (Locus.A, Locus.DRB345, Locus.B, Locus.C)

@@ -510,6 +510,42 @@ def test_urgency_and_yesterdays_plan_count(stub: Any) -> None:
     assert row.reason == pb.ALLOCATION_REASON_GIVEN_TO_ANOTHER and row.swap_cost == 0
 
 
+def test_an_allocation_takes_deadlines_status_limits_groups_and_double_units(stub: Any) -> None:
+    edges = [(0, 0, 10, 1), (1, 2, 9, None), (2, 3, 8, None), (3, 3, 8, None), (3, 4, 7, None)]
+    request: dict[str, Any] = {
+        "patients": ["p", "q", "r", "s"],
+        "donors": ["x", "y", "z", "w", "v"],
+        "edges": [pb.Edge(patient=p, donor=d, utility=u, second=e) for p, d, u, e in edges],
+    }
+    answer = stub.AllocateDonors(pb.AllocateDonorsRequest(**request))
+    given = [(a.donor, a.second) for a in answer.assignments]
+    assert given == [("x", "y"), ("z", ""), ("w", ""), ("v", "")]
+    one = pb.AllocationLimit(name="centre A", most=1, patients=[0, 1])
+    answer = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(
+            **request, limits=[one], unavailable=[4], deadline_week=[0, 3, 1, 0]
+        )
+    )
+    assert [a.donor for a in answer.assignments] == ["x", "", "w", ""]
+    limited, other = answer.explanations
+    assert (limited.reason, limited.limit) == (pb.ALLOCATION_REASON_LIMIT_REACHED, "centre A")
+    assert (other.patient, other.recipient) == ("s", "r") and other.limit == ""
+    fair = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(**request, ancestry=["A", "A", "", ""], fairness_share=0)
+    )
+    level = fair.levels[1]
+    assert level.objective == pb.ALLOCATION_OBJECTIVE_FAIRNESS and level.reached == 1_000_000
+    kept = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(
+            **request,
+            previous=["y", "gone", "", ""],
+            previous_second=["x", "z", "", ""],
+        )
+    )
+    assert kept.levels[2].objective == pb.ALLOCATION_OBJECTIVE_STABILITY
+    assert kept.levels[2].reached == 1
+
+
 LONG = "A*01:01+" + "A*01:01/" * LIMITS.typing_characters
 
 
@@ -589,6 +625,13 @@ def test_a_wrong_factor_is_a_violation(
         ({"edges": [pb.Edge(utility=1)] * (LIMITS.edges + 1)}, "edges"),
         ({"urgency": [1, 1]}, "urgency"),
         ({"urgency": [0]}, "urgency[0]"),
+        ({"deadline_week": [1, 1]}, "deadline_week"),
+        ({"unavailable": [1]}, "unavailable[0]"),
+        ({"fairness_share": 2}, "fairness_share"),
+        ({"edges": [pb.Edge(patient=0, donor=0, utility=1, second=1)]}, "edges[0].second"),
+        ({"limits": [pb.AllocationLimit(name="")]}, "limits[0]"),
+        ({"limits": [pb.AllocationLimit(name="L", donors=[0, 0])]}, "limits[0].donors"),
+        ({"limits": [pb.AllocationLimit(name="L", patients=[1])]}, "limits[0].patients"),
         ({"previous": ["x", "x"]}, "previous"),
         ({"utility_share": 1.5}, "utility_share"),
     ],
