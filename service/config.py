@@ -6,8 +6,6 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from data.registry import Registry
-
 
 class Settings(BaseSettings):
     """`GRAFTMATCH_HOME`: folder of installed releases and of the default registry.
@@ -40,6 +38,6 @@ class Settings(BaseSettings):
         """Folder of the saved searches."""
         return self.home / "searches"
 
-    def open_registry(self, location: str | Path | None) -> Registry:
-        """The registry at a place, the one in use if none is given."""
-        return Registry.at(location or self.registry or self.home / "registry", self.home)
+    def registry_place(self, named: str | Path | None) -> str | Path:
+        """Where a registry is that was named, or the one in use."""
+        return named or self.registry or self.home / "registry"

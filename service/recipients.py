@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from matching.allocate import MOST_URGENT, NO_DEADLINE
+from matching.allocate import MOST_URGENT, NO_DEADLINE, UNALLOCATED
 from matching.errors import InputFileError
 
-COLUMNS = ("urgency", "centre", "laboratory", "deadline", "ancestry", "previous")
+TEXTS = ("centre", "laboratory", "ancestry", "previous", "previous_second")
+COLUMNS = ("urgency", "deadline", *TEXTS)
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ NO_CAPACITIES = Capacities()
 class Recipients:
     """What is known of n patients, in their order; texts are empty where unknown.
 
-    `urgency`, `deadline_week`: (n,) int64 as in `AllocationProblem`. `previous`: donor of
-    yesterday's plan.
+    `urgency`, `deadline_week`: (n,) int64 as in `AllocationProblem`. `previous`,
+    `previous_second`: donor, or both units, of yesterday's plan.
     """
 
     urgency: npt.NDArray[np.int64]
@@ -43,13 +44,14 @@ class Recipients:
     laboratory: tuple[str, ...]
     ancestry: tuple[str, ...]
     previous: tuple[str, ...]
+    previous_second: tuple[str, ...]
 
     @classmethod
     def of(cls, patients: Sequence[str]) -> Recipients:
         """Patients of whom nothing is known."""
         n, blank = len(patients), ("",) * len(patients)
         no_deadline = np.full(n, NO_DEADLINE)
-        return cls(np.ones(n, dtype=np.int64), no_deadline, blank, blank, blank, blank)
+        return cls(np.ones(n, dtype=np.int64), no_deadline, *(blank for _ in TEXTS))
 
     @property
     def groups(self) -> npt.NDArray[np.int64]:
@@ -57,6 +59,20 @@ class Recipients:
         return np.unique(np.array(self.ancestry, dtype=str), return_inverse=True)[1].astype(
             np.int64
         )
+
+
+def units_of_yesterday(
+    position: Mapping[str, int], previous: Sequence[str], previous_second: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(n,) each: the units of each patient's graft in yesterday's plan by their position.
+
+    None of a graft of which a unit is no longer among the donors: it cannot be kept.
+    """
+    found = np.full((2, len(previous)), UNALLOCATED, dtype=np.int64)
+    for i, units in enumerate(zip(previous, previous_second, strict=True)):
+        if all(not name or name in position for name in units):
+            found[:, i] = [position.get(name, UNALLOCATED) for name in units]
+    return found[0], found[1]
 
 
 def read_recipients(path: Path, patients: Sequence[str], as_of: datetime.date) -> Recipients:
@@ -83,11 +99,8 @@ def read_recipients(path: Path, patients: Sequence[str], as_of: datetime.date) -
                     f"{path}: deadline of patient {name!r}: {deadline!r} is no YYYY-MM-DD day"
                 ) from error
             week[-1] = 1 + days // 7
-    centre, laboratory, ancestry, previous = (
-        tuple(table[column]) for column in ("centre", "laboratory", "ancestry", "previous")
-    )
     numbers = np.array(urgency, dtype=np.int64), np.array(week, dtype=np.int64)
-    return Recipients(*numbers, centre, laboratory, ancestry, previous)
+    return Recipients(*numbers, *(tuple(table[column]) for column in TEXTS))
 
 
 def read_capacities(path: Path) -> Capacities:

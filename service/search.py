@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,30 +12,40 @@ import numpy as np
 import numpy.typing as npt
 
 from data.donor_files import Person
-from data.index import StoredIndex, has_masses, open_masses
+from data.index import DonorFilter, IndexMasses, StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, NullImputation, Resolution
+from matching.donor_index import DonorIndex
+from matching.errors import TypingError
+from matching.genotypes import encode
+from matching.haplotypes import NullImputation
 from matching.immunogenetics import Leaders
-from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 from matching.pipeline import Matches, match
-from matching.rank import RankRule
+from matching.rank import Ranking, RankRule
 from matching.risk import RiskModel
 from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
 from service.criteria import donor_filter
-from service.imputation import imputer_of
-from service.masses import candidate_probabilities
-from service.pairs import pair_factors, predicted_risks
+from service.frequency_sets import SearchSets
+from service.masses import (
+    UNLIMITED,
+    CandidateProbabilities,
+    GenotypeLimits,
+    Outcome,
+    candidate_probabilities,
+)
+from service.pairs import Facts, pair_factors, predicted_risks
 from service.ranking import Ranker
-from service.results import SearchResults
+from service.results import Predicted, SearchResults
 
 
 @dataclass(frozen=True)
 class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
-    all by default. `donors`: what is asked of facts, see `service.criteria`."""
+    all by default. `donors`: what is asked of facts, see `service.criteria`. `up_to`: probabilities
+    of so many mismatches (1 or 2), by default 2 where two are allowed; `with_probabilities`: False
+    leaves all of them out."""
 
     criteria: Criteria
     as_of: datetime.date
@@ -44,96 +54,211 @@ class SearchSettings:
     donors: Mapping[str, Any] = field(default_factory=dict)
     start: int = 0
     size: int | None = None
+    up_to: int | None = None
+    with_probabilities: bool = True
+
+
+@dataclass(frozen=True)
+class Page:
+    """The donors of one patient from a rank on, best first.
+
+    `risks`: columns of `predicted_risks`. `found`: how many donors there are in all;
+    `missing_masses`: of how many of these the masses are not computed yet.
+    """
+
+    matches: Matches
+    ranking: Ranking
+    probabilities: CandidateProbabilities
+    risks: Mapping[str, npt.NDArray[np.float64]]
+    found: int
+    missing_masses: int
+
+
+@dataclass(frozen=True, eq=False)
+class DonorSearch:
+    """All that searches need and that does not depend on the patient, made ready once.
+
+    One object serves any number of searches and threads. `registry`: the store behind the index,
+    which only reported typings are read from; it may be newer. `sets` and `masses`, those of the
+    index under these: None where no frequency set is in use.
+    """
+
+    nomenclature: Nomenclature
+    registry: Registry
+    index: StoredIndex
+    sets: SearchSets | None
+    masses: IndexMasses | None
+    leaders: Leaders
+
+    @classmethod
+    def of(
+        cls,
+        nomenclature: Nomenclature,
+        proteins: Mapping[str, str],
+        registry: Registry,
+        index: StoredIndex,
+        sets: SearchSets | None,
+    ) -> DonorSearch:
+        """`proteins`: sequences by allele name, for leaders. Raises `StoreError`."""
+        masses = None if sets is None else open_masses(index, sets.masses)
+        return cls(nomenclature, registry, index, sets, masses, Leaders(nomenclature, proteins))
+
+    def page(
+        self,
+        patient: Typing,
+        facts: Facts,
+        model: RiskModel,
+        settings: SearchSettings,
+        wanted: DonorFilter | None = None,
+        limits: GenotypeLimits = UNLIMITED,
+    ) -> Page:
+        """Search, impute, rank and predict for one patient.
+
+        Probabilities are NaN where unknown: no frequency set, or a side that its set does not
+        represent. They come from the masses of the index where these were computed under the sets,
+        and from pairs otherwise, which is the same and slower. `wanted`: what is asked of donors
+        besides. Raises `TypingError` and `StoreError`.
+        """
+        found, probable = self.candidates(patient, facts, settings, wanted, limits)
+        return self.ranked(patient, facts, model, settings, found, probable)
+
+    def candidates(
+        self,
+        patient: Typing,
+        facts: Facts,
+        settings: SearchSettings,
+        wanted: DonorFilter | None = None,
+        limits: GenotypeLimits = UNLIMITED,
+        donors: DonorIndex | None = None,
+    ) -> tuple[Matches, CandidateProbabilities]:
+        """The first half of `page`: all that is found in `donors`, the index or a shard of it."""
+        kept = None if wanted is None else partial(self.index.kept, wanted, settings.as_of)
+        searched = self.index.donors if donors is None else donors
+        found = match(patient, self.nomenclature, searched, settings.criteria, kept)
+        rows = found.candidates.rows
+        return found, self._probabilities(patient, facts, rows, settings, limits)
+
+    def ranked(
+        self,
+        patient: Typing,
+        facts: Facts,
+        model: RiskModel,
+        settings: SearchSettings,
+        found: Matches,
+        probable: CandidateProbabilities,
+    ) -> Page:
+        """The second half of `page`."""
+        end = len(found) if settings.size is None else settings.start + settings.size
+        ranker = Ranker(
+            settings.rule, self.index, settings.as_of, model, self.leaders, self.registry.typings
+        )
+        ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
+        ranking = ranking.part(settings.start, len(ranking))
+        shown = found.take(ranking.order)
+        factors = pair_factors(facts, self.index, settings.as_of, shown.candidates)
+        return Page(
+            shown,
+            ranking,
+            probable.take(ranking.order),
+            predicted_risks(model, factors, len(shown)),
+            len(found),
+            int(probable.missing.sum()),
+        )
+
+    def _probabilities(
+        self,
+        patient: Typing,
+        facts: Facts,
+        rows: npt.NDArray[np.int64],
+        settings: SearchSettings,
+        limits: GenotypeLimits,
+    ) -> CandidateProbabilities:
+        up_to = settings.up_to or (2 if settings.criteria.max_mismatches >= 2 else 1)
+        if not settings.with_probabilities:
+            return CandidateProbabilities.without(len(rows), Outcome.NOT_REQUESTED, up_to)
+        if self.sets is None or self.masses is None:
+            return CandidateProbabilities.without(len(rows), Outcome.NO_FREQUENCY_SET, up_to)
+        return candidate_probabilities(
+            *(self.sets, self.masses, patient, self.sets.prior_of(facts), rows, self._typings),
+            up_to=up_to,
+            limits=limits,
+        )
+
+    def _typings(self, rows: npt.NDArray[np.int64]) -> list[Typing | None]:
+        """Typings of some rows as reported, None where the record is no longer what the index
+        holds."""
+        if not len(rows):
+            return []
+        names = self.index.ids(rows)
+        reported = self.registry.typings(names)
+        return [
+            self._unchanged(reported.get(name, ""), row)
+            for name, row in zip(names, rows.tolist(), strict=True)
+        ]
+
+    def _unchanged(self, text: str, row: int) -> Typing | None:
+        try:
+            typing = parse_typing(text)
+            presented = encode(typing, self.nomenclature).loci
+        except TypingError:
+            return None
+        for locus, genotype in presented.items():
+            if genotype != self.index.donors.genotype(row, locus):
+                return None
+        return typing
 
 
 def search_people(
     people: Sequence[Person],
-    nomenclature: Nomenclature,
-    proteins: Mapping[str, str],
-    store: Registry,
-    index: StoredIndex,
-    frequencies: tuple[str, FrequencySet] | None,
+    search: DonorSearch,
     model: RiskModel,
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
 ) -> SearchResults:
-    """Search, impute, rank and predict for each patient, in order.
-
-    P(10/10) and P(9/10) are NaN where unknown: no frequency set (None), or a side that the set
-    does not represent. They come from the masses of the index where these were computed for the
-    set, and from pairs otherwise, which is the same and slower. `proteins`: sequences by allele
-    name, for leaders.
-    """
-    gl_strings: dict[str, str] = {}
-
-    def typings_of(ids: Iterable[str]) -> Mapping[str, str]:
-        gl_strings.update(store.typings([name for name in ids if name not in gl_strings]))
-        return gl_strings
-
-    leaders = Leaders(nomenclature, proteins)
-    ranker = Ranker(settings.rule, index, settings.as_of, model, leaders, typings_of)
-    typings = {person.id: typing_of(person.written) for person in people}
-    found = {}
-    for person in people:
-        wanted = donor_filter(settings.donors, person.id, person.facts["weight_kg"])
-        found[person.id] = match(
-            typings[person.id],
-            nomenclature,
-            index.donors,
-            settings.criteria,
-            partial(index.kept, wanted, settings.as_of) if settings.donors else None,
-        )
-    rows_found = np.unique(
-        np.concatenate([np.empty(0, np.int64), *(m.candidates.rows for m in found.values())])
-    )
-    imputer = None
-    if frequencies is not None:
-        imputer = imputer_of(frequencies[1], nomenclature, settings.nulls, Resolution.P_GROUP)
-    masses = None
-    if imputer is not None and has_masses(index, imputer):
-        masses = open_masses(index, MassTables(imputer))
-    if (imputer is not None and masses is None) or len(people) > 1:
-        typings_of(index.ids(rows_found))
-
-    def typings_in(rows: npt.NDArray[np.int64]) -> list[Typing | None]:
-        names = index.ids(rows)
-        texts = typings_of(names)
-        # A donor that was deleted since the index was made has no typing.
-        return [parse_typing(texts[name]) if name in texts else None for name in names]
-
-    end = None if settings.size is None else settings.start + settings.size
-    matches, scores, rankings = {}, {}, {}
+    """The donors of each patient, in order."""
+    pages = {}
     for done, person in enumerate(people, 1):
-        of_patient = found[person.id]
-        p = np.full((len(of_patient), 2), np.nan)
-        if imputer is not None:
-            p = candidate_probabilities(
-                imputer, masses, typings[person.id], of_patient.candidates.rows, typings_in
-            ).p
-        ranking = ranker.rank(typings[person.id], person.facts, of_patient, p, end)
-        ranking = ranking.part(settings.start, len(ranking))
-        shown = of_patient.take(ranking.order)
-        rows = shown.candidates.rows
-        ages = index.ages(settings.as_of, rows)
-        factors = pair_factors(person.facts, index.facts(rows), ages, shown)
-        p10, p9 = p[ranking.order].T
-        scores[person.id] = {"p10": p10, "p9": p9, **predicted_risks(model, factors, len(rows))}
-        matches[person.id], rankings[person.id] = shown, ranking
+        wanted = wanted_of(person, settings)
+        patient = typing_of(person.written)
+        pages[person.id] = search.page(patient, person.facts, model, settings, wanted)
         progress(done)
+    return results_of(pages, search, model, settings)
+
+
+def wanted_of(person: Person, settings: SearchSettings) -> DonorFilter | None:
+    """What is asked of the donors of a patient besides their typings. Raises `InputFileError`."""
+    if not settings.donors:
+        return None
+    return donor_filter(settings.donors, person.id, person.facts["weight_kg"])
+
+
+def results_of(
+    pages: Mapping[str, Page], search: DonorSearch, model: RiskModel, settings: SearchSettings
+) -> SearchResults:
+    """The pages of patients, by identifier, as the results of one run."""
+    names = ("p10", "p9", "p8")
     return SearchResults(
-        matches,
-        scores,
-        rankings,
-        {name: len(of_patient) for name, of_patient in found.items()},
-        index,
-        nomenclature.release,
-        "" if frequencies is None else frequencies[0],
+        {patient: page.matches for patient, page in pages.items()},
+        {
+            patient: dict(zip(names, page.probabilities.p.T, strict=False)) | dict(page.risks)
+            for patient, page in pages.items()
+        },
+        {patient: page.ranking for patient, page in pages.items()},
+        {patient: page.found for patient, page in pages.items()},
+        search.index,
+        search.nomenclature.release,
+        "" if search.sets is None else search.sets.label,
         model_label(model),
         settings.criteria,
         settings.donors,
         settings.as_of,
         settings.rule,
         settings.start,
+        predicted={
+            patient: Predicted(page.missing_masses, page.probabilities.dropped)
+            for patient, page in pages.items()
+            if search.sets is not None
+        },
     )
 
 

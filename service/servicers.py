@@ -9,7 +9,6 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -18,24 +17,21 @@ from grpc_status import rpc_status
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
-from matching.donor_index import DonorIndex
-from matching.errors import ModelError, TooAmbiguousError, TypingError
-from matching.genotypes import encode
-from matching.haplotypes import Imputer
-from matching.immunogenetics import Leaders
+from matching.errors import ModelError
 from matching.pair import PairDetails
-from matching.pipeline import Matches, match, match_one
-from matching.probability import predict
-from matching.rank import Ranking, value_texts
+from matching.pipeline import match_one
+from matching.rank import value_texts
 from matching.risk import predict as predict_risk
-from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
-from service.convert import LIMITS, Probabilities
+from service.convert import LIMITS
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
+from service.masses import (
+    pair_probabilities,
+)
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
-from service.ranking import Ranker
+from service.search import Page, SearchSettings
 from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, code_of, is_told, status_of
 
@@ -73,20 +69,16 @@ def explain_typing_answer(
 
 @dataclass(frozen=True)
 class Search:
-    """A search that was run: `matches` holds the donors to return, ranked, the first at `start`.
+    """A search that was run: `page` holds the donors to return, ranked, the first at `start`.
 
-    Its batches are answered one by one, by one thread at a time. `found`: how many donors there
-    are in all.
+    Its batches are answered one by one, by one thread at a time.
     """
 
     snapshot: Snapshot
     index: StoredIndex
     request: SearchRequest
-    found: int
     start: int
-    matches: Matches
-    ranking: Ranking
-    probabilities: Probabilities
+    page: Page
     as_of: datetime.date
     next_page_token: str
 
@@ -94,8 +86,8 @@ class Search:
     def run(cls, snapshot: Snapshot, message: graftmatch_pb2.SearchDonorsRequest) -> Search:
         """Raises `RequestError`, `EmptyRegistryError` and `StoreError`."""
         request = search_request(message, snapshot.nomenclature)
-        index = snapshot.index
-        if index is None:
+        search = snapshot.search
+        if search is None:
             raise EmptyRegistryError(
                 "the registry holds no donors; import some and start the server again"
             )
@@ -111,60 +103,46 @@ class Search:
             request.rule,
             {
                 "release": snapshot.nomenclature.release,
-                "index": index.version,
+                "index": search.index.version,
                 "frequency set": snapshot.frequency_set,
                 "risk model": snapshot.model_label,
             },
         )
         start = page_start(request.page_token, state) if request.page_token else 0
-        found = match(
-            request.patient,
-            snapshot.nomenclature,
-            index.donors,
+        settings = SearchSettings(
             request.criteria,
-            partial(index.kept, request.filter, as_of) if request.donors else None,
-        )
-        predicted = _probabilities(snapshot, index, request, found)
-        size = request.page_size or request.limit
-        end = len(found) if size is None else min(start + size, len(found))
-        ranker = Ranker(
-            request.rule,
-            index,
             as_of,
-            snapshot.model,
-            Leaders(snapshot.nomenclature, snapshot.proteins),
-            snapshot.registry.typings,
+            rule=request.rule,
+            start=start,
+            size=request.page_size or request.limit,
+            up_to=2,
+            with_probabilities=request.with_probabilities,
         )
-        p = predicted.p_mismatches[:, :2]
-        ranking = ranker.rank(request.patient, request.facts, found, p, end).part(start, end)
-        more = request.page_size is not None and end < len(found)
-        return cls(
-            snapshot,
-            index,
-            request,
-            len(found),
-            start,
-            found.take(ranking.order),
-            ranking,
-            predicted.take(ranking.order),
-            as_of,
-            page_token(end, state) if more else "",
+        page = search.page(
+            *(request.patient, request.facts, snapshot.model, settings),
+            request.filter if request.donors else None,
+            LIMITS.genotypes,
         )
+        end = start + len(page.matches)
+        more = request.page_size is not None and end < page.found
+        token = page_token(end, state) if more else ""
+        return cls(snapshot, search.index, request, start, page, as_of, token)
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
-        part = np.arange(begin, min(begin + self.request.batch_size, len(self.matches)))
-        matches, ranking = self.matches.take(part), self.ranking.part(begin, begin + len(part))
+        end = min(begin + self.request.batch_size, len(self.page.matches))
+        part = np.arange(begin, end)
+        matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
         ids = self.index.ids(rows)
-        compared = convert.comparisons(matches, self.probabilities.take(part))
+        compared = convert.comparisons(matches, self.page.probabilities.take(part))
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
         texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
             provenance=provenance(self.snapshot),
-            found=self.found,
+            found=self.page.found,
             candidates=[
                 graftmatch_pb2.Candidate(
                     rank=self.start + begin + i + 1,
@@ -182,76 +160,9 @@ class Search:
             notes=matches.notes,
             as_of=self.as_of.isoformat(),
             next_page_token=self.next_page_token,
+            missing_masses=self.page.missing_masses,
+            dropped=self.page.probabilities.dropped,
         )
-
-
-def _probabilities(
-    snapshot: Snapshot, index: StoredIndex, request: SearchRequest, found: Matches
-) -> Probabilities:
-    """Of every donor that was found. Raises `StoreError`."""
-    imputer = snapshot.imputer() if request.with_probabilities else None
-    if imputer is None:
-        without = (
-            common_pb2.PROBABILITY_STATUS_NO_FREQUENCY_SET
-            if request.with_probabilities
-            else common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
-        )
-        return Probabilities.missing(len(found), without)
-    ids = index.ids(found.candidates.rows)
-    reported = snapshot.registry.typings(ids)
-    donors = [
-        _unchanged(reported.get(name, ""), index.donors, int(row), snapshot)
-        for name, row in zip(ids, found.candidates.rows, strict=True)
-    ]
-    return probabilities(imputer, request.patient, donors)
-
-
-def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> Typing | None:
-    """The typing of a donor's record, None if it is no longer what the index holds."""
-    try:
-        typing = parse_typing(text)
-        presented = encode(typing, snapshot.nomenclature).loci
-    except TypingError:
-        return None
-    for locus, genotype in presented.items():
-        if genotype != donors.genotype(row, locus):
-            return None
-    return typing
-
-
-def probabilities(imputer: Imputer, patient: Typing, donors: list[Typing | None]) -> Probabilities:
-    """Of a patient and each donor; None is a donor whose record was changed."""
-    try:
-        codes, weights, mass = imputer.impute_one(patient)
-    except TooAmbiguousError:
-        return Probabilities.missing(len(donors), common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS)
-    if not mass:
-        why = common_pb2.PROBABILITY_STATUS_PATIENT_UNREPRESENTED
-        return Probabilities.missing(len(donors), why)
-    if len(weights) > LIMITS.patient_genotypes:
-        return Probabilities.missing(len(donors), common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS)
-    status = [_donor_status(imputer, donor, len(weights)) for donor in donors]
-    known = [i for i, s in enumerate(status) if s == common_pb2.PROBABILITY_STATUS_COMPUTED]
-    found = np.full((len(donors), 3), np.nan)
-    imputed = imputer.impute(donor for i in known if (donor := donors[i]) is not None)
-    found[known] = predict(imputer, (codes, weights), imputed).p_mismatches
-    return Probabilities(found, status)
-
-
-def _donor_status(
-    imputer: Imputer, donor: Typing | None, n_patient: int
-) -> common_pb2.ProbabilityStatus:
-    if donor is None:
-        return common_pb2.PROBABILITY_STATUS_DONOR_CHANGED
-    try:
-        _, weights, mass = imputer.impute_one(donor)
-    except TooAmbiguousError:
-        return common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS
-    if not mass:
-        return common_pb2.PROBABILITY_STATUS_DONOR_UNREPRESENTED
-    if n_patient * len(weights) > LIMITS.genotype_pairs:
-        return common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS
-    return common_pb2.PROBABILITY_STATUS_COMPUTED
 
 
 def score_pair_answer(
@@ -263,11 +174,7 @@ def score_pair_answer(
     detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
         request.patient, request.donor, matches.tce[0], request.loci
     )
-    imputer = snapshot.imputer()
-    if imputer is None:
-        found = Probabilities.missing(1, common_pb2.PROBABILITY_STATUS_NO_FREQUENCY_SET)
-    else:
-        found = probabilities(imputer, request.patient, [request.donor])
+    found = pair_probabilities(snapshot.sets, request.patient, request.donor, LIMITS.genotypes)
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
         comparison=convert.comparisons(matches, found)[0],
@@ -336,7 +243,7 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
         search = await self._run(context, Search.run, self._snapshot, request)
-        for begin in range(0, max(len(search.matches), 1), search.request.batch_size):
+        for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
             yield await self._run(context, search.batch, begin)
 
     async def ScorePair(  # noqa: N802

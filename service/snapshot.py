@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.frequency_store import FrequencyFolder
-from data.index import StoredIndex
 from data.models import ModelsVersion, active_model, active_version, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
-from service.imputation import imputer_of
+from service.frequency_sets import SearchSets
+from service.search import DonorSearch
 
 
 @dataclass
@@ -40,19 +40,16 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
-    `index`: None where nothing was imported. `registry`: the store behind it, which only the
-    reported typings of candidates are read from; it may be newer than the index.
-    `frequencies`: None where no set is in use. `frequency_set` and `model_label` name the versions.
+    `sets`: the frequencies of searches, None where no set is in use. `search`: None where nothing
+    was imported. `model_label` names the version of the model.
     `models`, `models_version`: the folder that the model is from, and its state then.
     """
 
     nomenclature: Nomenclature
     proteins: Mapping[str, str]
     releases: Releases
-    registry: Registry
-    index: StoredIndex | None
-    frequency_set: str
-    frequencies: FrequencySet | None
+    sets: SearchSets | None
+    search: DonorSearch | None
     model: RiskModel
     model_label: str
     models: Path
@@ -61,18 +58,12 @@ class Snapshot:
     @property
     def index_version(self) -> str:
         """State of the registry, "" where nothing was imported."""
-        return "" if self.index is None else self.index.version
+        return "" if self.search is None else self.search.index.version
 
-    def imputer(self) -> Imputer | None:
-        """A new imputer, for one call and one thread; None without frequencies.
-
-        It is not shared, since it remembers every typing that it has read.
-        """
-        if self.frequencies is None:
-            return None
-        return imputer_of(
-            self.frequencies, self.nomenclature, NullImputation.TYPED, Resolution.P_GROUP
-        )
+    @property
+    def frequency_set(self) -> str:
+        """Names and contents of the sets, "" where there is none."""
+        return "" if self.sets is None else self.sets.label
 
 
 def with_model_in_use(snapshot: Snapshot) -> Snapshot:
@@ -97,25 +88,26 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = settings.open_registry(registry)
-    active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
-    label, frequencies = active or ("", None)
+    store = Registry.at(settings.registry_place(registry), settings.home)
+    sets = SearchSets.load(
+        FrequencyFolder(settings.frequencies), nomenclature, NullImputation.TYPED
+    )
+    proteins = folder.proteins(nomenclature.release)
+    search = None
+    if store.holds_donors():
+        index = store.index(nomenclature)
+        search = DonorSearch.of(nomenclature, proteins, store, index, sets)
     # Before the model is read, so that a promotion in between is seen at the next call.
     version = active_version(settings.models)
     model = active_model(settings.models)
-    snapshot = Snapshot(
+    return Snapshot(
         nomenclature,
-        folder.proteins(nomenclature.release),
+        proteins,
         Releases(folder, nomenclature),
-        store,
-        store.index(nomenclature) if store.holds_donors() else None,
-        label,
-        frequencies,
+        sets,
+        search,
         model,
         model_label(model),
         settings.models,
         version,
     )
-    # So that a set that cannot be used is known now and not at the first search.
-    snapshot.imputer()
-    return snapshot

@@ -1,6 +1,7 @@
 """Files of donors or patients -> checked records."""
 
 from data.donor_files.batches import PeopleFile
+from data.donor_files.coded import Coded
 from data.donor_files.columns import (
     CHANGES,
     COLUMNS,
@@ -16,14 +17,13 @@ from data.donor_files.columns import (
 from data.donor_files.reader import (
     AS_WRITTEN,
     CONTENT,
-    TYPING,
     BlankSecond,
     CheckedBatch,
     ReadingOptions,
     RecordReader,
-    written_of,
 )
-from data.donor_files.rejects import Reject, duplicate
+from data.donor_files.rejects import Reject, Rejects, duplicate
+from data.donor_files.typing_columns import TYPING, written_of
 
 __all__ = [
     "AS_WRITTEN",
@@ -39,11 +39,13 @@ __all__ = [
     "TYPING",
     "BlankSecond",
     "CheckedBatch",
+    "Coded",
     "PeopleFile",
     "Person",
     "ReadingOptions",
     "RecordReader",
     "Reject",
+    "Rejects",
     "duplicate",
     "time_text",
     "written_of",

@@ -12,18 +12,22 @@ import datetime
 import gzip
 import io
 import math
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from data.donor_files.atlas import NotADonorError, donor_record, entries, identifier_of
+from data.donor_files.coded import Coded
 from data.donor_files.columns import (
     MAX_FIELD_CHARACTERS,
     MAX_ID_CHARACTERS,
@@ -35,7 +39,7 @@ from data.donor_files.wmda import ITEMS, Inventory, item_record, items
 from matching.errors import InputFileError, RecordError
 
 # Records at a time.
-BATCH = 20_000
+BATCH = 50_000
 _PEEKED = 64
 
 
@@ -53,12 +57,22 @@ class Batch:
     """Records as written, column by column.
 
     `numbers`: their lines (CSV, text) or their count in the file (Parquet, JSON, XML), from 1.
-    `columns`: one text a record. `problems` lie between them in the file.
+    `columns`: texts. `problems` lie between them in the file.
     """
 
     numbers: Sequence[int]
-    columns: Mapping[str, Sequence[str]]
+    columns: Mapping[str, Coded]
     problems: Sequence[Problem] = ()
+
+    @classmethod
+    def of(
+        cls,
+        numbers: Sequence[int],
+        columns: Mapping[str, Sequence[str]],
+        problems: Sequence[Problem] = (),
+    ) -> Batch:
+        """From one text a record."""
+        return cls(numbers, {name: Coded.of(texts) for name, texts in columns.items()}, problems)
 
 
 @dataclass
@@ -78,23 +92,47 @@ class PeopleFile:
     def batches(self) -> Iterator[Batch]:
         """The records of the file.
 
-        Raises `InputFileError`: not there, empty, an unknown or missing column, damaged.
+        Raises `InputFileError`: not there, empty, an unknown or missing column, damaged, changed
+        by somebody while it was read.
         """
+        before = self._state()
         try:
             with self.path.open("rb") as file:
                 magic = file.read(4)
         except OSError as error:
-            raise InputFileError(f"cannot read {self.path}: {error.strerror}") from error
+            raise self._unreadable(error.strerror) from error
         if not magic:
             raise InputFileError(f"{self.path} is empty; give a file with at least one record")
-        if magic == b"PAR1":
-            yield from _parquet(self.path)
-            return
         try:
-            with _opened(self.path, magic) as file:
-                yield from self._streamed(file)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputFileError(f"{self.path} is damaged: {error}; nothing was used") from error
+            if magic == b"PAR1":
+                yield from _ahead(_parquet(self.path))
+            else:
+                with _opened(self.path, magic) as file:
+                    yield from self._streamed(file)
+        except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+            raise InputFileError(
+                f"{self.path} is damaged: {error}; nothing was used; get the file again"
+            ) from error
+        if self._state() != before:
+            raise InputFileError(
+                f"{self.path} was changed while it was read; nothing was used; wait until it is "
+                "written and run it again"
+            )
+
+    def _state(self) -> tuple[int, ...]:
+        """What changes with the file."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise self._unreadable(error.strerror) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise self._unreadable("it is no regular file")
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _unreadable(self, why: str | None) -> InputFileError:
+        return InputFileError(
+            f"cannot read {self.path}: {why}; give the path of a file that you may read"
+        )
 
     def _streamed(self, file: io.BufferedReader) -> Iterator[Batch]:
         start = file.peek(_PEEKED)[:_PEEKED].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00")[:1]
@@ -122,9 +160,11 @@ class PeopleFile:
                     numbers.append(number)
                 except NotADonorError as error:
                     problems.append(Problem(number, identifier_of(donor), str(error)))
-            yield Batch(numbers, by_column(records), problems)
+            yield Batch.of(numbers, by_column(records), problems)
         if not number:
-            raise InputFileError(f"{self.path} lists no donor")
+            raise InputFileError(
+                f"{self.path} lists no donor; give a file with at least one record"
+            )
 
     def _donors(self, text: io.TextIOWrapper) -> Iterator[Any]:
         for kind, value in entries(self.path, text, self.ignored):
@@ -137,10 +177,13 @@ class PeopleFile:
         records = self._items(file)
         number = 0
         while chunk := list(islice(records, BATCH)):
-            yield Batch(range(number + 1, number + 1 + len(chunk)), by_column(chunk))
+            numbers = range(number + 1, number + 1 + len(chunk))
+            yield Batch.of(numbers, by_column(chunk))
             number += len(chunk)
         if not number:
-            raise InputFileError(f"{self.path} holds no donor and no cord blood unit")
+            raise InputFileError(
+                f"{self.path} holds no donor and no cord blood unit; give a file with at least one"
+            )
 
     def _items(self, file: io.BufferedReader) -> Iterator[dict[str, str]]:
         known: set[Inventory] = set()
@@ -179,17 +222,33 @@ def _text(path: Path, lines: Iterator[str]) -> Iterator[Batch]:
         first = next(lines, "").lstrip("\ufeff")
         if not first:
             raise InputFileError(f"{path} is empty; give a file with at least one record")
+    if not first.strip().replace("\t", " ").isprintable():
+        raise InputFileError(
+            f"{path} is neither text in UTF-8 nor Parquet nor gzip; save it as one of them, "
+            "nothing was used"
+        )
     every = chain([first], lines)
     if "%" in first.partition(",")[0]:
         batches = _gl_text(every, number)
     else:
-        batches = _csv(path, every, number)
+        batches = _ahead(_csv(path, every, number))
     count = 0
     for batch in batches:
         count += len(batch.numbers) + len(batch.problems)
         yield batch
     if not count:
-        raise InputFileError(f"{path} holds a header and no record")
+        raise InputFileError(
+            f"{path} holds a header and no record; give a file with at least one record"
+        )
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same, each next one read on a thread while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield batch
 
 
 def _gl_text(lines: Iterator[str], start: int) -> Iterator[Batch]:
@@ -212,7 +271,7 @@ def _gl_text(lines: Iterator[str], start: int) -> Iterator[Batch]:
                 reason = "longer than a typing can be" if percent else _NO_PERCENT
                 problems.append(Problem(number, identifier[:MAX_ID_CHARACTERS], reason))
         start += len(chunk)
-        yield Batch(numbers, {"id": ids, "gl": typings}, problems)
+        yield Batch.of(numbers, {"id": ids, "gl": typings}, problems)
 
 
 _NO_PERCENT = "no % between id and GL string"
@@ -228,6 +287,11 @@ def _csv(path: Path, lines: Iterator[str], start: int) -> Iterator[Batch]:
         raise InputFileError(f"{path}: the first line is no CSV record: {error}") from error
     start += header.line_num
     while chunk := list(islice(lines, BATCH)):
+        plain = _plain_columns(chunk, columns)
+        if plain is not None:
+            yield Batch(range(start, start + len(chunk)), plain)
+            start += len(chunk)
+            continue
         rows = _one_a_line(chunk)
         if rows is not None:
             numbers: Sequence[int] = range(start, start + len(rows))
@@ -242,7 +306,41 @@ def _csv(path: Path, lines: Iterator[str], start: int) -> Iterator[Batch]:
             problems += [_not_fitting(numbers[i], rows[i], columns) for i in odd]
             numbers, rows = list(compress(numbers, kept)), list(compress(rows, kept))
         by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
-        yield Batch(numbers, dict(zip(columns, by_column, strict=True)), problems)
+        yield Batch.of(numbers, dict(zip(columns, by_column, strict=True)), problems)
+
+
+def _plain_columns(lines: Sequence[str], columns: Sequence[str]) -> dict[str, Coded] | None:
+    """The columns of lines of which each is a whole record without a quote in a value.
+
+    None for others: they need the reader of the standard library, which this agrees with.
+    """
+    joined = "".join(lines)
+    try:
+        text = joined.encode()
+    except UnicodeEncodeError:
+        return None
+    if "\0" in joined or joined.count("\r") != joined.count("\r\n"):
+        return None
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            pa_csv.ReadOptions(column_names=columns, block_size=len(text) + 1),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowException:
+        return None
+    if len(table) != len(lines):
+        return None
+    found = {name: Coded.of_arrow(table[name].combine_chunks(), _cell) for name in columns}
+    if any(_is_odd(value) for column in found.values() for value in column.values):
+        return None
+    return found
+
+
+def _is_odd(value: str) -> bool:
+    return '"' in value or "\n" in value or "\r" in value or len(value) > MAX_FIELD_CHARACTERS
 
 
 def _one_a_line(lines: Sequence[str]) -> list[list[str]] | None:
@@ -285,31 +383,15 @@ def _not_fitting(number: int, row: Sequence[str], columns: Sequence[str]) -> Pro
 
 
 def _parquet(path: Path) -> Iterator[Batch]:
-    try:
-        file = pq.ParquetFile(path)
-        columns = check_columns(path, file.schema_arrow.names)
-        if not file.metadata.num_rows:
-            raise InputFileError(f"{path} is empty; give a file with at least one record")
-        start = 1
-        for batch in file.iter_batches(batch_size=BATCH):
-            texts = [_texts(column) for column in batch.columns]
-            yield Batch(range(start, start + len(batch)), dict(zip(columns, texts, strict=True)))
-            start += len(batch)
-    except pa.ArrowException as error:
-        raise InputFileError(f"{path} is no readable Parquet file: {error}") from error
-
-
-def _texts(column: pa.Array) -> Sequence[str]:
-    """One text a value; each distinct value is converted once."""
-    if not pa.types.is_dictionary(column.type):
-        try:
-            column = column.dictionary_encode()
-        except pa.ArrowException:
-            return [_cell(value) for value in column.to_pylist()]
-    # Null has no entry and gets the last one.
-    known = [*(_cell(value) for value in column.dictionary.to_pylist()), ""]
-    codes = column.indices.fill_null(len(known) - 1).to_numpy().tolist()
-    return [known[code] for code in codes]
+    file = pq.ParquetFile(path)
+    columns = check_columns(path, file.schema_arrow.names)
+    if not file.metadata.num_rows:
+        raise InputFileError(f"{path} is empty; give a file with at least one record")
+    start = 1
+    for batch in file.iter_batches(batch_size=BATCH):
+        texts = [Coded.of_arrow(column, _cell) for column in batch.columns]
+        yield Batch(range(start, start + len(batch)), dict(zip(columns, texts, strict=True)))
+        start += len(batch)
 
 
 def _cell(value: Any) -> str:

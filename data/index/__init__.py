@@ -3,20 +3,27 @@
 Layout of the folder of an index, and of a segment, in docs/search.md.
 """
 
+from data.index.columns import DonorColumns, WrittenDonors
+from data.index.encoding import encode_donors
 from data.index.filters import DonorFilter
-from data.index.masses import IndexMasses, Masses, fill_masses, has_masses, open_masses
+from data.index.masses import MIXED, IndexMasses, Masses, MassSets, fill_masses, open_masses
 from data.index.segments import DamagedIndexError
-from data.index.stored import DonorSource, StoredIndex, open_index, update_index
+from data.index.stored import Changed, DonorSource, StoredIndex, open_index, update_index
 
 __all__ = [
+    "MIXED",
+    "Changed",
     "DamagedIndexError",
+    "DonorColumns",
     "DonorFilter",
     "DonorSource",
     "IndexMasses",
+    "MassSets",
     "Masses",
     "StoredIndex",
+    "WrittenDonors",
+    "encode_donors",
     "fill_masses",
-    "has_masses",
     "open_index",
     "open_masses",
     "update_index",

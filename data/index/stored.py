@@ -13,21 +13,22 @@ import fcntl
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.donor_files import INDEXED_FACTS
 from data.files import remove_folder, replacing
-from data.index.encoding import encode_donors
+from data.index.columns import DonorColumns, WrittenDonors
+from data.index.encoding import EncodedDonors, encode_donors
 from data.index.facts import ages, fact_table
 from data.index.filters import DonorFilter
 from data.index.segments import (
@@ -39,10 +40,14 @@ from data.index.segments import (
 )
 from matching.donor_index import DonorIndex
 from matching.errors import OutputError, StoreError
+from matching.genotypes import book_builders
 from matching.nomenclature import Nomenclature
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
-FORMAT = 4
+FORMAT = 6
 MANIFEST = "manifest.json"
 LOCK = "lock"
 # An index with more segments has the later ones made into one.
@@ -76,6 +81,14 @@ class DonorSource(Protocol):
 
     def changed_ids(self, after: int) -> list[str]:
         """Every identifier added, changed or deleted in later revisions, ascending."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What `DonorSource.changed` gives after the revision before this one, being encoded."""
+
+    revision: int
+    encoded: Future[EncodedDonors]
 
 
 @dataclass(frozen=True)
@@ -157,6 +170,8 @@ class StoredIndex:
 
     def facts(self, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
         """Facts of some rows, one column each of `INDEXED_FACTS`, None or NaN where unknown."""
+        import pandas as pd
+
         tables = [pd.DataFrame(columns=list(INDEXED_FACTS))]
         places = [np.empty(0, dtype=np.int64)]
         for i, at, local in self.donors.parts(rows):
@@ -166,6 +181,19 @@ class StoredIndex:
             return tables[1]
         joined = pd.concat(tables[1:] or tables, ignore_index=True)
         return joined.iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
+
+    def distinct(
+        self, fact: str, rows: npt.NDArray[np.int64]
+    ) -> tuple[list[Any], npt.NDArray[np.int64]]:
+        """Values of one of `INDEXED_FACTS`, None or NaN where unknown, and which of them each row
+        has, (n,). A value may be there twice, once a segment."""
+        values: list[Any] = []
+        number = np.empty(len(rows), dtype=np.int64)
+        for i, at, local in self.donors.parts(rows):
+            column = self.segments[i].facts[fact]
+            number[at] = len(values) + column.of(local).astype(np.int64)
+            values += column.known.tolist()
+        return values, number
 
     def ages(self, as_of: datetime.date, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Age of some rows in whole years on a day, NaN where unknown.
@@ -188,9 +216,12 @@ class StoredIndex:
         return found
 
 
-def open_index(root: Path, nomenclature: Nomenclature) -> StoredIndex | None:
+def open_index(
+    root: Path, nomenclature: Nomenclature, before: StoredIndex | None = None
+) -> StoredIndex | None:
     """The index in a folder; None where there is none of this release and format.
 
+    `before`: what was opened there before; its segments, which never change, are not checked again.
     Raises `DamagedIndexError` naming a damaged file.
     """
     for attempt in range(ATTEMPTS):
@@ -198,7 +229,7 @@ def open_index(root: Path, nomenclature: Nomenclature) -> StoredIndex | None:
         if manifest is None:
             return None
         try:
-            return _open(root, manifest, nomenclature)
+            return _open(root, manifest, nomenclature, before)
         except FileNotFoundError as error:
             # A writer has replaced it since the manifest was read, or the file is lost.
             if attempt + 1 == ATTEMPTS or _read_manifest(root, nomenclature) == manifest:
@@ -206,12 +237,19 @@ def open_index(root: Path, nomenclature: Nomenclature) -> StoredIndex | None:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _open(root: Path, manifest: _Manifest, nomenclature: Nomenclature) -> StoredIndex:
+def _open(
+    root: Path, manifest: _Manifest, nomenclature: Nomenclature, before: StoredIndex | None
+) -> StoredIndex:
     (root / manifest.unreadable).stat()
+    known: dict[str, StoredSegment] = {}
+    if before is not None:
+        names = (segment.name for segment in before.manifest.segments)
+        known = dict(zip(names, before.segments, strict=True))
     opened = []
     for segment in manifest.segments:
         removed = None if segment.removed is None else root / segment.removed
-        stored = open_segment(root / segment.name, removed)
+        stored = known.get(segment.name) or open_segment(root / segment.name)
+        stored = stored.without(removed)
         if len(stored.segment) != segment.rows:
             raise damaged(root / segment.name, "it has another number of donors")
         opened.append(stored)
@@ -237,32 +275,44 @@ def update_index(
     source: DonorSource,
     nomenclature: Nomenclature,
     progress: Callable[[int], object] = lambda _: None,
+    latest: Changed | None = None,
+    keep: Callable[[str, WrittenDonors], object] = lambda _, __: None,
 ) -> StoredIndex:
     """The index of a store under a release, brought up to the revision of `source`.
 
     What changed since becomes a further segment; everything is encoded anew where there is no
     index of this store and release, where it is damaged, or where much has changed. An index that
-    is already newer stays as it is. `progress` is given the number of donors encoded so far.
-    Raises `StoreError` and `OutputError`.
+    is already newer stays as it is. `progress` is given the number of donors read so far. `latest`
+    saves reading them from the source; `keep` is given the name of a segment that was written, and
+    its typings. Raises `StoreError` and `OutputError`.
     """
     opened = _usable(root, source, nomenclature)
-    if opened is not None and opened.revision >= source.revision:
+    if (
+        opened is not None
+        and opened.revision >= source.revision
+        and not _others(root, opened.manifest)
+    ):
         return opened
     with _locked(root):
-        opened = _usable(root, source, nomenclature)
+        opened = _usable(root, source, nomenclature, opened)
         if opened is None or opened.revision < source.revision:
-            _write_update(root, opened, source, nomenclature, progress)
+            _write_update(root, opened, source, nomenclature, progress, latest, keep)
         _remove_others(root, nomenclature)
-    opened = open_index(root, nomenclature)
+    opened = open_index(root, nomenclature, opened)
     if opened is None:
         raise StoreError(f"the index in {root} cannot be read back; check the disk")
     return opened
 
 
-def _usable(root: Path, source: DonorSource, nomenclature: Nomenclature) -> StoredIndex | None:
+def _usable(
+    root: Path,
+    source: DonorSource,
+    nomenclature: Nomenclature,
+    before: StoredIndex | None = None,
+) -> StoredIndex | None:
     """The index that is there, unless it is damaged or that of another store."""
     try:
-        opened = open_index(root, nomenclature)
+        opened = open_index(root, nomenclature, before)
     except DamagedIndexError:
         return None
     return opened if opened is not None and opened.manifest.store_id == source.store_id else None
@@ -274,9 +324,12 @@ def _write_update(
     source: DonorSource,
     nomenclature: Nomenclature,
     progress: Callable[[int], object],
+    latest: Changed | None,
+    keep: Callable[[str, WrittenDonors], object],
 ) -> None:
     kept: Sequence[StoredSegment] = ()
     entries: Sequence[_Segment] = ()
+    after = 0
     changed: list[str] = []
     unreadable: list[tuple[str, str]] = []
     if opened is not None:
@@ -288,11 +341,13 @@ def _write_update(
         unreadable = _unreadable_but(opened.unreadable, changed)
         later = sum(entry.rows for entry in entries[1:]) + len(changed)
         if not entries or later > MAX_CHANGED * entries[0].rows:
-            kept, entries, unreadable = (), (), []
+            kept, entries, unreadable, after = (), (), [], 0
+    if latest is not None and latest.revision == source.revision == after + 1:
+        encoded = latest.encoded.result()
+    else:
+        batches = source.changed(after) if after else source.donors()
+        encoded = encode_donors(DonorColumns.of(batches, progress), book_builders(nomenclature))
     # Nothing of the former state is named by more than one manifest, so each can be removed whole.
-    encoded = encode_donors(
-        source.changed(after) if entries else source.donors(), nomenclature, progress
-    )
     token = secrets.token_hex(8)
     written = [
         replace(entry, removed=_write_removed(root, f"removed-{token}-{i}.bin", stored, changed))
@@ -301,6 +356,7 @@ def _write_update(
     if len(encoded.ids) or not entries:
         name = f"segment-{token}"
         write_segment(root / name, encoded)
+        keep(name, encoded.written)
         written.append(_Segment(name, len(encoded.ids), source.revision))
     unreadable += encoded.unreadable
     manifest = _Manifest(
@@ -327,7 +383,7 @@ def _write_removed(root: Path, name: str, stored: StoredSegment, changed: list[s
     if not bits.any():
         return None
     with replacing(root / name) as temporary:
-        bits.tofile(temporary)
+        temporary.write_bytes(bits.data)
     return name
 
 
@@ -362,13 +418,15 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _remove_others(root: Path, nomenclature: Nomenclature) -> None:
-    """Remove what the manifest does not name: former segments, and what a killed writer left."""
     manifest = _read_manifest(root, nomenclature)
-    if manifest is None:
-        return
-    for path in root.iterdir():
-        if path.name not in manifest.files:
-            if path.is_dir():
-                remove_folder(path)
-            else:
-                path.unlink(missing_ok=True)
+    for path in [] if manifest is None else _others(root, manifest):
+        if path.is_dir():
+            remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _others(root: Path, manifest: _Manifest) -> list[Path]:
+    """What the manifest does not name: former segments, and what a killed writer left."""
+    named = manifest.files
+    return [path for path in root.iterdir() if path.name not in named]

@@ -7,10 +7,12 @@ index is brought up to date; a search uses the index there is.
 from __future__ import annotations
 
 import datetime
+import gc
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +23,13 @@ import sqlalchemy as sa
 from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
 from data.files import remove_folder, replacing
 from data.index import (
+    Changed,
     DamagedIndexError,
     IndexMasses,
+    MassSets,
     StoredIndex,
+    WrittenDonors,
+    encode_donors,
     fill_masses,
     open_index,
     update_index,
@@ -33,8 +39,8 @@ from data.registry.importing import Importer, ImportSummary, Mode
 from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
-from matching.errors import InputFileError, StoreError
-from matching.masses import MassTables
+from matching.errors import InputFileError, OutputError, StoreError
+from matching.genotypes import book_builders
 from matching.nomenclature import Nomenclature
 
 _STORE_NAME = 12
@@ -70,9 +76,18 @@ class Registry:
 
     @classmethod
     def at(cls, location: Path | str, home: Path) -> Registry:
-        """A registry with indexes of a database below a home folder."""
+        """A registry with indexes of a database below a home folder.
+
+        Raises `StoreError` for an address of anything but PostgreSQL.
+        """
         if str(location).startswith(PREFIXES):
             return cls(str(location), home / "registry-indexes")
+        scheme, is_address, _ = str(location).partition("://")
+        if is_address:
+            raise StoreError(
+                f"a registry is a folder or in PostgreSQL, not in {scheme!r}; write "
+                "postgresql://USER:PASSWORD@HOST/DATABASE"
+            )
         return cls(Path(location))
 
     def import_file(
@@ -83,14 +98,33 @@ class Registry:
         progress: Callable[[object], None] = lambda _: None,
         options: ReadingOptions = AS_WRITTEN,
         request: ImportRequest = ADD_OR_UPDATE,
+        masses: Callable[[ImportSummary], MassSets | None] = lambda _: None,
     ) -> ImportSummary:
         """Bring the donors of a file into the store; all or nothing.
 
         Typings are read under `nomenclature`; records that cannot be used go to `rejects_path`
         with their reason. Importing the same file again changes nothing. The index is brought up
-        to date after the donors are safe: a run that ends in between is caught up by the next
-        one, or by `update_index`. Raises `InputFileError`, `StoreError` and `OutputError`.
+        to date after the donors are safe, and then `masses` is called: the donors can be searched
+        by counts. The total masses that are missing are filled in under the sets that it returns.
+        A run that ends in between is caught up by the next one, or by `update_index` and
+        `fill_masses`. Raises `InputFileError`, `StoreError` and `OutputError`.
         """
+        with _without_cycles(), ThreadPoolExecutor(2) as pool:
+            return self._import(
+                *(path, nomenclature, rejects_path, progress, options, request, masses, pool)
+            )
+
+    def _import(
+        self,
+        path: Path,
+        nomenclature: Nomenclature,
+        rejects_path: Path,
+        progress: Callable[[object], None],
+        options: ReadingOptions,
+        request: ImportRequest,
+        masses: Callable[[ImportSummary], MassSets | None],
+        pool: ThreadPoolExecutor,
+    ) -> ImportSummary:
         dry = request.validate_only or request.mode is Mode.CHECK
         reader = RecordReader(nomenclature, options)
         file = PeopleFile(path)
@@ -107,14 +141,37 @@ class Registry:
                 *(session, reader, file, request.mode, revision, dry, request.allow_deletions),
                 differences,
             )
+            sha256 = pool.submit(_sha256, path)
             summary = importer.run(progress)
+            # While the donors are written to the disk.
+            builders = book_builders(nomenclature) if options.strict else reader.builders
+            encoded = pool.submit(encode_donors, importer.written, builders)
             if reader.rejects:
                 summary.rejects_file = rejects_path
                 reader.write_rejects(rejects_path)
             if not dry and summary.changes:
-                _record(session, revision, path, request.mode, summary)
-        if not dry and revision + bool(summary.changes) > 1:
-            self.update_index(nomenclature, lambda n: progress(f"{n:,} donors indexed"))
+                _record(session, revision, path, sha256.result(), request.mode, summary)
+        if dry or revision + bool(summary.changes) <= 1:
+            masses(summary)
+            return summary
+        written: dict[str, WrittenDonors] = {}
+        with (
+            _lacking(path, "not searchable until graftmatch registry index has run"),
+            self.opened() as source,
+        ):
+            self._update(
+                source,
+                nomenclature,
+                lambda n: progress(f"{n:,} donors indexed"),
+                Changed(revision, encoded),
+                written.__setitem__,
+            )
+        sets = masses(summary)
+        if sets is not None:
+            with _lacking(path, "without masses until graftmatch registry masses has run"):
+                self._fill(
+                    nomenclature, sets, lambda n: progress(f"masses of {n:,} donors"), written
+                )
         return summary
 
     def update_index(
@@ -122,15 +179,25 @@ class Registry:
     ) -> StoredIndex:
         """Bring the index of a release up to date with the store.
 
-        `progress` is given the number of donors encoded so far. Raises `StoreError` where no donor
+        `progress` is given the number of donors read so far. Raises `StoreError` where no donor
         was ever imported, and `OutputError`.
         """
         with self.opened() as source:
-            if not source.revision:
-                raise self._nothing_imported()
-            root = self._index_root(source, nomenclature)
-            index = update_index(root, source, nomenclature, progress)
-            self._remove_foreign_indexes(source)
+            return self._update(source, nomenclature, progress)
+
+    def _update(
+        self,
+        source: StoredDonors,
+        nomenclature: Nomenclature,
+        progress: Callable[[int], object],
+        latest: Changed | None = None,
+        keep: Callable[[str, WrittenDonors], object] = lambda _, __: None,
+    ) -> StoredIndex:
+        if not source.revision:
+            raise self._nothing_imported()
+        root = self._index_root(source, nomenclature)
+        index = update_index(root, source, nomenclature, progress, latest, keep)
+        self._remove_foreign_indexes(source)
         return index
 
     def index(self, nomenclature: Nomenclature) -> StoredIndex:
@@ -150,19 +217,26 @@ class Registry:
     def fill_masses(
         self,
         nomenclature: Nomenclature,
-        tables: MassTables,
+        sets: MassSets,
         progress: Callable[[int], object] = lambda _: None,
     ) -> IndexMasses:
-        """Compute what prediction needs of the donors of the index under a set, where missing.
+        """Compute what prediction needs of the donors of the index under some sets, where missing.
 
         The index is brought up to date first; searches go on meanwhile. `progress` is given the
         number of donors done. Raises `StoreError` and `OutputError`.
         """
+        return self._fill(nomenclature, sets, progress, {})
+
+    def _fill(
+        self,
+        nomenclature: Nomenclature,
+        sets: MassSets,
+        progress: Callable[[int], object],
+        written: Mapping[str, WrittenDonors],
+    ) -> IndexMasses:
         with self.opened() as source:
-            if not source.revision:
-                raise self._nothing_imported()
-            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
-            return fill_masses(index, source, tables, progress)
+            index = self._update(source, nomenclature, lambda _: None)
+            return fill_masses(index, source, sets, progress, written)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:
@@ -222,6 +296,15 @@ class Registry:
 
 
 @contextmanager
+def _lacking(path: Path, what: str) -> Iterator[None]:
+    """Errors in here say that the donors of a file are stored all the same."""
+    try:
+        yield
+    except (StoreError, OutputError) as error:
+        raise type(error)(f"the donors of {path} are stored, but {what}: {error}") from error
+
+
+@contextmanager
 def _differences(request: ImportRequest) -> Iterator[IO[str] | None]:
     if request.mode is not Mode.CHECK or request.differences is None:
         yield None
@@ -234,16 +317,31 @@ def _differences(request: ImportRequest) -> Iterator[IO[str] | None]:
         yield file
 
 
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _without_cycles() -> Iterator[None]:
+    """Without looking for cycles among millions of values that stay: an eighth of an import."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _record(
-    session: Session, revision: int, path: Path, mode: Mode, summary: ImportSummary
+    session: Session, revision: int, path: Path, sha256: str, mode: Mode, summary: ImportSummary
 ) -> None:
     names = ("read", "new", "updated", "unchanged", "deleted", "rejected", "absent")
     counts = {name: getattr(summary, name) for name in names}
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputFileError(f"cannot read {path}: {error.strerror}") from error
     now = datetime.datetime.now(datetime.UTC)
     row: dict[str, Any] = {
         "revision": revision,

@@ -58,11 +58,6 @@ class StoredDonors:
         past = sa.select(changes.c.id).where(changes.c.revision > after)
         return sorted(self.session.connection.execute(sa.union(present, past)).scalars())
 
-    def phased_ids(self) -> list[str]:
-        """Donors with loci reported in phase, ascending."""
-        query = sa.select(donors.c.id).where(donors.c.phase.is_not(None), donors.c.phase != "")
-        return sorted(self.session.connection.execute(query).scalars())
-
     def changes(self, after: int) -> list[Change]:
         """What became of donors after a revision, ascending, one entry a donor.
 

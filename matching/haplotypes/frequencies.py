@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from matching.loci import Locus
 
+_MOST_KEYS = 2**62
+
 
 @dataclass(frozen=True)
 class FrequencySet:
@@ -100,7 +102,11 @@ class Populations:
         `prior`: the share of each population, at least 0, of any sum above 0. Raises `ValueError`
         naming a population that is not there or a share that is none.
         """
-        return self.shares(prior) @ self.frequencies
+        shares = self.shares(prior)
+        (held,) = np.nonzero(shares)
+        if len(held) == 1:
+            return np.asarray(self.frequencies[held[0]])
+        return np.asarray(shares @ self.frequencies)
 
     def shares(self, prior: Mapping[str, float]) -> npt.NDArray[np.float64]:
         """`prior` as (n_populations,) float64 summing to 1. Raises as `mixture`."""
@@ -128,11 +134,14 @@ def _distinct_rows(
     rows: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where each distinct row appears first, ascending, and which of them every row is."""
-    group = np.zeros(len(rows), dtype=np.int64)
+    group, size = np.zeros(len(rows), dtype=np.int64), 1
     for column in rows.T:
-        # Renumbered after each locus, so that the product cannot overflow.
         span = int(column.max(initial=0)) + 1
-        _, group = np.unique(group * span + column, return_inverse=True)
+        if size * span > _MOST_KEYS:
+            # Renumbered, so that the product cannot overflow.
+            _, group = np.unique(group, return_inverse=True)
+            size = int(group.max(initial=0)) + 1
+        group, size = group * span + column, size * span
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)

@@ -1,7 +1,7 @@
 """A frozen risk model -> cumulative incidence, its interval and what each factor adds."""
 
 from matching.risk.checks import require
-from matching.risk.comparison import Coded, Comparison, compare_donors
+from matching.risk.comparison import Comparison, compare_donors
 from matching.risk.effects import (
     MIN_SE_WITHOUT_INTERVAL,
     Z95,
@@ -13,6 +13,8 @@ from matching.risk.effects import (
 )
 from matching.risk.model import (
     MODEL_SCHEMA,
+    Coded,
+    CodedColumns,
     Columns,
     Factor,
     Floats,
@@ -43,6 +45,7 @@ __all__ = [
     "VARIABLES",
     "Z95",
     "Coded",
+    "CodedColumns",
     "Columns",
     "Comparison",
     "Factor",

@@ -5,9 +5,7 @@ A batch of many patients and donors is the same: pairs in rows, patient by patie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,21 +13,8 @@ import numpy.typing as npt
 from matching.risk import kernels
 from matching.risk.checks import require
 from matching.risk.effects import Z95
-from matching.risk.model import Floats, OutcomeModel
-from matching.risk.prediction import NODES, SHARES
-from matching.risk.variables import AUTOLOGOUS
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of texts as (n,) int8 positions in `levels`, -1 for not known: what a batch of a
-    million pairs and the candidates of a search are given as."""
-
-    codes: npt.NDArray[np.int8]
-    levels: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.codes)
+from matching.risk.model import Coded, CodedColumns, Floats, OutcomeModel
+from matching.risk.prediction import NODES, SHARES, applicable
 
 
 @dataclass(frozen=True)
@@ -54,12 +39,12 @@ class Comparison:
 
 def compare_donors(
     model: OutcomeModel,
-    columns: Mapping[str, npt.NDArray[Any] | Coded],
+    columns: CodedColumns,
     starts: npt.NDArray[np.int64],
 ) -> Comparison:
     """Compare the donors of each patient.
 
-    `columns`: by name of variable, as `predict` takes them or `Coded`. `starts`: (m + 1,) int64
+    `columns`: by name of variable, as `predict` takes them. `starts`: (m + 1,) int64
     ascending from 0: patient i has the rows starts[i] to starts[i + 1] - 1. Raises `ModelError`
     where columns are not of that length.
     """
@@ -94,7 +79,7 @@ def compare_donors(
         np.ascontiguousarray(starts, dtype=np.int64),
         codes,
         np.stack(numbers) if numbers else np.empty((0, n)),
-        _fits(columns.get("donor_type"), n) if outcome.allogeneic else np.ones(n, dtype=np.uint8),
+        applicable(model.name, columns, n).astype(np.uint8),
         table.rows[given],
         table.sizes[given],
         number_of,
@@ -118,12 +103,3 @@ def compare_donors(
         out[:, kernels.DIFFERENCE_HIGH],
         best,
     )
-
-
-def _fits(donors: npt.NDArray[Any] | Coded | None, n: int) -> npt.NDArray[np.uint8]:
-    if donors is None:
-        return np.ones(n, dtype=np.uint8)
-    if isinstance(donors, Coded):
-        allogeneic = np.array([level != AUTOLOGOUS for level in donors.levels] + [True])
-        return allogeneic[donors.codes].astype(np.uint8)
-    return np.asarray(donors != AUTOLOGOUS).astype(np.uint8)

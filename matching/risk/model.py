@@ -20,7 +20,6 @@ from matching.risk.checks import require
 from matching.risk.outcomes import Outcome, outcome_named
 
 Floats = npt.NDArray[np.float64]
-Columns = Mapping[str, npt.NDArray[Any]]
 
 MODEL_SCHEMA = 2
 
@@ -35,6 +34,27 @@ class Known(IntEnum):
     CLIPPED = 2
     # A level for which the model holds no effect: averaged over like a missing one.
     UNSEEN = 3
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of texts as (n,) int8 positions in `levels`, -1 for not known."""
+
+    codes: npt.NDArray[np.int8]
+    levels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts, "" for not known."""
+        known = [*self.levels, ""]
+        return [known[code] for code in self.codes.tolist()]
+
+
+Columns = Mapping[str, npt.NDArray[Any]]
+CodedColumns = Mapping[str, npt.NDArray[Any] | Coded]
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,7 @@ class Factor:
             return (f"{self.name}, per {self.unit:g}",)
         return tuple(f"{self.name}: {' or '.join(group)}" for group in self.levels[1:])
 
-    def encode(self, values: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int8]]:
+    def encode(self, values: npt.NDArray[Any] | Coded) -> tuple[Floats, npt.NDArray[np.int8]]:
         """(n,) values -> (n, n_columns) float64, NaN where not known, and (n,) int8 `Known`.
 
         Numbers are not known when NaN, levels when "" (`Known.NO`) or when the model does not
@@ -81,6 +101,10 @@ class Factor:
         >>> Factor("tbi", (("no",), ("yes",))).encode(np.array(["yes", "no", ""]))[0].ravel()
         array([ 1.,  0., nan])
         """
+        if isinstance(values, Coded):
+            of_level, known = self.encode(np.array([*values.levels, ""], dtype=object))
+            # The last one is what code -1 finds.
+            return of_level[values.codes], known[values.codes]
         known = np.zeros(len(values), dtype=np.int8)
         if self.levels:
             position = self.positions(values)
@@ -276,11 +300,11 @@ class RiskModel:
 
 
 def design(
-    factors: tuple[Factor, ...], columns: Columns, n_rows: int
+    factors: tuple[Factor, ...], columns: CodedColumns, n_rows: int
 ) -> tuple[Floats, npt.NDArray[np.int8]]:
     """(n, p) float64 design matrix, NaN where a value is not known, and (n, f) int8 `Known`.
 
-    `columns`: (n,) arrays by factor name; a factor without a column is not known in any row.
+    `columns`: (n,) arrays or `Coded` by factor name; a factor without one is not known in any row.
     """
     parts: list[Floats] = [np.empty((n_rows, 0))]
     known: list[npt.NDArray[np.int8]] = []
