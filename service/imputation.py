@@ -10,43 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.donor_files import Person
-from matching.errors import InputFileError, TooAmbiguousError
+from matching.errors import TooAmbiguousError
 from matching.haplotypes import (
-    FrequencySet,
     ImputedGenotypes,
     Imputer,
-    NullImputation,
-    Resolution,
     recombinations,
 )
 from matching.loci import Locus
-from matching.nomenclature import Nomenclature
 from matching.typings import Typing, Written
-from service.ancestry import FIVE, Ancestries, Prior
-
-
-def imputer_of(
-    frequencies: FrequencySet,
-    nomenclature: Nomenclature,
-    nulls: NullImputation,
-    resolution: Resolution,
-) -> Imputer:
-    """An imputer over the five loci of P(10/10).
-
-    Raises `InputFileError` where the set does not carry them all.
-    """
-    try:
-        return Imputer(frequencies.over(FIVE), nomenclature, nulls, resolution)
-    except ValueError as error:
-        raise InputFileError(f"{error}, which P(10/10) needs; choose another set") from error
-
-
-def impute_people(
-    imputer: Imputer, typings: Mapping[str, Typing | Written], precision: float = 0.0
-) -> tuple[tuple[str, ...], ImputedGenotypes, dict[str, str]]:
-    """Who could be imputed, their genotypes, and a reason for everyone who could not."""
-    found = _impute(imputer, typings, None, precision)
-    return found.names, found.imputed, found.problems
+from service.ancestry import Ancestries, Prior
 
 
 @dataclass(frozen=True)

@@ -335,14 +335,6 @@ def test_typings_beyond_the_arrays_are_left_to_pairwise_prediction() -> None:
         assert np.isnan(found.p).all(axis=1).tolist() == found.exact.tolist()
 
 
-def test_phase_between_loci_of_the_set_is_not_in_codes() -> None:
-    source: Source = {("A*01:01", "DRB3*01:01", "B*01:01"): Fraction(1, 2)}
-    tables = tables_of(source, 3, NullImputation.TYPED)
-    assert not tables.is_separable(parse_typing("A*01:01~B*01:01+A*02:01~B*02:01"))
-    assert tables.is_separable(parse_typing("A*01:01+A*02:01^B*01:01+B*02:01"))
-    assert tables.is_separable(parse_typing("A*01:01~C*01:01+A*02:01~C*02:01"))
-
-
 def test_a_set_of_too_many_names_is_refused() -> None:
     names = tuple(f"A*01:{i:02}" for i in range(1, 1000))
     frequencies = FrequencySet(
