@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from service import cli
+from service.batch import search as batch_search
 
+PATIENTS = 24
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -40,3 +42,17 @@ def registry(run: Run, tmp_path: Path) -> Path:
     assert code == 0
     assert "read 300 = new 300 + updated 0 + unchanged 0 + deleted 0 + rejected 0" in printed
     return out
+
+
+@pytest.fixture
+def patients(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Patients of a registry of 300 donors, of whom three make a chunk."""
+    monkeypatch.setattr(batch_search, "CHUNK", 3)
+    out = tmp_path / "simulated"
+    code, _, _ = run(
+        *("registry", "simulate", "--release", "demo", "--donors", 300, "--frequencies", "demo"),
+        *("--patients", PATIENTS, "--seed", 1, "--out", out),
+    )
+    assert code == 0
+    assert run("registry", "import", out / "donors.csv", "--release", "demo")[0] == 0
+    return out / "patients.csv"
