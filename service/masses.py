@@ -16,8 +16,8 @@ from matching.errors import TooAmbiguousError
 from matching.haplotypes import ImputedGenotypes, Imputer
 from matching.probability import predict
 from matching.typings import Typing
+from service.ancestry import Prior
 from service.frequency_sets import SearchSets
-from service.imputation import Prior
 
 THREADS = 2
 

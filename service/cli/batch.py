@@ -67,10 +67,10 @@ from service.cli.criteria import (
 from service.cli.searching import (
     BandsOption,
     RankOption,
-    RegistryOption,
     rank_rule,
     tell_unreadable,
 )
+from service.cli.store import RegistryOption
 from service.recipients import read_recipients
 from service.search import SearchSettings, wanted_of
 

@@ -23,14 +23,6 @@ from service.frequency_sets import SearchSets
 from service.results import SearchResults
 from service.search import DonorSearch, SearchSettings, notes_of, search_people
 
-RegistryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        help="Registry: a folder or postgresql://HOST/DATABASE; by default GRAFTMATCH_REGISTRY or "
-        "GRAFTMATCH_HOME/registry.",
-    ),
-]
 RankOption = Annotated[
     str | None,
     typer.Option(
@@ -43,10 +35,6 @@ BandsOption = Annotated[
     str | None,
     typer.Option("--bands", help="Lower bounds of the bands of P in percent, such as 99,95,75."),
 ]
-
-
-def open_registry(location: str | None) -> Registry:
-    return Registry.at(settings().registry_place(location), settings().home)
 
 
 def open_index(store: Registry, nomenclature: Nomenclature) -> StoredIndex:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli.common import ReleaseOption, settings
-from service.cli.searching import RegistryOption
+from service.cli.store import RegistryOption
 from service.server import serve as serve_snapshot
 from service.snapshot import load_snapshot
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from data.frequencies import read_frequencies
+from data.frequency_store import FrequencyFolder
 from data.literature import literature_model
 from data.models import add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
@@ -41,6 +44,7 @@ from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
+from service.ancestry import FIVE as FIVE_LOCI
 from service.config import Settings
 from service.convert import LIMITS
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
@@ -54,6 +58,7 @@ PATIENT = (
     "A*01:01+A*02:01^B*08:01+B*44:02^C*07:01+C*05:01^DRB1*03:01+DRB1*04:01^DQB1*02:01+DQB1*03:01"
 )
 N_DONORS = 300
+AMBIGUOUS = "A*02:01+A*01:01"
 pb = graftmatch_pb2
 
 
@@ -698,6 +703,49 @@ def test_malformed_requests_are_not_logged(stub: Any, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.DEBUG, "graftmatch"):
         _violations(lambda: stub.ParseTyping(pb.ParseTypingRequest(typing="A*01:01+A*99:99")))
     assert not [r for r in caplog.records if r.name.startswith("graftmatch")]
+
+
+def test_searches_take_the_masses_and_the_sets_of_patient_and_donors(
+    home: Path, tmp_path: Path, demo: Nomenclature
+) -> None:
+    (source,) = read_frequencies("demo")
+    settings = Settings(home=tmp_path)
+    folder = FrequencyFolder(settings.frequencies)
+    rng = np.random.default_rng(3)
+    for name in ("X", source.population):
+        values = source.frequencies * rng.uniform(0.1, 1, len(source.frequencies))
+        one = replace(source, population=name, frequencies=values / values.sum())
+        folder.store(one, name, demo, datetime.date(2026, 1, 1), "made up", name, FIVE_LOCI)
+    store = Registry(tmp_path / "registry")
+    store.import_file(home / "simulated/donors.csv", demo, tmp_path / "rejects")
+
+    def searched(ancestry: str) -> Any:
+        facts = pb.PatientFacts(ancestry=ancestry)
+        request = pb.SearchDonorsRequest(patient=AMBIGUOUS, max_mismatches=2, patient_facts=facts)
+        snapshot = load_snapshot(settings, DEMO_RELEASE)
+        with running(snapshot) as address, grpc.insecure_channel(address) as channel:
+            (answer,) = _stub(channel).SearchDonors(request)
+        return answer
+
+    in_pairs = {name: searched(name) for name in ("X", source.population, "")}
+    sets = load_snapshot(settings, DEMO_RELEASE).sets
+    assert sets is not None
+    store.fill_masses(demo, sets.masses)
+    for name, before in in_pairs.items():
+        assert before.missing_masses == before.found > 20 and before.dropped == 0
+        answer = searched(name)
+        assert answer.missing_masses == 0 and answer.dropped == 0
+        p = [[c.comparison.p10 for c in one.candidates] for one in (answer, before)]
+        assert p[0] == pytest.approx(p[1], rel=1e-9) and max(p[0]) > 0
+        statuses = [
+            [c.comparison.probability_status for c in one.candidates] for one in (answer, before)
+        ]
+        assert statuses[0] == statuses[1]
+    of_x, of_own, of_unknown = (one.candidates for one in in_pairs.values())
+    p10 = {c.donor: c.comparison.p10 for c in of_own}
+    assert any(p10[c.donor] != pytest.approx(c.comparison.p10, rel=1e-3) for c in of_x)
+    # Without an ancestry it is the set in use, which was imported last.
+    assert p10 == {c.donor: c.comparison.p10 for c in of_unknown}
 
 
 def test_a_donor_changed_since_the_start_has_no_probabilities(
