@@ -183,6 +183,13 @@ class FrequencyFolder:
             return DEMO_FREQUENCIES, frequencies
         return active
 
+    def label_for(self, release: str) -> str:
+        """Label of what `active_for` gives, "" for nothing, without reading the set."""
+        name = self._active_name()
+        if name is None:
+            return DEMO_FREQUENCIES if release == DEMO_RELEASE else ""
+        return self._card(name).label
+
     def best_for(self, population: str, registry: str) -> tuple[FrequencyCard, str]:
         """The set for people of a population and a registry ("" unknown), and why it is that one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
@@ -44,6 +45,7 @@ class Snapshot:
     reported typings of candidates are read from; it may be newer than the index.
     `frequencies`: None where no set is in use. `frequency_set` and `model_label` name the versions.
     `models`, `models_version`: the folder that the model is from, and its state then.
+    `frequency_sets`: the folder that the frequencies are from.
     """
 
     nomenclature: Nomenclature
@@ -57,11 +59,20 @@ class Snapshot:
     model_label: str
     models: Path
     models_version: ModelsVersion
+    frequency_sets: FrequencyFolder
 
     @property
     def index_version(self) -> str:
         """State of the registry, "" where nothing was imported."""
         return "" if self.index is None else self.index.version
+
+    @property
+    def described(self) -> str:
+        """What is served, for people."""
+        return (
+            f"release {self.nomenclature.release}, index {self.index_version or 'empty'}, "
+            f"frequencies {self.frequency_set or 'none'}, model {self.model_label}"
+        )
 
     def imputer(self) -> Imputer | None:
         """A new imputer, for one call and one thread; None without frequencies.
@@ -87,6 +98,25 @@ def with_model_in_use(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, model=model, model_label=model_label(model), models_version=version)
 
 
+def changed_data(snapshot: Snapshot) -> dict[str, Any]:
+    """Fields of the snapshot for donors and frequencies that are others now, read; {} if none.
+
+    An index that is behind the store, as after an import on another machine, is brought up to date.
+    Raises `StoreError`, `OutputError` and `InputFileError`.
+    """
+    changes: dict[str, Any] = {}
+    if snapshot.registry.version() not in ("", snapshot.index_version):
+        changes["index"] = snapshot.registry.update_index(snapshot.nomenclature)
+    release = snapshot.nomenclature.release
+    if snapshot.frequency_sets.label_for(release) != snapshot.frequency_set:
+        label, frequencies = snapshot.frequency_sets.active_for(release) or ("", None)
+        changes |= {"frequency_set": label, "frequencies": frequencies}
+    if changes:
+        # So that a set that cannot be used is known now and not at the first search.
+        replace(snapshot, **changes).imputer()
+    return changes
+
+
 def load_snapshot(
     settings: Settings, release: str | None = None, registry: str | Path | None = None
 ) -> Snapshot:
@@ -98,7 +128,8 @@ def load_snapshot(
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
     store = settings.open_registry(registry)
-    active = FrequencyFolder(settings.frequencies).active_for(nomenclature.release)
+    sets = FrequencyFolder(settings.frequencies)
+    active = sets.active_for(nomenclature.release)
     label, frequencies = active or ("", None)
     # Before the model is read, so that a promotion in between is seen at the next call.
     version = active_version(settings.models)
@@ -115,6 +146,7 @@ def load_snapshot(
         model_label(model),
         settings.models,
         version,
+        sets,
     )
     # So that a set that cannot be used is known now and not at the first search.
     snapshot.imputer()

@@ -33,6 +33,34 @@ class ServerError(GraftmatchError):
     """The server cannot listen where it was told to."""
 
 
+class UnauthenticatedError(GraftmatchError):
+    """A call without a token that is valid now."""
+
+
+class ForbiddenError(GraftmatchError):
+    """A call that the token is not for."""
+
+
+class NotReadyError(GraftmatchError):
+    """A call before the server has read its data."""
+
+
+class AuditError(GraftmatchError):
+    """A call that cannot be written into the audit log, and is therefore not answered."""
+
+
+class OverloadedError(GraftmatchError):
+    """A call beyond those that the server takes at once; `retry_seconds`: when to try again."""
+
+    def __init__(self, retry_seconds: float) -> None:
+        self.retry_seconds = retry_seconds
+        super().__init__(f"too many calls at once; try again in {retry_seconds:.1f} s")
+
+
+class CallEndedError(GraftmatchError):
+    """The work of a call whose caller does not wait any more; nobody is told."""
+
+
 class EmptyRegistryError(StoreError):
     """A search without donors: none was imported when the server started."""
 
@@ -62,8 +90,8 @@ def _cut(text: str) -> str:
     return text[: MAX_REASON_CHARACTERS - 3] + "..."
 
 
-# An error has the status of its nearest class. The text of INVALID_ARGUMENT and
-# FAILED_PRECONDITION goes to the caller; that of the others may name the server's files.
+# An error has the status of its nearest class. The text of those in `_TOLD` goes to the caller;
+# that of the others may name the server's files.
 STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     RequestError: grpc.StatusCode.INVALID_ARGUMENT,
     TypingError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -71,6 +99,12 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     RecordError: grpc.StatusCode.INVALID_ARGUMENT,
     CohortError: grpc.StatusCode.INVALID_ARGUMENT,
     EmptyRegistryError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
+    OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    NotReadyError: grpc.StatusCode.UNAVAILABLE,
+    AuditError: grpc.StatusCode.UNAVAILABLE,
+    CallEndedError: grpc.StatusCode.CANCELLED,
     StoreError: grpc.StatusCode.UNAVAILABLE,
     ServerError: grpc.StatusCode.UNAVAILABLE,
     NomenclatureError: grpc.StatusCode.UNAVAILABLE,
@@ -81,7 +115,13 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     InputFileError: grpc.StatusCode.INTERNAL,
     OutputError: grpc.StatusCode.INTERNAL,
 }
-_TOLD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)
+_TOLD = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:
@@ -110,4 +150,8 @@ def status_of(error: BaseException) -> Any:
                 ]
             )
         )
+    if isinstance(error, OverloadedError):
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(round(1000 * error.retry_seconds))
+        status.details.add().Pack(retry)
     return status

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from matching.errors import GraftmatchError
+from service.cli.audit import audit
 from service.cli.batch import allocate, batch
 from service.cli.common import EXIT_REFUSED
 from service.cli.frequencies import frequencies
@@ -17,6 +18,7 @@ from service.cli.registry import registry
 from service.cli.risk import risk
 from service.cli.score import score
 from service.cli.serve import serve
+from service.cli.token import token
 from service.cli.typing import typing
 from service.cli.typing_plan import typing_plan
 
@@ -32,6 +34,7 @@ app.add_typer(typing, name="typing")
 app.add_typer(registry, name="registry")
 app.add_typer(frequencies, name="frequencies")
 app.add_typer(risk, name="risk")
+app.add_typer(token, name="token")
 app.command("match")(match)
 app.command("score")(score)
 app.command("batch")(batch)
@@ -40,6 +43,7 @@ app.command("impute")(impute)
 app.command("typing-plan")(typing_plan)
 app.command("predict")(predict)
 app.command("serve")(serve)
+app.command("audit")(audit)
 
 
 def main() -> None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
+from data.frequencies import read_frequencies
+from data.nomenclature import DEMO_RELEASE
+from data.registry import Registry
+from data.synthetic import simulate
+from matching.nomenclature import Nomenclature
 from service import cli
+from service.config import Settings
+from service.snapshot import Snapshot, load_snapshot
+from tests.service.serving import running, stub_of
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -40,3 +50,36 @@ def registry(run: Run, tmp_path: Path) -> Path:
     assert code == 0
     assert "read 300 = new 300 + updated 0 + unchanged 0 + deleted 0 + rejected 0" in printed
     return out
+
+
+@pytest.fixture(scope="package")
+def home(tmp_path_factory: pytest.TempPathFactory, demo: Nomenclature) -> Path:
+    """A home folder with a small simulated registry, which nobody changes."""
+    folder = tmp_path_factory.mktemp("home")
+    simulated = folder / "simulated"
+    simulate(simulated, read_frequencies("demo"), demo, 300, 2, seed=1)
+    Registry(folder / "registry").import_file(simulated / "donors.csv", demo, folder / "rejects")
+    return folder
+
+
+@pytest.fixture(scope="package")
+def snapshot(home: Path) -> Snapshot:
+    return load_snapshot(Settings(home=home), DEMO_RELEASE)
+
+
+@pytest.fixture(scope="module")
+def address(snapshot: Snapshot) -> Iterator[str]:
+    """Of a server without TLS or tokens."""
+    with running(snapshot) as name:
+        yield name
+
+
+@pytest.fixture
+def channel(address: str) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stub(channel: grpc.Channel) -> Any:
+    return stub_of(channel)
