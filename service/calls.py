@@ -50,5 +50,6 @@ async def abort(context: Any, error: Exception) -> NoReturn:
         where = "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
         _LOG.error("%s, %s at %s", code.name, type(error).__name__, where)
     status = rpc_status.to_status(status_of(error))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    told = status.trailing_metadata + context.trailing_metadata()
+    await context.abort(status.code, status.details, told)
     raise AssertionError("abort raises")
