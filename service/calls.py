@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from grpc_status import rpc_status
@@ -15,6 +16,7 @@ from service.security.tokens import Caller
 from service.status import CallEndedError, code_of, is_told, status_of
 
 _LOG = logging.getLogger("graftmatch.service")
+T = TypeVar("T")
 
 
 @dataclass
@@ -37,6 +39,13 @@ def checkpoint() -> None:
     call = CURRENT.get()
     if call is not None and call.ended:
         raise CallEndedError("the caller does not wait any more")
+
+
+def watched(items: Iterable[T]) -> Iterator[T]:
+    """Items as long as anybody waits for what is made of them. Raises `CallEndedError`."""
+    for item in items:
+        checkpoint()
+        yield item
 
 
 async def abort(context: Any, error: Exception) -> NoReturn:

@@ -38,6 +38,7 @@ from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION
 from matching.typed_pairs import FIVE
 from matching.typings import LocusTyping, Typing, parse_locus, split_gl
+from service.calls import watched
 from service.pairs import Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
@@ -135,14 +136,14 @@ class _Keys:
         mismatched = (compared[:, COUNT_BEST] < 2) & ~untyped
         ids = self.identifiers(members)
         asked = [name for name, differs in zip(ids, mismatched, strict=True) if differs]
-        typings = self.ranker.typings(asked) if asked else {}
+        typings = self.ranker.typings(watched(asked)) if asked else {}
         matches: list[LeaderMatch | None] = [
             self._leader_match(typings.get(name, ""))
             if differs
             else _UNDETERMINED
             if unknown
             else None
-            for name, differs, unknown in zip(ids, mismatched, untyped, strict=True)
+            for name, differs, unknown in zip(watched(ids), mismatched, untyped, strict=True)
         ]
         return leader_values(matches, self.ranker.rule)
 

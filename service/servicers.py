@@ -29,7 +29,7 @@ from matching.rank import Ranking, value_texts
 from matching.risk import predict as predict_risk
 from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
-from service.calls import abort
+from service.calls import abort, checkpoint, watched
 from service.convert import LIMITS, Probabilities
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
@@ -40,6 +40,8 @@ from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, NotReadyError
 
 _LOG = logging.getLogger("graftmatch.service")
+# Donors that are predicted before it is asked whether the caller still waits.
+_CHUNK = 20
 T = TypeVar("T")
 
 
@@ -135,6 +137,7 @@ class Search:
             Leaders(snapshot.nomenclature, snapshot.proteins),
             snapshot.registry.typings,
         )
+        checkpoint()
         p = predicted.p_mismatches[:, :2]
         ranking = ranker.rank(request.patient, request.facts, found, p, end).part(start, end)
         more = request.page_size is not None and end < len(found)
@@ -198,10 +201,10 @@ def _probabilities(
         )
         return Probabilities.missing(len(found), without)
     ids = index.ids(found.candidates.rows)
-    reported = snapshot.registry.typings(ids)
+    reported = snapshot.registry.typings(watched(ids))
     donors = [
         _unchanged(reported.get(name, ""), index.donors, int(row), snapshot)
-        for name, row in zip(ids, found.candidates.rows, strict=True)
+        for name, row in zip(watched(ids), found.candidates.rows, strict=True)
     ]
     return probabilities(imputer, request.patient, donors)
 
@@ -230,11 +233,13 @@ def probabilities(imputer: Imputer, patient: Typing, donors: list[Typing | None]
         return Probabilities.missing(len(donors), why)
     if len(weights) > LIMITS.patient_genotypes:
         return Probabilities.missing(len(donors), common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS)
-    status = [_donor_status(imputer, donor, len(weights)) for donor in donors]
+    status = [_donor_status(imputer, donor, len(weights)) for donor in watched(donors)]
     known = [i for i, s in enumerate(status) if s == common_pb2.PROBABILITY_STATUS_COMPUTED]
     found = np.full((len(donors), 3), np.nan)
-    imputed = imputer.impute(donor for i in known if (donor := donors[i]) is not None)
-    found[known] = predict(imputer, (codes, weights), imputed).p_mismatches
+    for first in watched(range(0, len(known), _CHUNK)):
+        some = known[first : first + _CHUNK]
+        imputed = imputer.impute(donor for i in some if (donor := donors[i]) is not None)
+        found[some] = predict(imputer, (codes, weights), imputed).p_mismatches
     return Probabilities(found, status)
 
 

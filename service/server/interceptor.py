@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -26,6 +26,7 @@ from service.security.audit import AuditLog
 from service.security.tokens import ANYONE, Caller, Tokens
 from service.status import (
     AuditError,
+    CallEndedError,
     ForbiddenError,
     NotReadyError,
     OverloadedError,
@@ -63,6 +64,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._tokens, self._audit, self._tracer = tokens, audit, tracer or NoOpTracer()
         self._log = call_log()
         self._in_flight = 0
+        self._unread: set[asyncio.Task[None]] = set()
         self._mean_seconds = 0.0
         self.ready = False
 
@@ -149,7 +151,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                     async with asyncio.timeout(self._stall_seconds):
                         await context.write(answer)
                 except TimeoutError:
-                    # No status would be read either: the stream is reset.
+                    ending = asyncio.create_task(_end_unread(context))
+                    self._unread.add(ending)
+                    ending.add_done_callback(self._unread.discard)
                     raise asyncio.CancelledError from None
 
     async def _note(self, call: Call, identifiers: Iterable[str]) -> None:
@@ -217,3 +221,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             site=call.caller.site,
             token=call.caller.token,
         )
+
+
+async def _end_unread(context: Any) -> None:
+    """End a stream whose client does not read; the status waits behind what is not read."""
+    # It ends with an error however it ends, such as a connection that is closed.
+    with suppress(Exception):
+        await abort(context, CallEndedError("the answer is not read"))

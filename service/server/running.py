@@ -158,7 +158,7 @@ def _options(settings: ServeSettings, shared: bool) -> tuple[tuple[str, int], ..
         # So that clients spread anew over servers and processes, and use new certificates.
         ("grpc.max_connection_age_ms", round(1000 * settings.connection_seconds)),
         ("grpc.max_connection_age_grace_ms", round(1000 * settings.connection_seconds)),
-        ("grpc.max_concurrent_streams", settings.max_calls),
+        ("grpc.max_concurrent_streams", settings.max_calls + _BESIDES),
     )
 
 

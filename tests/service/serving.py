@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ import grpc
 from service.config import serve_settings
 from service.pb.graftmatch.v1 import graftmatch_pb2_grpc
 from service.server import run
+from service.server.listening import reserved
 from service.snapshot import Snapshot
 
 PATIENT = (
@@ -20,34 +22,47 @@ PATIENT = (
 )
 
 
+@dataclass
+class Server:
+    """A server of this process, on a thread. `stop` may be called from anywhere, and again."""
+
+    address: str
+    stop: Callable[[], object]
+    ready: threading.Event
+
+
 @contextmanager
-def running(snapshot: Snapshot | Callable[[], Snapshot], **settings: Any) -> Iterator[str]:
+def started(load: Callable[[], Snapshot], **settings: Any) -> Iterator[Server]:
+    """A server that may still be reading its data; stopped at the end."""
+    ready, entered = threading.Event(), threading.Event()
+    stopping: list[Callable[[], object]] = []
+    with reserved("127.0.0.1", 0) as port:
+        chosen = serve_settings(**({"port": port} | settings))
+
+        async def main() -> None:
+            event, loop = asyncio.Event(), asyncio.get_running_loop()
+            stopping.append(lambda: loop.call_soon_threadsafe(event.set))
+            entered.set()
+            await run(chosen, load, lambda *_: ready.set(), event, shared=True)
+
+        thread = threading.Thread(target=asyncio.run, args=(main(),))
+        thread.start()
+        assert entered.wait(20)
+        try:
+            yield Server(f"127.0.0.1:{port}", stopping[0], ready)
+        finally:
+            if thread.is_alive():
+                stopping[0]()
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def running(snapshot: Snapshot, **settings: Any) -> Iterator[str]:
     """The address of a server of this process that answers from a snapshot."""
-    started: list[Any] = []
-    ready = threading.Event()
-
-    def load() -> Snapshot:
-        return snapshot if isinstance(snapshot, Snapshot) else snapshot()
-
-    async def main() -> None:
-        stopping = asyncio.Event()
-
-        def note(port: int, _: Snapshot) -> None:
-            started.extend((port, asyncio.get_running_loop(), stopping))
-            ready.set()
-
-        await run(serve_settings(**({"port": 0} | settings)), load, note, stopping)
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),))
-    thread.start()
-    assert ready.wait(20)
-    port, loop, stopping = started
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join(20)
-        assert not thread.is_alive()
+    with started(lambda: snapshot, **settings) as server:
+        assert server.ready.wait(20)
+        yield server.address
 
 
 def stub_of(channel: grpc.Channel) -> Any:
