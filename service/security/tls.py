@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from service.observability.metrics import CERTIFICATE_EXPIRES
 from service.security.watched import Signature, signature_of
 from service.status import ServerError
 
@@ -67,6 +68,7 @@ class Certificates:
     def _configuration(self) -> Any:
         texts = [_read(path) for path in self._files()]
         self.expires = _check(self.cert, self.key)
+        CERTIFICATE_EXPIRES.set(self.expires.timestamp())
         if self.client_ca is not None:
             _check_authorities(self.client_ca)
         return grpc.ssl_server_certificate_configuration(

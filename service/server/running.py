@@ -16,7 +16,6 @@ from opentelemetry.trace import Tracer
 from service.config import ServeSettings
 from service.convert import LIMITS
 from service.observability import traces
-from service.observability.metrics import CERTIFICATE_EXPIRES
 from service.pb.graftmatch.v1 import graftmatch_pb2_grpc
 from service.security.audit import AuditLog, audit_key
 from service.security.tls import Certificates
@@ -139,7 +138,6 @@ def _listen(server: Any, settings: ServeSettings, tls: Certificates | None) -> i
     try:
         if tls is None:
             return int(server.add_insecure_port(address))
-        CERTIFICATE_EXPIRES.set_function(lambda: tls.expires.timestamp())
         return int(server.add_secure_port(address, tls.credentials()))
     except RuntimeError as error:
         raise ServerError(f"cannot listen on {address}; give another --port") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import grpc
 import pytest
 
 from service.config import EXPOSED, serve_settings
+from service.observability.metrics import CERTIFICATE_EXPIRES
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.tls import Certificates
 from service.server import serve
@@ -103,6 +105,8 @@ def test_changed_certificates_are_used_and_broken_ones_not(
         put(signed(tmp_path, "renewed", theirs))
         assert answer(address, theirs) == "A*01:01+A*02:01"
         assert answer(address, ours) == "UNAVAILABLE"
+        expires = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC).timestamp()
+        assert CERTIFICATE_EXPIRES._value.get() == expires
         put(replace(server, key=ours.key))
         assert answer(address, theirs) == "A*01:01+A*02:01"
         put(signed(tmp_path, "late", ours, expired=True))
