@@ -38,6 +38,8 @@ _LOG = logging.getLogger("graftmatch.service")
 # Hexadecimal, such as a UUID, so that nothing that tells of a person gets into logs by it.
 _REQUEST_ID = re.compile(r"[0-9a-fA-F-]{8,36}")
 _RETRY_SECONDS = (0.1, 30.0)
+# A client gives up when its own clock says so, which may be a little before ours does.
+_CLOCK_SECONDS = 0.1
 # Weight of the last call in the mean time of calls.
 _NEWEST = 0.1
 _OURS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
@@ -189,7 +191,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 raise
             except asyncio.CancelledError:
                 left = context.time_remaining()
-                late = left is not None and left <= 0
+                late = left is not None and left <= _CLOCK_SECONDS
                 call.code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
                 raise
             except Exception as error:

@@ -67,9 +67,10 @@ def snapshot(home: Path) -> Snapshot:
     return load_snapshot(Settings(home=home), DEMO_RELEASE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def address(snapshot: Snapshot) -> Iterator[str]:
     """Of a server without TLS or tokens."""
+    # For one test alone: gRPC does not bear two event loops at work in one process.
     with running(snapshot) as name:
         yield name
 

@@ -67,7 +67,7 @@ def test_more_calls_than_the_server_takes_are_told_when_to_try_again(
         waiting = [stub.ParseTyping.future(TYPING) for _ in range(3)]
         assert gate.entered.acquire(timeout=20)
         eventually(lambda: metrics.IN_FLIGHT._value.get() == 3)
-        assert metrics.WAITING._value.get() == 2
+        eventually(lambda: metrics.WAITING._value.get() == 2)
         for _ in range(50):
             with pytest.raises(grpc.RpcError) as refused:
                 stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=PATIENT))
@@ -81,7 +81,7 @@ def test_more_calls_than_the_server_takes_are_told_when_to_try_again(
         # One that gives up leaves the queue.
         waiting[2].cancel()
         eventually(lambda: metrics.IN_FLIGHT._value.get() == 2)
-        assert metrics.WAITING._value.get() == 1
+        eventually(lambda: metrics.WAITING._value.get() == 1)
         gate.opened.set()
         for call in waiting[:2]:
             call.result(timeout=20)
@@ -116,7 +116,12 @@ def test_work_that_nobody_waits_for_stops(
     checkpoint = calls.checkpoint
     monkeypatch.setattr(servicers, "_donor_status", slow)
     monkeypatch.setattr(calls, "checkpoint", noted)
-    before = ended("SearchDonors", code)
+
+    def given_up() -> float:
+        # The clocks of both ends decide which it is.
+        return ended("SearchDonors", "CANCELLED") + ended("SearchDonors", "DEADLINE_EXCEEDED")
+
+    before = given_up()
     with running(snapshot) as address, grpc.insecure_channel(address) as channel:
         stream = stub_of(channel).SearchDonors(SEARCH, timeout=1 if code[0] == "D" else 60)
         assert begun.wait(20)
@@ -125,7 +130,7 @@ def test_work_that_nobody_waits_for_stops(
         with pytest.raises(grpc.RpcError) as refused:
             next(stream)
         assert refused.value.code().name == code
-        eventually(lambda: ended("SearchDonors", code) == before + 1)
+        eventually(lambda: given_up() == before + 1)
         gone.set()
         assert stopped.wait(20)
     assert len(donors) == 3

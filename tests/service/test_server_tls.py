@@ -43,7 +43,7 @@ def server(folder: Path, ours: Pair) -> Pair:
     return signed(folder, "server", ours)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mutual(snapshot: Snapshot, ours: Pair, server: Pair) -> Iterator[str]:
     """The address of a server that asks clients for a certificate."""
     settings = {"tls_cert": server.cert, "tls_key": server.key, "tls_client_ca": ours.cert}
