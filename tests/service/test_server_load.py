@@ -64,8 +64,9 @@ def test_more_calls_than_the_server_takes_are_told_when_to_try_again(
     settings = {"max_calls": 3, "threads": 1}
     with running(snapshot, **settings) as address, grpc.insecure_channel(address) as channel:
         stub = stub_of(channel)
-        waiting = [stub.ParseTyping.future(TYPING) for _ in range(3)]
+        waiting = [stub.ParseTyping.future(TYPING)]
         assert gate.entered.acquire(timeout=20)
+        waiting += [stub.ParseTyping.future(TYPING) for _ in range(2)]
         eventually(lambda: metrics.IN_FLIGHT._value.get() == 3)
         eventually(lambda: metrics.WAITING._value.get() == 2)
         for _ in range(50):
