@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from matching.genotypes import BookBuilder, encode
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.kernels import COUNT_BEST
 from matching.loci import Locus
-from matching.masses import MassTables
+from matching.masses import Entries, LocusEntries, MassTables
 from matching.nomenclature import Nomenclature
 from matching.search import compare_locus
 from matching.typings import Typing, parse_typing
@@ -50,6 +50,7 @@ class Donors:
 
     tables: MassTables
     population: Population
+    entries: Entries
     codes: npt.NDArray[np.int32]
     books: npt.NDArray[np.uint32]
     total: npt.NDArray[np.float64]
@@ -90,6 +91,8 @@ def measure(
     tables = [
         MassTables(Imputer(one, release, NullImputation.TYPED, Resolution.P_GROUP)) for one in sets
     ]
+    for one in tables:
+        one.prepare()
     prepared = time.perf_counter() - start
     populations = [population_of(one, release) for one in sets]
     result: dict[str, Any] = {
@@ -121,19 +124,27 @@ def measure(
 
 def masses_a_second(tables: MassTables, source: Population, mix: Sequence[Profile]) -> int:
     """Distinct typings summed a second, on `THREADS` threads."""
-    codes = np.unique(_draw(np.random.default_rng(1), 200_000, mix, source, tables)[0], axis=0)
-    tables.total_masses(codes[:1000])
+    loci = tables.locus_entries()
+    texts = _draw(np.random.default_rng(1), 200_000, mix, source)
+    codes = np.unique(_encode(texts, loci), axis=0)
+    entries = Entries.of([of.table() for of in loci])
+    tables.total_masses(entries, codes[:1000])
     start = time.perf_counter()
-    tables.total_masses(codes, THREADS)
+    tables.total_masses(entries, codes, THREADS)
     return round(len(codes) / (time.perf_counter() - start))
 
 
 def _draw(
-    rng: np.random.Generator, n: int, mix: Sequence[Profile], source: Population, tables: MassTables
-) -> tuple[npt.NDArray[np.int32], dict[Locus, list[str]]]:
+    rng: np.random.Generator, n: int, mix: Sequence[Profile], source: Population
+) -> dict[Locus, list[str]]:
     people, _ = draw_people(rng, [str(i) for i in range(n)], mix, [source])
-    texts = {locus: people[locus.value.lower()].fill_null("").to_pylist() for locus in FIVE}
-    return tables.encode(texts), texts
+    return {locus: people[locus.value.lower()].fill_null("").to_pylist() for locus in FIVE}
+
+
+def _encode(
+    texts: Mapping[Locus, Sequence[str]], loci: Sequence[LocusEntries]
+) -> npt.NDArray[np.int32]:
+    return np.stack([of.encode(texts[at]) for at, of in zip(FIVE, loci, strict=True)], axis=1)
 
 
 def draw_donors(
@@ -144,11 +155,11 @@ def draw_donors(
     builders: dict[Locus, BookBuilder],
 ) -> Donors:
     """Donors of a population, their book codes and their total masses."""
-    codes, books = [], []
+    codes, books, loci = [], [], tables.locus_entries()
     for start in range(0, count, CHUNK):
         rng = np.random.default_rng([7, number, start])
-        drawn, texts = _draw(rng, min(CHUNK, count - start), MIX, source, tables)
-        codes.append(drawn)
+        texts = _draw(rng, min(CHUNK, count - start), MIX, source)
+        codes.append(_encode(texts, loci))
         books.append(
             np.stack([builders[at].encode_all(texts[at])[0] for at in FIVE], axis=1).astype(
                 np.uint32
@@ -156,8 +167,9 @@ def draw_donors(
         )
     every = np.concatenate(codes)
     distinct, at = np.unique(every, axis=0, return_inverse=True)
-    total = tables.total_masses(distinct, THREADS)[at.ravel()]
-    return Donors(tables, source, every, np.concatenate(books), total)
+    entries = Entries.of([of.table() for of in loci])
+    total = tables.total_masses(entries, distinct, THREADS)[at.ravel()]
+    return Donors(tables, source, entries, every, np.concatenate(books), total)
 
 
 def without_c_dqb1(texts: dict[Locus, str]) -> dict[Locus, str]:
@@ -186,13 +198,11 @@ def search_times(
 ) -> dict[str, Any]:
     """Times of the probabilities of all candidates of a patient, all sets together, in ms."""
     books = {locus: builders[locus].book() for locus in FIVE}
-    for one in donors:
-        one.tables.is_exact(one.codes[:1])
     times, cpu, found, genotypes, imputed_in = [], [], [], [], []
     rng = np.random.default_rng(11)
     for number in range(count):
         own = donors[number % len(donors)]
-        _, drawn = _draw(rng, 1, mix, own.population, own.tables)
+        drawn = _draw(rng, 1, mix, own.population)
         texts = change({locus: written[0] for locus, written in drawn.items()})
         typing = parse_typing("^".join(texts.values()))
         start = time.perf_counter()
@@ -207,7 +217,7 @@ def search_times(
         for one, rows in zip(donors, chosen, strict=True):
             patient = one.tables.patient(own.tables.imputer, codes, weights)
             one.tables.search(
-                patient, one.codes[rows], one.total[rows], max_mismatches,
+                patient, one.entries, one.codes[rows], one.total[rows], max_mismatches,
                 PRECISION if len(weights) > 1 else 0.0, THREADS,
             )  # fmt: skip
         times.append(time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Risk: one prediction, a batch of pairs, and training; prints one JSON object.
+"""Risk: one prediction, a search's candidates, a batch of pairs, training; prints a JSON object.
 
 python -m benchmarks.risk [--pairs N] [--patients N]
 
@@ -26,6 +26,7 @@ from matching.fit import train
 from matching.risk import VARIABLES, Coded, RiskModel, compare_donors, predict
 
 DONORS = 1000
+CANDIDATES = 10_000
 
 
 def single(model: RiskModel) -> float:
@@ -73,6 +74,37 @@ def batch(model: RiskModel, n: int, seed: int) -> dict[str, float]:
     return {"seconds": min(seconds), "pairs_per_second": n / min(seconds), "plain_seconds": plain}
 
 
+def candidates(model: RiskModel, seed: int) -> float:
+    """Milliseconds for the candidates of one search: facts of the patient are the same in all rows,
+    what is not known before the transplant is left out."""
+    rng = np.random.default_rng(seed)
+    columns: dict[str, Coded | np.ndarray] = {
+        "age_years": np.full(CANDIDATES, 52.0),
+        "donor_age_years": rng.integers(18, 61, CANDIDATES).astype(np.float64),
+    }
+    shared = ("donor_type", "graft_source")
+    for variable in VARIABLES:
+        if variable.name in (
+            *shared,
+            "hla_match",
+            "dpb1_tce",
+            "sex_match",
+            "cmv_match",
+            "abo_match",
+        ):
+            n_levels = 1 if variable.name in shared else min(len(variable.levels), 4)
+            codes = rng.integers(0, n_levels, CANDIDATES).astype(np.int8)
+            columns[variable.name] = Coded(codes, variable.levels)
+    outcome = model.outcome("agvhd_3_4")
+    compare_donors(outcome, columns, np.array([0, CANDIDATES]))
+    times = []
+    for _ in range(200):
+        start = time.perf_counter()
+        compare_donors(outcome, columns, np.array([0, CANDIDATES]))
+        times.append(1000 * (time.perf_counter() - start))
+    return float(np.median(times))
+
+
 def predict_plainly(model: RiskModel, columns: dict[str, Coded | np.ndarray], n: int) -> None:
     """The same risks from texts, by numpy."""
     texts = {
@@ -111,6 +143,10 @@ def main() -> None:
     report = {
         "machine": machine(),
         "one_prediction_ms": single(model),
+        "one_patient_of_10000_ms": {
+            "literature": candidates(literature_model(), asked.seed),
+            "trained": candidates(model, asked.seed),
+        },
         "pairs": asked.pairs,
         "batch": batch(model, asked.pairs // DONORS * DONORS, asked.seed),
         "patients": asked.patients,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from matching.errors import OutputError
+from matching.errors import InputFileError, OutputError
 
 
 @contextmanager
@@ -54,6 +55,15 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file. Raises `InputFileError`."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error.strerror}") from error
 
 
 def remove_folder(path: Path) -> None:

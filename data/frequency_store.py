@@ -57,6 +57,44 @@ class FrequencyCard:
         return f"{self.name}@{self.sha256[:8]}"
 
 
+IN_USE = "the set in use"
+
+
+@dataclass(frozen=True)
+class FrequencyChoice:
+    """Which of some imported sets is for whom."""
+
+    cards: tuple[FrequencyCard, ...]
+
+    @property
+    def active(self) -> FrequencyCard | None:
+        """The one in use."""
+        return next((card for card in self.cards if card.active), None)
+
+    def best_for(self, population: str, registry: str) -> tuple[FrequencyCard, str]:
+        """The set for people of a population and a registry ("" unknown), and why it is that one.
+
+        In this order: of the population and the registry; of the population and any registry; of
+        the registry and everyone in it (population `GLOBAL`); the one in use. Raises
+        `InputFileError` where there is none.
+        """
+        steps = (
+            ("population and registry", (population, registry)),
+            ("population, any registry", (population, "")),
+            ("registry, any population", (GLOBAL, registry)),
+        )
+        for reason, wanted in steps:
+            for card in self.cards:
+                if "" not in wanted[:1] and (card.population, card.registry) == wanted:
+                    return card, reason
+        if self.active is not None:
+            return self.active, IN_USE
+        raise InputFileError(
+            f"no imported set fits population {population!r} and registry {registry!r} and none is "
+            "in use; run: graftmatch frequencies import FILE"
+        )
+
+
 @dataclass(frozen=True)
 class FrequencyFolder:
     """The imported sets below `root`."""
@@ -183,37 +221,10 @@ class FrequencyFolder:
             return DEMO_FREQUENCIES, frequencies
         return active
 
-    def label_for(self, release: str) -> str:
-        """Label of what `active_for` gives, "" for nothing, without reading the set."""
-        name = self._active_name()
-        if name is None:
-            return DEMO_FREQUENCIES if release == DEMO_RELEASE else ""
-        return self._card(name).label
-
-    def best_for(self, population: str, registry: str) -> tuple[FrequencyCard, str]:
-        """The set for people of a population and a registry ("" unknown), and why it is that one.
-
-        In this order: of the population and the registry; of the population and any registry; of
-        the registry and everyone in it (population `GLOBAL`); the one in use. Raises
-        `InputFileError` where there is none.
-        """
-        cards = self.cards()
-        steps = (
-            ("population and registry", (population, registry)),
-            ("population, any registry", (population, "")),
-            ("registry, any population", (GLOBAL, registry)),
-        )
-        for reason, wanted in steps:
-            for card in cards:
-                if "" not in wanted[:1] and (card.population, card.registry) == wanted:
-                    return card, reason
-        for card in cards:
-            if card.active:
-                return card, "the set in use"
-        raise InputFileError(
-            f"no imported set fits population {population!r} and registry {registry!r} and none is "
-            "in use; run: graftmatch frequencies import FILE"
-        )
+    def choice(self, needed: Sequence[Locus] = ()) -> FrequencyChoice:
+        """Which of the imported sets that carry some loci are for whom."""
+        names = {locus.value for locus in needed}
+        return FrequencyChoice(tuple(card for card in self.cards() if names <= set(card.loci)))
 
     def _active_name(self) -> str | None:
         path = self.root / "active.json"

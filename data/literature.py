@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from matching.risk import (
     hazard_ratio,
     log_odds,
     log_odds_error,
+    shrunk,
+    spread_of_effects,
 )
 
 LITERATURE_FIGURES = Path(__file__).parent / "models_shipped" / "literature.json"
@@ -31,18 +34,45 @@ def literature_model() -> RiskModel:
     converted by `matching.risk.log_odds` at that incidence. Coefficients are independent. Without
     a published interval an effect, and the baseline, has a standard error of 0.5. Figures from
     memory and those of conflicting sources have theirs doubled; several figures of one contrast
-    are pooled by inverse variance.
+    are pooled by inverse variance. Then each effect is shrunk to what it is worth beside all
+    others (`matching.risk.shrunk`); its standard error stays the published one.
     """
     document = json.loads(LITERATURE_FIGURES.read_text(encoding="utf-8"))
-    outcomes = tuple(_literature_outcome(document, row) for row in document["baselines"])
+    published = [_contrasts(document, row) for row in document["baselines"]]
+    all_of_them = [contrast for contrasts in published for contrast in contrasts]
+    # Rounded, so that the hash does not depend on a machine's last bit.
+    spread = round(
+        spread_of_effects(
+            np.array([contrast.beta for contrast in all_of_them]),
+            np.array([contrast.error for contrast in all_of_them]),
+        ),
+        2,
+    )
+    outcomes = tuple(
+        _literature_outcome(document, row, contrasts, spread)
+        for row, contrasts in zip(document["baselines"], published, strict=True)
+    )
     notes = tuple(
         f"Left out: {'; '.join(', '.join(filter(None, row)) for row in entry['rows'])}. "
         f"Reason: {entry['reason']}."
         for entry in document["left_out"]
     )
-    return RiskModel(document["name"], "literature", outcomes, "", (*_LITERATURE_NOTES, *notes))
+    return RiskModel(
+        document["name"],
+        "literature",
+        outcomes,
+        "",
+        (_SHRINKAGE.format(n=len(all_of_them), spread=spread), *_LITERATURE_NOTES, *notes),
+    )
 
 
+_SHRINKAGE = (
+    "What is published is on average too large, the more so the less precise it is. The {n} "
+    "effects of all outcomes scatter about 0 with a standard deviation of {spread} beyond their "
+    "standard errors (maximum likelihood); each is multiplied by {spread}^2 / ({spread}^2 + "
+    "standard error^2). The published log-odds stands beside the figure. No patient's outcome "
+    "enters this."
+)
 _LITERATURE_NOTES = (
     "The incidence of the reference case is that of a whole published population, not of its "
     "patients in the reference level of every factor; so it is taken as an average case.",
@@ -60,45 +90,62 @@ _LITERATURE_NOTES = (
 )
 
 
-def _literature_outcome(document: Any, baseline: Any) -> OutcomeModel:
-    p0 = baseline["percent"] / 100
-    name = baseline["outcome"]
-    horizon = next(o.horizon_days for o in OUTCOMES if o.name == name)
-    coefficients, variances = [round(float(logit(p0)), 6)], [MIN_SE_WITHOUT_INTERVAL**2]
-    factors, references = [], []
-    for factor, reference in document["factors"].items():
+@dataclass(frozen=True)
+class _Contrast:
+    """Levels of a factor against its reference: log-odds and standard error as published."""
+
+    factor: str
+    levels: tuple[str, ...]
+    beta: float
+    error: float
+    sources: str
+
+
+def _contrasts(document: Any, baseline: Any) -> list[_Contrast]:
+    """Of one outcome, in the order of its factors."""
+    found = []
+    for factor in document["factors"]:
         effects = [
             effect
             for effect in document["effects"]
-            if effect["outcome"] == name and effect["factor"] == factor
+            if effect["outcome"] == baseline["outcome"] and effect["factor"] == factor
         ]
-        if not effects:
-            continue
-        contrasts = list(dict.fromkeys(tuple(effect["levels"]) for effect in effects))
-        groups = (tuple(reference["reference"]), *contrasts)
-        factors.append(Factor(factor, groups, tuple(reference.get("bands", ()))))
-        for levels in contrasts:
+        for levels in dict.fromkeys(tuple(effect["levels"]) for effect in effects):
             sources = [effect for effect in effects if tuple(effect["levels"]) == levels]
-            beta, error = _pooled(sources, p0)
-            # Rounded, so that the hash does not depend on a machine's last bit.
-            coefficients.append(round(beta, 6))
-            variances.append(round(error**2, 6))
-            references.append(" | ".join(_cite(source) for source in sources))
+            beta, error = _pooled(sources, baseline["percent"] / 100)
+            text = " | ".join(_cite(source) for source in sources)
+            found.append(_Contrast(factor, levels, beta, error, text))
+    return found
+
+
+def _literature_outcome(
+    document: Any, baseline: Any, contrasts: list[_Contrast], spread: float
+) -> OutcomeModel:
+    name = baseline["outcome"]
+    horizon = next(o.horizon_days for o in OUTCOMES if o.name == name)
+    factors = []
+    for factor, reference in document["factors"].items():
+        levels = [contrast.levels for contrast in contrasts if contrast.factor == factor]
+        if levels:
+            groups = (tuple(reference["reference"]), *levels)
+            factors.append(Factor(factor, groups, tuple(reference.get("bands", ()))))
     time_point = baseline["time_point"]
     text = (
         f"{baseline['percent']} % in {baseline['case']} (n = {baseline['n']}), time point "
         f"{time_point}, taken as of day {horizon:g}; {baseline['citation']}"
     )
+    betas = [shrunk(contrast.beta, contrast.error, spread) for contrast in contrasts]
+    errors = [MIN_SE_WITHOUT_INTERVAL, *(contrast.error for contrast in contrasts)]
     return OutcomeModel(
         name,
         horizon,
         tuple(factors),
-        np.zeros(len(references)),
-        np.zeros(len(references)),
-        np.array(coefficients),
-        np.diag(variances),
+        np.zeros(len(contrasts)),
+        np.zeros(len(contrasts)),
+        np.round([logit(baseline["percent"] / 100), *betas], 6),
+        np.diag(np.round(np.square(errors), 6)),
         text,
-        tuple(references),
+        tuple(f"published {c.beta:.3f}: {c.sources}" for c in contrasts),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files import replacing
-from matching.errors import InputFileError
+from matching.errors import InputFileError, OutputError
 
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -92,11 +92,18 @@ class SavedFolder:
             temporary.write_text(content + "\n", encoding="utf-8")
 
     def remove(self, name: str) -> None:
-        """Raises `InputFileError` where there is none."""
+        """Remove a search, and what a killed writer of it left.
+
+        Raises `InputFileError` where there is none, and `OutputError`.
+        """
         path = self._path(name)
         if not path.exists():
             self.read(name)
-        path.unlink()
+        try:
+            for one in (*self.root.glob(f".{path.name}.????????"), path):
+                one.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot remove {path}: {error.strerror}") from error
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

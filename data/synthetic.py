@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -316,7 +316,8 @@ def _written_forms(
 ) -> npt.NDArray[np.object_]:
     """Text of every name in every form, (n_names, n_forms); itself where a form has none.
 
-    `pool`: the readable names, from which strings are made.
+    Whoever a text may stand for is written by it in that form, so that a typing tells no more of
+    the truth than what it says (antigens overlap, so they may). `pool`: the readable names.
     """
     genes = {name.partition("*")[0] for name in names}
     longer: defaultdict[str, list[str]] = defaultdict(list)
@@ -329,56 +330,96 @@ def _written_forms(
                 longer[stem].append(allele.name)
             g_groups[stem].append(allele.g_group or "")
             p_groups[stem].append(allele.p_group)
-    family: defaultdict[str, list[str]] = defaultdict(list)
-    for name in pool:
-        # A null inside a string is not read as an explanation (rule R4), so it stands alone.
-        if not name.endswith("N"):
-            family[name.partition(":")[0]].append(name)
-    code_of = _codes_of(pool, nomenclature)
+    # A null inside a string is not read as an explanation (rule R4), so it stands alone.
+    expressed = sorted(name for name in pool if not name.endswith("N"))
+    strings = _strings_of(expressed, nomenclature)
+    g_names = {name: [g for g in g_groups[name] if g.endswith("G")] for name in expressed}
+    p_names = {name: [p for p in p_groups[name] if p.endswith("P")] for name in expressed}
+    of_g, of_p, of_code = (
+        _texts_of(texts, nomenclature)
+        for texts in (g_names, p_names, _codes_of(expressed, nomenclature))
+    )
+    antigens = {name: _antigen_of(name, nomenclature) for name in expressed}
+    uncoded, unsorted = (
+        _strings_of([name for name in expressed if not found.get(name)], nomenclature)
+        for found in (of_code, antigens)
+    )
     out = np.empty((len(names), len(FORMS)), dtype=object)
     for i, name in enumerate(names):
-        relatives = sorted(family[name.partition(":")[0]])
-        if name not in relatives:
+        if name not in strings:
             out[i] = name
             continue
-        if len(relatives) == 1 and not nomenclature.complete:
-            # A sample holds few alleles of a first field: any neighbour makes the string.
-            relatives = sorted(n for names in family.values() for n in names)
-            at = min(relatives.index(name), len(relatives) - 2)
-            relatives = relatives[max(at, 0) : at + 2]
-        start = max(0, min(relatives.index(name), len(relatives) - MAX_STRING))
-        g_names = [g for g in g_groups[name] if g.endswith("G") and _is_readable(g, nomenclature)]
-        p_names = [p for p in p_groups[name] if p.endswith("P") and _is_readable(p, nomenclature)]
-        string = "/".join(relatives[start : start + MAX_STRING])
-        family_name = f"{name.partition(':')[0]}:XX" if nomenclature.complete else string
         out[i] = (
             name,
             (longer[name] or [name])[0],
-            (g_names or [name])[0],
-            (p_names or [name])[0],
-            string,
-            family_name,
-            code_of.get(name, string),
-            _antigen_of(name, nomenclature) or string,
+            of_g.get(name, name),
+            of_p.get(name, name),
+            strings[name],
+            f"{name.partition(':')[0]}:XX" if nomenclature.complete else strings[name],
+            of_code.get(name) or uncoded[name],
+            antigens[name] or unsorted[name],
         )
     return out
 
 
-def _codes_of(pool: Sequence[str], nomenclature: Nomenclature) -> dict[str, str]:
-    """A multiple allele code of every two-field name that the installed codes hold."""
+def _strings_of(names: Sequence[str], nomenclature: Nomenclature) -> dict[str, str]:
+    """Every name as a string of at most `MAX_STRING` names of its first field.
+
+    A sample holds few alleles of a first field: those that are alone in it go together in twos.
+    """
+    families: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        families[name.partition(":")[0]].append(name)
+    groups = [(group, MAX_STRING) for group in families.values()]
+    if not nomenclature.complete:
+        alone = [group[0] for group, _ in groups if len(group) == 1]
+        groups = [(group, size) for group, size in groups if len(group) > 1] + [(alone, 2)]
+    found: dict[str, str] = {}
+    for group, size in groups:
+        for block in np.array_split(np.array(group, dtype=object), max(1, -(-len(group) // size))):
+            found |= dict.fromkeys(block.tolist(), "/".join(block.tolist()))
+    return found
+
+
+def _texts_of(
+    candidates: Mapping[str, Sequence[str]], nomenclature: Nomenclature
+) -> dict[str, str]:
+    """One of its candidate texts for each name, where all whom a text admits can be written by it.
+
+    A text admits a name if they share an allele.
+    """
+    alleles = {name: nomenclature.read(name).alleles for name in candidates}
+    holders: defaultdict[int, list[str]] = defaultdict(list)
+    for name, held in alleles.items():
+        for allele in held:
+            holders[allele].append(name)
+    found: dict[str, str] = {}
+    for name, texts in candidates.items():
+        for text in texts if name not in found else ():
+            if not _is_readable(text, nomenclature):
+                continue
+            read = nomenclature.read(text).alleles
+            admitted = {other for allele in read for other in holders[allele]}
+            if name in admitted and not admitted & found.keys():
+                found |= dict.fromkeys(admitted, text)
+                break
+    return found
+
+
+def _codes_of(pool: Sequence[str], nomenclature: Nomenclature) -> dict[str, list[str]]:
+    """Multiple allele codes of every two-field name, of those that are installed."""
     holding: defaultdict[str, list[str]] = defaultdict(list)
     for code, members in nomenclature.codes.items():
         for member in members:
             holding[member].append(code)
-    found: dict[str, str] = {}
-    for name in pool:
+    found = {}
+    for number, name in enumerate(pool):
         gene, _, rest = name.partition("*")
         family, _, second = rest.partition(":")
         codes = [f"{gene}*{family}:{code}" for code in (*holding[second], *holding[rest])[:20]]
-        readable = [code for code in codes if _reads_as(code, name, nomenclature)]
-        if readable:
-            # Codes spread over names, as they do in a registry.
-            found[name] = readable[len(found) % len(readable)]
+        # Codes spread over names, as they do in a registry.
+        first = number % max(1, len(codes))
+        found[name] = codes[first:] + codes[:first]
     return found
 
 

@@ -73,14 +73,36 @@ class Postings:
 
 @dataclass(frozen=True)
 class Large:
-    """Entries too large for `Segment.codes`: those of locus l are at `starts[l]:starts[l + 1]`.
+    """Entries too large for 16 bits: those of column l are at `starts[l]:starts[l + 1]`.
 
-    `starts` (`N_LOCI` + 1,) int64; `rows` (ascending in a locus) and `codes` uint32.
+    `starts` (n_columns + 1,) int64; `rows` (ascending in a locus) and `codes` uint32.
     """
 
     starts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.uint32]
     codes: npt.NDArray[np.uint32]
+
+    @classmethod
+    def split(
+        cls, columns: Sequence[npt.NDArray[np.uint32]]
+    ) -> tuple[npt.NDArray[np.uint16], Large]:
+        """Columns of entries, (n_rows,) each, in 16 bits (n_rows, n_columns), and the large."""
+        small = np.empty((len(columns[0]), len(columns)), dtype=np.uint16)
+        rows = []
+        for i, column in enumerate(columns):
+            rows.append(np.flatnonzero(column >= LARGE).astype(np.uint32))
+            small[:, i] = np.minimum(column, LARGE)
+        large = [column[at] for column, at in zip(columns, rows, strict=True)]
+        starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        return small, cls(starts, np.concatenate(rows), np.concatenate(large))
+
+    def entries(
+        self, codes: npt.NDArray[np.uint16], rows: npt.NDArray[np.int64], column: int
+    ) -> npt.NDArray[np.uint32]:
+        """Entries of some rows of `codes` at a column, (n,)."""
+        out = np.empty(len(rows), dtype=np.uint32)
+        kernels.entries_of_rows(codes, rows, column, self.starts, self.rows, self.codes, out)
+        return out
 
 
 @dataclass(frozen=True)
@@ -111,26 +133,19 @@ class Segment:
         """
         if codes.ndim != 2 or codes.shape[1] != N_LOCI:
             raise ValueError(f"codes have shape (n_rows, {N_LOCI}), got {codes.shape}")
-        small = np.empty(codes.shape, dtype=np.uint16)
-        ordered, large, postings = [], [], []
+        ordered, columns, postings = [], [], []
         for locus, book in books.items():
-            order = _by_frequency(codes[:, locus.position], len(book))
+            order = by_frequency(codes[:, locus.position], len(book))
             ordered.append(reordered(book, order))
             renumbered = np.empty(len(book), dtype=np.uint32)
             renumbered[order] = np.arange(len(book), dtype=np.uint32)
-            column = renumbered[codes[:, locus.position]]
-            rows = np.flatnonzero(column >= LARGE).astype(np.uint32)
-            large.append((rows, column[rows]))
-            small[:, locus.position] = np.minimum(column, LARGE)
+            columns.append(renumbered[codes[:, locus.position]])
             if locus in POSTED:
-                postings.append((locus, _sorted_rows(column, len(book))))
+                postings.append((locus, _sorted_rows(columns[-1], len(book))))
+        small, large = Large.split(columns)
         return cls(
             small,
-            Large(
-                np.cumsum([0, *(len(rows) for rows, _ in large)], dtype=np.int64),
-                np.concatenate([rows for rows, _ in large]),
-                np.concatenate([entries for _, entries in large]),
-            ),
+            large,
             PerLocus(tuple(ordered)),
             PerLocus(tuple(Holders.of(book) for book in ordered)),
             tuple(
@@ -141,12 +156,7 @@ class Segment:
 
     def entries(self, rows: npt.NDArray[np.int64], locus: Locus) -> npt.NDArray[np.uint32]:
         """Entries of some rows at a locus, (n,)."""
-        out = np.empty(len(rows), dtype=np.uint32)
-        large = self.large
-        kernels.entries_of_rows(
-            self.codes, rows, locus.position, large.starts, large.rows, large.codes, out
-        )
-        return out
+        return self.large.entries(self.codes, rows, locus.position)
 
     def is_valid(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """False where a row was removed, (n,)."""
@@ -168,7 +178,7 @@ def other_columns(locus: Locus) -> list[int]:
     return [other.position for other in POSTED if other is not locus]
 
 
-def _by_frequency(codes: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArray[np.int64]:
+def by_frequency(codes: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArray[np.int64]:
     """Entries by falling number of donors, then by number; `UNTYPED` stays first."""
     counts = np.bincount(codes, minlength=n_entries)
     typed = 1 + np.argsort(-counts[1:], kind="stable")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -196,6 +197,11 @@ class Book:
             np.array([one.linked for one in alternatives], dtype=np.uint8),
             np.array([one.tce for one in alternatives], dtype=np.uint8).reshape(-1, 2),
         )
+
+    @cached_property
+    def entries_of_alternatives(self) -> npt.NDArray[np.int32]:
+        """The entry of every alternative, (n_alternatives,)."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.starts))
 
     def entry(self, code: int) -> LocusGenotype:
         """The genotype of a code other than `UNTYPED`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +23,24 @@ from matching.typings import Typing
 class Matches:
     """Donors of one patient, in the order of the index unless they were taken in another one.
 
-    `tce`: the DPB1 category of each. `notes`: how names of the patient's typing were followed
-    through renamed or deleted ones.
+    `notes`: how names of the patient's typing were followed through renamed or deleted ones.
     """
 
     candidates: Candidates
-    tce: tuple[TceCategory, ...]
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.tce)
+        return len(self.candidates)
+
+    @cached_property
+    def tce(self) -> tuple[TceCategory, ...]:
+        """The DPB1 category of each."""
+        categories, number = tce_categories(self.candidates)
+        return tuple(categories[i] for i in number.tolist())
 
     def take(self, order: npt.NDArray[np.int64]) -> Matches:
         """The donors at the given positions, in that order."""
-        return Matches(self.candidates.take(order), tuple(self.tce[i] for i in order), self.notes)
+        return Matches(self.candidates.take(order), self.notes)
 
     def best(self, limit: int) -> Matches:
         """The first `limit` donors."""
@@ -49,7 +54,7 @@ def match(
     criteria: Criteria,
     kept: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None,
 ) -> Matches:
-    """All donors that meet the criteria, compared and flagged.
+    """All donors that meet the criteria.
 
     `kept`: which of some rows of the index are wanted besides, all by default.
     Raises `TypingError`.
@@ -58,8 +63,7 @@ def match(
     found = find_donors(index, patient, criteria)
     if kept is not None:
         found = found.take(np.flatnonzero(kept(found.rows)))
-    tce = _tce_categories(patient.loci[Locus.DPB1], found)
-    return Matches(found, tuple(tce), patient.notes)
+    return Matches(found, patient.notes)
 
 
 def match_one(
@@ -70,19 +74,22 @@ def match_one(
     return match(patient, nomenclature, index, Criteria(loci, 2 * len(LOCI)))
 
 
-def _tce_categories(patient: LocusGenotype | None, found: Candidates) -> list[TceCategory]:
-    """DPB1 category of every candidate: each distinct donor genotype is judged once."""
+def tce_categories(found: Candidates) -> tuple[list[TceCategory], npt.NDArray[np.int64]]:
+    """DPB1 categories of the distinct genotypes of candidates, and which each has, (n,) int64."""
+    patient = found.patient.loci[Locus.DPB1]
+    if patient is None:
+        return [TceCategory.UNTYPED], np.zeros(len(found), dtype=np.int64)
     at = found.at(Locus.DPB1)
     categories = []
     for donor, compared in zip(at.genotypes, at.compared, strict=True):
-        if patient is None or donor is None:
+        if donor is None:
             categories.append(TceCategory.UNTYPED)
         elif compared[COUNT_BEST] == 2:
             certain = compared[COUNT_WORST] == 2
             categories.append(TceCategory.MATCH if certain else TceCategory.POTENTIAL_MATCH)
         else:
             categories.append(_tce_of_lists(patient, donor))
-    return [categories[number] for number in at.number.tolist()]
+    return categories, at.number
 
 
 def _tce_of_lists(patient: LocusGenotype, donor: LocusGenotype) -> TceCategory:

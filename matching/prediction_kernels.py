@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.kernels import _F64, _I32_2D, _I64, _OUTF64_2D, Int64s, kernel
+from matching.kernels import _F64, _I32, _I32_2D, _I64, _OUTF64_2D, Int32s, Int64s, kernel
 
 Floats = npt.NDArray[np.float64]
 Int32Table = npt.NDArray[np.int32]
@@ -24,8 +24,18 @@ _I32_COLUMN = numba.types.Array(numba.int32, 1, "A", readonly=True)
 _I64_2D = numba.types.Array(numba.int64, 2, "C", readonly=True)
 _I32_3D = numba.types.Array(numba.int32, 3, "C", readonly=True)
 _OUT16 = numba.types.Array(numba.uint16, 1, "C")
+_NEW32 = numba.types.Array(numba.int32, 1, "C")
+_NEW32_2D = numba.types.Array(numba.int32, 2, "C")
 _NEW64 = numba.types.Array(numba.int64, 1, "C")
+_NEWF = numba.types.Array(numba.float64, 1, "C")
+_NEWF_2D = numba.types.Array(numba.float64, 2, "C")
 _OUTF64_3D = numba.types.Array(numba.float64, 3, "C")
+
+
+@kernel(numba.int64(numba.int64, numba.int64))
+def _hash(x: Any, y: Any) -> Any:
+    mixed = (x * np.int64(-7046029254386353131) + y) * np.int64(-4417276706812531889)
+    return mixed ^ (mixed >> 32)
 
 
 @kernel(numba.int64(numba.int64, numba.int64, numba.int64, numba.int64))
@@ -43,22 +53,6 @@ def lacking_tokens(a: Any, b: Any, c: Any, d: Any) -> int:
     """How many distinct tokens of a, b the genotype c, d lacks (rule R20)."""
     lacking = 1 if a != c and a != d and a > ABSENT else 0
     return lacking + (1 if b != a and b != c and b != d and b > ABSENT else 0)
-
-
-@kernel(numba.types.Tuple((_NEW64, _NEW64))(_I32_COLUMN, numba.int64))
-def rows_by_code(codes: npt.NDArray[np.int32], n_codes: int) -> tuple[Int64s, Int64s]:
-    """Positions sorted by code, and where each code starts, (n_codes + 1,)."""
-    offsets = np.zeros(n_codes + 1, dtype=np.int64)
-    for code in codes:
-        offsets[code + 1] += 1
-    for code in range(n_codes):
-        offsets[code + 1] += offsets[code]
-    at = offsets.copy()
-    rows = np.empty(len(codes), dtype=np.int64)
-    for row in range(len(codes)):
-        rows[at[codes[row]]] = row
-        at[codes[row]] += 1
-    return rows, offsets
 
 
 @kernel(numba.void(_I32_2D, _I64, _I32_2D, _OUT16))
@@ -81,78 +75,195 @@ def compare_with_known(
             )
 
 
+@kernel(numba.types.Tuple((_NEW32_2D, _NEW32_2D))(_I32_2D, _I64_2D, numba.int64))
+def chains_by_pair(
+    codes: Int32Table, blocks: npt.NDArray[np.int64], size: int
+) -> tuple[Int32Table, Int32Table]:
+    """Genotypes chained by the hash of their codes at two loci.
+
+    codes: (n, n_loci); blocks: (n_blocks, 2) loci; size: a power of 2. Returns (n_blocks, size)
+    the first genotype of each chain and (n_blocks, n) the next one, -1 for none. Genotypes that
+    express nothing at one of both loci match nothing there and are in no chain.
+    """
+    first = np.full((len(blocks), size), -1, dtype=np.int32)
+    following = np.full((len(blocks), len(codes)), -1, dtype=np.int32)
+    for b in range(len(blocks)):
+        for g in range(len(codes) - 1, -1, -1):
+            x, y = np.int64(codes[g, blocks[b, 0]]), np.int64(codes[g, blocks[b, 1]])
+            if x == NOTHING or y == NOTHING:
+                continue
+            slot = _hash(x, y) & (size - 1)
+            following[b, g] = first[b, slot]
+            first[b, slot] = g
+    return first, following
+
+
 @kernel(
-    _NEW64(
-        _I32_3D, _F64, _I64_2D, _I32_3D, _F64, _I64, numba.int64, _I64, _I64, _I64_2D, _I64, _I64,
-        _I32_2D, numba.float64,
+    numba.types.Tuple((_NEW64, _NEW64, _NEWF_2D))(
+        _I32_2D, _F64, _I64, numba.int64, _I64_2D, _I32_2D, _I32_2D, _I32_2D, _F64, _I64,
+        numba.int64, numba.int64, _I64, _I32_2D, numba.float64,
     )
 )  # fmt: skip
-def near_donors(
-    patient: npt.NDArray[np.int32],
+def near_pairs(
+    patient_codes: Int32Table,
     patient_weights: Floats,
-    patient_known: npt.NDArray[np.int64],
-    codes: npt.NDArray[np.int32],
+    patient_of: Int64s,
+    n_patients: int,
+    blocks: npt.NDArray[np.int64],
+    first: Int32Table,
+    following: Int32Table,
+    codes: Int32Table,
     weights: Floats,
-    donor_of: Int64s,
-    n_donors: int,
-    indexed: Int64s,
-    code_starts: Int64s,
-    rows: npt.NDArray[np.int64],
-    code_offsets: Int64s,
+    offsets: Int64s,
+    first_donor: int,
+    end_donor: int,
     starts: Int64s,
-    known: Int32Table,
+    tokens: Int32Table,
     above: float,
-) -> Int64s:
-    """Donors with P(at most two mismatches in all) > above, ascending.
+) -> tuple[Int64s, Int64s, Floats]:
+    """Pairs of a patient and a donor with P(at most two mismatches in all) > above.
 
-    patient: (n, n_loci, 2) tokens; patient_known: (n, n_loci), which genotype of the donors that
-    is, -1 for none. Two mismatches leave one of any three loci fully matched, so only genotypes
-    that share the patient's at one of the loci `indexed`, three of them, are looked at: codes[k],
-    (n_genotypes, n_loci), are all genotypes as positions in `known` from starts of the locus on,
-    sorted by that of locus indexed[k], where code c begins at code_offsets[code_starts[k] + c], so
-    that they are read in one go. rows[k]: which genotypes these are.
+    patient_codes, patient_weights: all genotypes of n_patients patients, of patient patient_of[g].
+    codes, weights: of donors, donor d at offsets[d] : offsets[d + 1]; those from first_donor to
+    before end_donor are looked at. blocks: pairs of loci, one of which is matched wholly wherever
+    there are at most two mismatches; first, following: `chains_by_pair` of the patients' genotypes.
+    tokens: (n, 2), code c of locus l at starts[l] + c. Returns patients, donors (ascending) and
+    (n, 3), the probability of 0, 1 and 2 mismatches.
     """
-    n_loci = codes.shape[2]
-    total = np.zeros(n_donors)
-    touched = np.empty(n_donors, dtype=np.int64)
-    seen = np.zeros(n_donors, dtype=np.uint8)
-    compared = np.empty(len(known), dtype=np.uint16)
-    n_touched = 0
-    for g in range(len(patient_weights)):
-        compare_with_known(patient[g], starts, known, compared)
-        for k in range(len(indexed)):
-            own = patient_known[g, indexed[k]]
-            if own < 0:
-                continue
-            at = code_starts[k] + own
-            for m in range(code_offsets[at], code_offsets[at + 1]):
-                both = np.int64(0)
-                for locus in range(n_loci):
-                    both += compared[starts[locus] + codes[k, m, locus]]
-                if both % 32 > 2:
-                    continue
-                met = False
-                for before in range(k):
-                    if codes[k, m, indexed[before]] == patient_known[g, indexed[before]]:
-                        met = True
-                if met:
-                    continue
-                row = rows[k, m]
-                donor = donor_of[row]
-                if not seen[donor]:
-                    seen[donor] = 1
-                    touched[n_touched] = donor
-                    n_touched += 1
-                total[donor] += patient_weights[g] * weights[row]
-    kept = touched[:n_touched][total[touched[:n_touched]] > above]
-    kept.sort()
-    return kept
+    n_loci = codes.shape[1]
+    size = first.shape[1]
+    total = np.zeros((n_patients, 3))
+    touched = np.empty(n_patients, dtype=np.int64)
+    seen = np.zeros(n_patients, dtype=np.uint8)
+    room = 1024
+    patients = np.empty(room, dtype=np.int64)
+    donors = np.empty(room, dtype=np.int64)
+    found = np.empty((room, 3))
+    n = 0
+    for donor in range(first_donor, end_donor):
+        n_touched = 0
+        for row in range(offsets[donor], offsets[donor + 1]):
+            for b in range(len(blocks)):
+                left, right = blocks[b, 0], blocks[b, 1]
+                x, y = np.int64(codes[row, left]), np.int64(codes[row, right])
+                g = np.int64(first[b, _hash(x, y) & (size - 1)])
+                while g >= 0:
+                    if patient_codes[g, left] == x and patient_codes[g, right] == y:
+                        met = False
+                        for before in range(b):
+                            i, j = blocks[before, 0], blocks[before, 1]
+                            if (
+                                codes[row, i] == patient_codes[g, i] != NOTHING
+                                and codes[row, j] == patient_codes[g, j] != NOTHING
+                            ):
+                                met = True
+                                break
+                        count = 3 if met else 0
+                        locus = 0
+                        while count <= 2 and locus < n_loci:
+                            p = starts[locus] + patient_codes[g, locus]
+                            d = starts[locus] + codes[row, locus]
+                            count += token_mismatches(
+                                np.int64(tokens[p, 0]), np.int64(tokens[p, 1]),
+                                np.int64(tokens[d, 0]), np.int64(tokens[d, 1]),
+                            )  # fmt: skip
+                            locus += 1
+                        if count <= 2:
+                            patient = patient_of[g]
+                            if not seen[patient]:
+                                seen[patient] = 1
+                                touched[n_touched] = patient
+                                n_touched += 1
+                            total[patient, count] += patient_weights[g] * weights[row]
+                    g = np.int64(following[b, g])
+        for k in range(n_touched):
+            patient = touched[k]
+            seen[patient] = 0
+            if total[patient, 0] + total[patient, 1] + total[patient, 2] > above:
+                if n == room:
+                    room *= 2
+                    longer = np.empty(room, dtype=np.int64)
+                    longer[:n] = patients
+                    patients = longer
+                    more = np.empty(room, dtype=np.int64)
+                    more[:n] = donors
+                    donors = more
+                    wider = np.empty((room, 3))
+                    wider[:n] = found
+                    found = wider
+                patients[n] = patient
+                donors[n] = donor
+                found[n] = total[patient]
+                n += 1
+            total[patient] = 0.0
+    return patients[:n].copy(), donors[:n].copy(), found[:n].copy()
+
+
+@kernel(numba.types.Tuple((_NEW64, _NEW32, _NEWF))(_I32_COLUMN, _F64, _I64, _NEW64))
+def genotypes_of_locus(
+    codes: npt.NDArray[np.int32], weights: Floats, offsets: Int64s, scratch: Int64s
+) -> tuple[Int64s, Int32s, Floats]:
+    """The genotypes of people at one locus and their sums: offsets, codes and weights.
+
+    codes: (n_genotypes,); person p at offsets[p] : offsets[p + 1]; scratch: zeros, one for each
+    possible code.
+    """
+    n_people = len(offsets) - 1
+    found = np.empty(len(codes), dtype=np.int32)
+    sums = np.empty(len(codes))
+    bounds = np.zeros(n_people + 1, dtype=np.int64)
+    n = 0
+    for person in range(n_people):
+        start = n
+        for row in range(offsets[person], offsets[person + 1]):
+            code = codes[row]
+            if scratch[code] <= start:
+                found[n] = code
+                sums[n] = 0.0
+                n += 1
+                scratch[code] = n
+            sums[scratch[code] - 1] += weights[row]
+        bounds[person + 1] = n
+    return bounds, found[:n].copy(), sums[:n].copy()
 
 
 @kernel(
     numba.void(
-        _I32_3D, _F64, _I32_2D, _F64, _I64, _I64, _I64, _I32_2D, _OUTF64_2D, _OUTF64_3D,
-        _OUTF64_2D, _OUTF64_2D,
+        _I64, _I32, _F64, _I64, _I32, _F64, _I64, _I64, _I32_2D, numba.int64, _OUTF64_3D,
+    )
+)  # fmt: skip
+def add_locus_counts(
+    patient_offsets: Int64s,
+    patient_codes: Int32s,
+    patient_weights: Floats,
+    offsets: Int64s,
+    codes: Int32s,
+    weights: Floats,
+    patients: Int64s,
+    donors: Int64s,
+    tokens: Int32Table,
+    locus: int,
+    out: Floats,
+) -> None:
+    """Add up the probability of each match count at one locus, of pairs of people.
+
+    Both sides as `genotypes_of_locus` gives them; patients, donors: (n,) positions; tokens: those
+    of each code. out: (n, n_loci, 3).
+    """
+    for pair in range(len(patients)):
+        for g in range(patient_offsets[patients[pair]], patient_offsets[patients[pair] + 1]):
+            a = np.int64(tokens[patient_codes[g], 0])
+            b = np.int64(tokens[patient_codes[g], 1])
+            for h in range(offsets[donors[pair]], offsets[donors[pair] + 1]):
+                c, d = np.int64(tokens[codes[h], 0]), np.int64(tokens[codes[h], 1])
+                count = 2 - token_mismatches(a, b, c, d)
+                out[pair, locus, count] += patient_weights[g] * weights[h]
+
+
+@kernel(
+    numba.void(
+        _I32_3D, _F64, _I32_2D, _F64, _I64, _I64, _I64, _I32_2D, _OUTF64_2D, _OUTF64_2D,
+        _OUTF64_2D,
     )
 )  # fmt: skip
 def add_distributions(
@@ -165,16 +276,15 @@ def add_distributions(
     starts: Int64s,
     known: Int32Table,
     total: Floats,
-    by_locus: Floats,
     gvh: Floats,
     hvg: Floats,
 ) -> None:
     """Add up what every genotype of the patient against every one of each donor gives.
 
-    codes, weights: of all donors, donor d at offsets[d] : offsets[d + 1]; donors: (n,) positions;
-    other arguments as in `near_donors`. total, gvh, hvg: (n, 2 n_loci + 1), probability of each
-    number of mismatches, of patient tokens that the donor lacks, of donor tokens that the patient
-    lacks. by_locus: (n, n_loci, 3), of each match count.
+    patient: (n, n_loci, 2) tokens. codes: of all donors, (n_genotypes, n_loci), as positions in
+    `known` from starts of the locus on; donor d at offsets[d] : offsets[d + 1]; donors: (n,)
+    positions. total, gvh, hvg: (n, 2 n_loci + 1), probability of each number of mismatches, of
+    patient tokens that the donor lacks, of donor tokens that the patient lacks.
     """
     n_loci = codes.shape[1]
     compared = np.empty(len(known), dtype=np.uint16)
@@ -185,9 +295,7 @@ def add_distributions(
                 weight = patient_weights[g] * weights[row]
                 both = np.int64(0)
                 for locus in range(n_loci):
-                    here = np.int64(compared[starts[locus] + codes[row, locus]])
-                    by_locus[i, locus, 2 - here % 32] += weight
-                    both += here
+                    both += compared[starts[locus] + codes[row, locus]]
                 total[i, both % 32] += weight
                 gvh[i, both // 32 % 32] += weight
                 hvg[i, both // 1024] += weight

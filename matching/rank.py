@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.immunogenetics import LEADER_ORDER, LeaderMatch, leader_preference
-from matching.risk import Z95, Columns, OutcomeModel, centred, design, predict
+from matching.risk import Z95, CodedColumns, OutcomeModel, centred, design, predict
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -177,37 +177,47 @@ def rank(
     A key is asked of the candidates alone that the keys before it leave among the first `end`, or
     equal to the last of them.
     """
-    order = np.arange(n, dtype=np.int64)
-    ties = np.zeros(n, dtype=np.int64)
-    values = np.full((n, len(keys)), np.nan)
-    decided_by = np.full(n, len(keys), dtype=np.int64)
+    order = np.arange(n if end > 0 else 0, dtype=np.int64)
+    ties = np.zeros(len(order), dtype=np.int64)
+    decided_by = np.full(len(order), len(keys), dtype=np.int64)
     decided_by[:1] = -1
-    active = n if end > 0 else 0
+    columns: list[Floats] = []
     for i, key in enumerate(keys):
-        found = np.asarray(key.values(order[:active], ties[:active]), dtype=np.float64)
-        if found.shape != (active,) or np.isnan(found).any():
+        found = np.asarray(key.values(order, ties), dtype=np.float64)
+        if found.shape != order.shape or np.isnan(found).any():
             raise ValueError(f"key {key.name} has no value for some candidate")
+        kept = _among_first(found, ties, end)
+        order, found = order[kept], found[kept]
+        # Of the last tie alone some are left out, and its members have equal values so far.
+        active = len(order)
+        ties, decided_by = ties[:active], decided_by[:active]
         # Stable, so that candidates that stay equal keep their order.
-        moved = np.lexsort((found, ties[:active]))
-        order[:active] = order[:active][moved]
-        values[:active, :i] = values[:active, :i][moved]
-        values[:active, i] = found[moved]
-        begins = np.diff(ties[:active]) != 0
-        ordered = values[:active, i]
-        differs = ~begins & (ordered[1:] != ordered[:-1])
-        decided_by[1:active][differs] = i
-        ties[1:active] = np.cumsum(begins | differs)
-        if end < active:
-            # Ties that begin behind the page are not looked at again.
-            active = int(np.searchsorted(ties[:active], ties[end - 1], side="right"))
-    if identifiers is not None and active:
-        names_of = np.array(identifiers(order[:active]), dtype=object)
-        moved = np.lexsort((np.unique(names_of, return_inverse=True)[1], ties[:active]))
+        moved = np.lexsort((found, ties))
+        order, found = order[moved], found[moved]
+        columns = [column[:active] for column in columns]
+        begins = np.diff(ties) != 0
+        differs = ~begins & (found[1:] != found[:-1])
+        decided_by[1:][differs] = i
+        ties[1:] = np.cumsum(begins | differs)
+        columns.append(found)
+    if identifiers is not None and len(order):
+        names_of = np.array(identifiers(order), dtype=object)
         # Within a tie all keys are equal, so only the order changes.
-        order[:active] = order[:active][moved]
-    end = min(end, n)
-    names = tuple(key.name for key in keys)
-    return Ranking(order[:end], names, values[:end], decided_by[:end])
+        order = order[np.lexsort((np.unique(names_of, return_inverse=True)[1], ties))]
+    values = np.array([column[:end] for column in columns]).reshape(len(keys), len(order[:end])).T
+    return Ranking(order[:end], tuple(key.name for key in keys), values, decided_by[:end])
+
+
+def _among_first(found: Floats, ties: Int64s, end: int) -> npt.NDArray[np.bool_] | slice:
+    """Which candidates can be among the first `end` when each tie is ordered by `found`: of the
+    last tie, which holds the last of these, those that are not worse than that one."""
+    if end >= len(found):
+        return slice(None)
+    start = int(np.searchsorted(ties, ties[end - 1]))
+    kept = np.ones(len(found), dtype=bool)
+    last = found[start:]
+    kept[start:] = last <= np.partition(last, end - 1 - start)[end - 1 - start]
+    return kept
 
 
 def probability_bands(p: Floats, certain: Floats, bands: Sequence[float]) -> Floats:
@@ -260,7 +270,7 @@ def age_values(age_years: Floats) -> Floats:
 
 
 def cmv_values(patient: str | None, donors: Sequence[str | None]) -> Floats:
-    """0 the patient's serostatus, 1 unknown on either side, 2 the other.
+    """(n,) 0 the patient's serostatus, 1 unknown on either side, 2 the other.
 
     A negative donor spares a negative patient the infection, a positive one brings immunity to a
     positive patient (Ljungman 2014, Clin Infect Dis 59:473).
@@ -295,7 +305,7 @@ def abo_values(matches: Sequence[str]) -> Floats:
     return np.array([_ABO[match] for match in matches])
 
 
-def risk_values(model: OutcomeModel, columns: Columns, ties: Int64s, step: float) -> Floats:
+def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: float) -> Floats:
     """Whole steps of `step` percent by which the risk of each lies above that of its reference.
 
     The reference is the candidate of lowest risk in the same tie, of several the one of the lowest
@@ -305,13 +315,18 @@ def risk_values(model: OutcomeModel, columns: Columns, ties: Int64s, step: float
     `ties`, (m,), in which members of a tie stand together.
     """
     n = len(ties)
+    if not n:
+        return np.empty(0)
     risks = predict(model, columns, n).probability
     x = centred(design(model.factors, columns, n)[0], model.centre)
-    lowest = np.lexsort((*x.T, np.round(risks, 12), ties))
-    first = np.unique(ties[lowest], return_index=True)[1]
-    reference = lowest[first][np.unique(ties, return_inverse=True)[1]]
+    rounded = np.round(np.where(np.isnan(risks), np.inf, risks), 12)
+    begins = np.diff(ties, prepend=ties[0] - 1) != 0
+    tie = np.cumsum(begins) - 1
+    lowest = np.flatnonzero(rounded == np.minimum.reduceat(rounded, np.flatnonzero(begins))[tie])
+    lowest = lowest[np.lexsort((*x[lowest].T, tie[lowest]))]
+    reference = lowest[np.unique(tie[lowest], return_index=True)[1]][tie]
     apart = x - x[reference]
-    error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", apart, model.covariance, apart), 0.0))
+    error = np.sqrt(np.maximum(((apart @ model.covariance) * apart).sum(axis=1), 0.0))
     distinct = apart @ model.coefficients > Z95 * error
     steps = np.floor(100 * (risks - risks[reference]) / step + 1e-9)
     return np.where(distinct, steps, 0.0)

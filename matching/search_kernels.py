@@ -25,6 +25,8 @@ Int64s = npt.NDArray[np.int64]
 
 LARGE = 65_535
 EXCLUDED = 255
+# Added to mismatches that are not all known yet.
+OPEN = 128
 
 _U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
 _U8_2D = numba.types.Array(numba.uint8, 2, "C", readonly=True)
@@ -37,33 +39,42 @@ _OUT32 = numba.types.Array(numba.uint32, 1, "C")
 _OUT64 = numba.types.Array(numba.int64, 1, "C")
 
 
-@kernel(numba.void(_I32, _I32, _I64, _U32, numba.int64, _OUT8))
-def mark_holders(
-    wanted: Int32s, groups: Int32s, starts: Int64s, holders: Words, shift: int, bits: Bytes
+@kernel(numba.void(_I32, _I32, _I32, _I64, _U32, _I32, _OUT8))
+def lower_mismatches(
+    first: Int32s,
+    second: Int32s,
+    groups: Int32s,
+    starts: Int64s,
+    holders: Words,
+    entries: Int32s,
+    table: Bytes,
 ) -> None:
-    """Mark the genotypes of a book that hold one of the wanted groups at a position.
+    """Lower the mismatches of every entry of a book to what one genotype of a patient has with it
+    at best (rule R2); genotypes that hold none of its groups have two.
 
-    groups, starts, holders: see `matching.donor_index.Holders`. bits: (n_genotypes,) uint8; bit
-    `shift` is set where the first position holds one, the next bit where the second does.
+    first, second: the groups that match its positions. groups, starts, holders: see
+    `matching.donor_index.Holders`. entries: (n_genotypes,) entry of each genotype of the book.
+    table: (n_entries,) uint8.
     """
-    for value in wanted:
-        i = np.searchsorted(groups, value)
-        if i < len(groups) and groups[i] == value:
+    by_marks = np.zeros(16, dtype=np.uint8)
+    for mark in range(16):
+        direct = mark & 1 != 0 and mark & 8 != 0
+        cross = mark & 2 != 0 and mark & 4 != 0
+        by_marks[mark] = 0 if direct or cross else (1 if mark != 0 else 2)
+    # Bits 0 and 1 say at which positions the first set is met, bits 2 and 3 where the second is.
+    marks = np.zeros(len(entries), dtype=np.uint8)
+    for step in range(4):
+        for value in second if step & 1 else first:
+            i = np.searchsorted(groups, value)
+            if i == len(groups) or groups[i] != value:
+                continue
             for j in range(starts[i], starts[i + 1]):
-                bits[holders[j] >> 2] |= (holders[j] & 3) << shift
-
-
-@kernel(numba.void(_U8, _OUT8))
-def mismatches_of_marks(bits: Bytes, out: Bytes) -> None:
-    """Best-case mismatches (rule R2) of genotypes whose bits 0 and 1 say where the patient's first
-    set is met, and bits 2 and 3 where the second is. out: (n_genotypes,) uint8."""
-    table = np.zeros(16, dtype=np.uint8)
-    for value in range(16):
-        direct = value & 1 != 0 and value & 8 != 0
-        cross = value & 2 != 0 and value & 4 != 0
-        table[value] = 0 if direct or cross else (1 if value != 0 else 2)
-    for i in range(len(bits)):
-        out[i] = table[bits[i] & 15]
+                genotype = holders[j] >> 2
+                if step < 2:
+                    marks[genotype] |= (holders[j] & 3) << (2 * step)
+                else:
+                    entry = entries[genotype]
+                    table[entry] = min(table[entry], by_marks[marks[genotype]])
 
 
 @kernel(numba.int64(_U16_2D, numba.int64, numba.int64, numba.int64, _I64, _U32, _U32))
@@ -106,9 +117,8 @@ def entries_of_rows(
 
 @kernel(
     numba.int64(
-        *(_U32, _U32, _U32, _U16_2D, _I64, _U8),
-        *(_U16_2D, _I64, _U32, _U32),
-        *(_U8, _I64, _I64, numba.int64, _OUT64),
+        *(_U32, _U32, _U32, _U16_2D, _U8, numba.int64, numba.int64, numba.int64),
+        *(_OUT32, _OUT8),
     )
 )
 def search_postings(
@@ -116,48 +126,81 @@ def search_postings(
     starts: Words,
     rows: Words,
     others: Shorts,
-    other_loci: Int64s,
-    is_listed: Bytes,
+    tables: Bytes,
+    first_start: int,
+    second_start: int,
+    limit: int,
+    out_rows: Words,
+    out_totals: Bytes,
+) -> int:
+    """Rows that hold one of `entries`, all without a mismatch, at the locus of a posting list
+    (starts, rows, others: see `matching.donor_index.Postings`) and may be within the limit over
+    the loci of `others`, whose tables begin at `first_start` and `second_start`.
+
+    Writes the rows and their mismatches over these, with `OPEN` added where a code is `LARGE`,
+    which counts as none; returns how many there are.
+    """
+    count = 0
+    for entry in entries:
+        for i in range(starts[entry], starts[entry + 1]):
+            a, b = others[i, 0], others[i, 1]
+            total = 0 if a == LARGE else int(tables[first_start + a])
+            total += 0 if b == LARGE else int(tables[second_start + b])
+            if total <= limit:
+                out_rows[count] = rows[i]
+                out_totals[count] = total + (OPEN if a == LARGE or b == LARGE else 0)
+                count += 1
+    return count
+
+
+@kernel(
+    numba.int64(
+        *(_U16_2D, _I64, _U32, _U32, _U8, _I64),
+        *(_I64, _I64, numba.int64, _U8, _OUT32),
+    )
+)
+def keep_within(
     codes: Shorts,
     large_starts: Int64s,
     large_rows: Words,
     large_codes: Words,
     tables: Bytes,
     table_starts: Int64s,
+    loci: Int64s,
     rest: Int64s,
     limit: int,
-    out_rows: Int64s,
+    totals: Bytes,
+    rows: Words,
 ) -> int:
-    """Rows within the limit among those that hold one of `entries`, all without a mismatch, at the
-    locus of a posting list (starts, rows, others: see `matching.donor_index.Postings`).
+    """Move the rows of `search_postings` that are within the limit over `loci` to the front.
 
-    other_loci: (2,) the loci of `others`; is_listed: (2,) uint8, 1 where a row without a mismatch
-    there was found by an earlier list. rest: the searched loci that have no posting list. Writes
-    the rows and returns how many there are.
+    rest: those of `loci` that are not in `totals`. Returns how many rows there are.
     """
     count = 0
-    for entry in entries:
-        for i in range(starts[entry], starts[entry + 1]):
-            total = 0
-            for k in range(2):
-                locus = other_loci[k]
-                if table_starts[locus] >= 0:
-                    code: Any = np.int64(others[i, k])
-                    if code == LARGE:
-                        code = _entry(
-                            codes, 0, rows[i], locus, large_starts, large_rows, large_codes
-                        )
-                    mismatches = tables[table_starts[locus] + code]
-                    total += EXCLUDED if is_listed[k] == 1 and mismatches == 0 else mismatches
-            if total > limit:
-                continue
-            row: Any = np.int64(rows[i])
-            for locus in rest:
-                code = _entry(codes, 0, row, locus, large_starts, large_rows, large_codes)
-                total += tables[table_starts[locus] + code]
-            if total <= limit:
-                out_rows[count] = row
-                count += 1
+    # Codes of a block of rows are fetched before they are used: most miss the processor's caches,
+    # and so none waits for another.
+    block = 512
+    fetched = np.empty((block, len(rest)), dtype=np.uint16)
+    for start in range(0, len(rows), block):
+        stop = min(start + block, len(rows))
+        for i in range(start, stop):
+            for k in range(len(rest)):
+                fetched[i - start, k] = codes[rows[i], rest[k]]
+        for i in range(start, stop):
+            total = int(totals[i])
+            is_open = total >= OPEN
+            for k in range(len(rest)):
+                code: Any = fetched[i - start, k]
+                is_open |= code == LARGE
+                total += 0 if code == LARGE else int(tables[table_starts[rest[k]] + code])
+            if is_open and total % OPEN <= limit:
+                total = 0
+                for locus in loci:
+                    row: Any = np.int64(rows[i])
+                    code = _entry(codes, 0, row, locus, large_starts, large_rows, large_codes)
+                    total += tables[table_starts[locus] + code]
+            rows[count] = rows[i]
+            count += total <= limit
     return count
 
 

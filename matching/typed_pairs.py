@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,9 @@ from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetail, PairDetails
-from matching.pipeline import Matches, match_one
+from matching.pipeline import match_one
+from matching.risk import Coded
+from matching.search import Candidates
 from matching.typings import Typing
 
 FIVE = parse_loci("A,B,C,DRB1,DQB1")
@@ -29,13 +30,13 @@ def known_tce(category: TceCategory) -> str:
     return "" if category in _UNTOLD else category.value
 
 
-def hla_match(matches: Matches) -> npt.NDArray[np.object_]:
-    """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else empty."""
-    found = replace(matches.candidates, loci=FIVE)
-    best, worst = found.mismatches_best, found.mismatches_worst
-    of_class_i = replace(found, loci=_CLASS_I).mismatches_best
-    one_class_i = (best == 1) & (worst == 1) & (of_class_i == 1)
-    return np.where(worst == 0, "10/10", np.where(one_class_i, "9/10 class I", "")).astype(object)
+def hla_match(found: Candidates) -> Coded:
+    """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else unknown."""
+    worst = found.mismatches(COUNT_WORST, FIVE)
+    one = (worst == 1) & (found.mismatches(COUNT_BEST, FIVE) == 1)
+    one_class_i = one & (found.mismatches(COUNT_BEST, _CLASS_I) == 1)
+    codes = np.where(worst == 0, 0, np.where(one_class_i, 1, -1)).astype(np.int8)
+    return Coded(codes, ("10/10", "9/10 class I"))
 
 
 def typed_factors(
@@ -69,7 +70,7 @@ def _row(
     compared = matches.candidates.compared[0]
     detail = details.of(patient, donor, matches.tce[0], FIVE)
     row: dict[str, Any] = {
-        "hla_match": hla_match(matches)[0],
+        "hla_match": hla_match(matches.candidates).texts[0],
         "dpb1_tce": known_tce(matches.tce[0]),
         "residues_mismatched": _residues(detail),
     }

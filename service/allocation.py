@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.files import replacing
 from matching.allocate import (
     DEFAULT_EFFORT,
     DEFAULT_OBJECTIVES,
@@ -26,6 +28,7 @@ from matching.allocate import (
     allocate,
     backups,
     explanations,
+    obstacles,
     one_more_like,
     utility,
     weekly_limits,
@@ -36,10 +39,12 @@ from service.recipients import NO_CAPACITIES, Capacities, Recipients
 
 NEEDED = ("patient", "donor", "p10", "p9", "mismatches_best", "age_years", "dpb1_tce")
 RISK = "risk_agvhd_3_4"
-OPTIONAL = (RISK, "status", "registry", "second")
+OPTIONAL = ("rank", RISK, "status", "registry", "second")
 AVAILABLE = "available"
 TEXTS = ["patient", "donor", "dpb1_tce", "status", "registry", "second"]
 N_BACKUPS = 3
+COLUMNS = ["patient", "allocated", "second", "utility", "first", "not_first_for", "best", "reason"]
+COLUMNS += ["best_given_to", "limit", "swap_cost", "backups"]
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,10 @@ def allocate_candidates(
 ) -> Allocation:
     """Allocate donors to all `patients`, by default those with a candidate.
 
-    `candidates` has the columns `NEEDED`, `RISK` where risks were predicted, `status` and
-    `registry` of donors where known, and `second` for units that go together; `recipients` says
-    what is known of the patients. Raises `InputFileError` for a missing column or category, and
-    `AllocationError`.
+    `candidates` has the columns `NEEDED`, `rank` of ranked ones, `RISK` where risks were predicted,
+    `status` and `registry` of donors where known, and `second` for units that go together;
+    `recipients` says what is known of the patients. Raises `InputFileError` for a missing column
+    or category, and `AllocationError`.
     """
     problem = allocation_problem(candidates, patients, recipients, settings)
     solution = allocate(problem, settings.objectives, settings.effort)
@@ -97,18 +102,26 @@ def allocate_candidates(
     def donor(position: int) -> str:
         return "" if position == UNALLOCATED else problem.donors[position]
 
+    firsts = _firsts(candidates, problem)
+    beyond = dict(zip(firsts.tolist(), obstacles(problem, solution, firsts), strict=True))
+    first_of = dict(zip(problem.patient[firsts].tolist(), firsts.tolist(), strict=True))
     rows = []
     reasons = {e.patient: e for e in explanations(problem, solution, settings.effort)}
     more = backups(problem, solution, N_BACKUPS)
     for position, name in enumerate(problem.patients):
         why, edge = reasons.get(position), int(solution.edge_of[position])
         given = donor(int(solution.donor_of[position]))
+        first = first_of.get(position, UNALLOCATED)
         rows.append(
             {
                 "patient": name,
                 "allocated": given,
                 "second": donor(int(solution.second_of[position])),
                 "utility": 0 if edge == UNALLOCATED else int(problem.utility[edge]),
+                "first": "" if first == UNALLOCATED else donor(int(problem.donor[first])),
+                "not_first_for": ""
+                if first == UNALLOCATED or solution.donor_of[position] == problem.donor[first]
+                else beyond[first].reason.value,
                 "best": given if why is None else donor(why.best),
                 "reason": "" if why is None else why.reason.value,
                 "best_given_to": ""
@@ -119,25 +132,41 @@ def allocate_candidates(
                 "backups": [donor(int(d)) for d in more[position] if d != UNALLOCATED],
             }
         )
-    columns = ["patient", "allocated", "second", "utility", "best", "reason", "best_given_to"]
-    table = pd.DataFrame(rows, columns=[*columns, "limit", "swap_cost", "backups"])
+    table = pd.DataFrame(rows, columns=COLUMNS)
     return Allocation(
         table.astype({"swap_cost": "Int64", "utility": "int64"}), problem, solution, settings
     )
 
 
-def read_candidates(path: Path) -> pd.DataFrame:
-    """The columns of a file of match or batch that an allocation uses. Raises `InputFileError`.
+def _firsts(candidates: pd.DataFrame, problem: AllocationProblem) -> npt.NDArray[np.int64]:
+    """(n,) positions of the edges of the patients' first-ranked candidates."""
+    if "rank" not in candidates or not len(candidates):
+        return np.empty(0, dtype=np.int64)
+    # Edges are sorted by patient, donor and second unit, and candidates are not.
+    top = np.flatnonzero(candidates["rank"] == 1)
+    known = candidates.iloc[top]
+    patients, donors = pd.Index(problem.patients), pd.Index(problem.donors)
+    patient = patients.get_indexer(pd.Index(known["patient"].astype(object)))
+    donor = donors.get_indexer(pd.Index(known["donor"].astype(object)))
+    n_donors = len(problem.donors)
+    of_edge = problem.patient * n_donors + problem.donor
+    return np.searchsorted(of_edge, patient * n_donors + donor).astype(np.int64)
+
+
+def read_candidates(*paths: Path) -> pd.DataFrame:
+    """The columns of files of match or batch that an allocation uses. Raises `InputFileError`.
 
     Identifiers and categories are read as categories: a donor of many patients is one text.
     """
+    path = paths[0]
     try:
         present = set(pq.read_schema(path).names)
         if "patient" not in present:
             raise InputFileError(f"{path} has no column 'patient'; give a file of match or batch")
         used = [name for name in (*NEEDED, *OPTIONAL) if name in present]
         texts = [name for name in TEXTS if name in present]
-        table: pd.DataFrame = pq.read_table(path, columns=used, read_dictionary=texts).to_pandas()
+        parts = [pq.read_table(path, columns=used, read_dictionary=texts) for path in paths]
+        table: pd.DataFrame = pa.concat_tables(parts).unify_dictionaries().to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputFileError(f"cannot read candidates from {path}: {error}") from error
     return table
@@ -186,6 +215,7 @@ def allocation_problem(
         second=donors.get_indexer(pd.Index(second)).astype(np.int64),
         urgency=known.urgency,
         previous=donors.get_indexer(pd.Index(known.previous)).astype(np.int64),
+        previous_second=donors.get_indexer(pd.Index(known.previous_second)).astype(np.int64),
         ancestry=known.groups,
         deadline_week=known.deadline_week,
         available=of_donors("status", AVAILABLE) == AVAILABLE,
@@ -219,12 +249,70 @@ def _limits(
 
 
 def with_allocation(candidates: pd.DataFrame, allocation: Allocation) -> pd.DataFrame:
-    """The candidates with `allocated_to`, the patient whom each row's donor goes to, or ""."""
+    """The candidates with what the allocation says of each, as in `allocation_columns`."""
+    columns = allocation_columns(allocation)
+    return candidates.assign(**columns(candidates["patient"], candidates["donor"]))
+
+
+def allocation_columns(
+    allocation: Allocation,
+) -> Callable[[Iterable[str], Iterable[str]], dict[str, list[str]]]:
+    """A function of the patients and donors of some rows, which gives of each row `allocated_to`,
+    the patient whom its donor goes to, and `allocated`, the donor that its patient gets, with
+    `not_first_for`, why that is not the patient's first one; "" for none."""
     table = allocation.table
     recipient = dict(zip(table["allocated"], table["patient"], strict=True))
     recipient |= dict(zip(table["second"], table["patient"], strict=True))
     recipient.pop("", None)
-    return candidates.assign(allocated_to=[recipient.get(d, "") for d in candidates["donor"]])
+    given = dict(zip(table["patient"], table["allocated"], strict=True))
+    why = dict(zip(table["patient"], table["not_first_for"], strict=True))
+
+    def columns(patients: Iterable[str], donors: Iterable[str]) -> dict[str, list[str]]:
+        names = list(patients)
+        return {
+            "allocated_to": [recipient.get(donor, "") for donor in donors],
+            "allocated": [given[name] for name in names],
+            "not_first_for": [why[name] for name in names],
+        }
+
+    return columns
+
+
+def allocation_line(allocation: Allocation) -> str:
+    """What was reached, in one line."""
+    told = figures(allocation)
+    return (
+        f"{len(allocation.table):,} patients, {told['allocated']:,} allocated: {told['status']}, "
+        f"utility {told['objective']:,}, bound {told['bound']:,}, {told['components']:,} components"
+    )
+
+
+def write_allocation(allocation: Allocation, path: Path) -> None:
+    """The table as a Parquet file. Raises `OutputError`."""
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pandas(allocation.table, preserve_index=False), temporary)
+
+
+def figures(allocation: Allocation) -> dict[str, Any]:
+    """What a summary tells of an allocation."""
+    solution = allocation.solution
+    return {
+        "allocated": int((allocation.table["allocated"] != "").sum()),
+        "status": solution.status.value,
+        "objective": solution.objective,
+        "bound": solution.bound,
+        "components": solution.n_components,
+        "levels": [
+            {
+                "objective": level.objective.value,
+                "best": level.best,
+                "bound": level.bound,
+                "least": level.least,
+                "reached": level.reached,
+            }
+            for level in solution.levels
+        ],
+    }
 
 
 def edge_utility(

@@ -27,6 +27,7 @@ _PATIENT_FACTS = {
     "cmv": ("positive", "negative"),
     "abo": ("A", "B", "AB", "O"),
 }
+_PATIENT_TEXTS = ("ancestry", "registry")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,12 @@ def _facts(message: graftmatch_pb2.PatientFacts, found: list[Violation]) -> Fact
         if value and value not in known:
             field = f"patient_facts.{name}"
             found.append(Violation(field, f"must be one of {', '.join(known)}, or empty"))
+        facts[name] = value or None
+    for name in _PATIENT_TEXTS:
+        value = getattr(message, name).strip()
+        if len(value) > LIMITS.identifier_characters or not value.isprintable():
+            most = LIMITS.identifier_characters
+            found.append(Violation(f"patient_facts.{name}", f"must be text of at most {most}"))
         facts[name] = value or None
     for name, low, high in (("age_years", 0, 120), ("weight_kg", 1, 500)):
         if message.HasField(name):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from data.donor_files import Person
 from data.files import replacing
 from data.frequencies import GLOBAL, read_sources
-from data.frequency_store import FrequencyFolder, choose_population
+from data.frequency_store import IN_USE, FrequencyChoice, FrequencyFolder, choose_population
 from matching.errors import InputFileError, TooAmbiguousError
 from matching.haplotypes import (
     FrequencySet,
@@ -119,35 +119,38 @@ def _unrepresented(faults: tuple[tuple[Locus, ...], ...]) -> str:
 class Ancestries:
     """The populations that people are imputed under, and which of them a person belongs to.
 
-    `default`: the prior of people without a known ancestry, empty where there is none. `folder`:
-    the imported sets, where these are the populations; otherwise their labels are
-    `POPULATION` or `POPULATION@REGISTRY`.
+    `default`: the prior of people without a known ancestry, empty where there is none. `choice`:
+    of the imported sets, where these are the populations; otherwise their labels are `POPULATION`
+    or `POPULATION@REGISTRY`.
     """
 
     populations: Populations
     default: Prior
     by_ancestry: bool
-    folder: FrequencyFolder | None = None
+    choice: FrequencyChoice | None = None
 
-    def prior(self, person: Person) -> Prior | None:
-        """Shares of the populations a person's haplotypes come from; None where unknown.
+    def prior(self, ancestry: str, registry: str) -> Prior | None:
+        """Shares of the populations that haplotypes of people of an ancestry and a registry, ""
+        where unknown, come from; None where unknown.
 
         An ancestry of several populations, as `CAU+AFA`, has them in equal shares.
         """
         if not self.by_ancestry:
             return self.default
-        registry = str(person.facts.get("registry") or "")
-        parts = [part.strip() for part in str(person.facts.get("ancestry") or "").split("+")]
-        labels = [self._label(part, registry) for part in parts]
-        if None in labels:
-            return self.default or None
+        labels = [self._label(part.strip(), registry) for part in ancestry.split("+")]
         counts = Counter(label for label in labels if label is not None)
-        return tuple((label, n / len(parts)) for label, n in sorted(counts.items()))
+        if counts.total() < len(labels):
+            return self.default or None
+        return tuple((label, n / len(labels)) for label, n in sorted(counts.items()))
+
+    def prior_of(self, person: Person) -> Prior | None:
+        """`prior` of a person."""
+        return self.prior(*(str(person.facts.get(name) or "") for name in ("ancestry", "registry")))
 
     def _label(self, population: str, registry: str) -> str | None:
-        if self.folder is not None:
-            card, why = self.folder.best_for(population, registry)
-            return card.name if why != "the set in use" or not self.default else None
+        if self.choice is not None:
+            card, why = self.choice.best_for(population, registry)
+            return card.name if why != IN_USE or not self.default else None
         for label in (f"{population}@{registry}", population, f"{GLOBAL}@{registry}", GLOBAL):
             if population and label in self.populations.labels:
                 return label
@@ -166,9 +169,9 @@ def ancestries(
     `population`: one of them, or shares of several as `CAU=0.7,AFA=0.3`. `loci`: by default those
     of P(10/10) that all carry. Raises `InputFileError`.
     """
-    if source == IMPORTED:
-        cards = folder.cards()
-        sets = tuple(replace(folder.open(c.name), population=c.name, registry="") for c in cards)
+    choice = folder.choice() if source == IMPORTED else None
+    if choice is not None:
+        sets = open_sets(folder, choice)
         if not sets:
             raise InputFileError("no frequency set is imported")
     else:
@@ -192,7 +195,13 @@ def ancestries(
     except ValueError as error:
         raise InputFileError(f"{source}: {error}") from error
     prior = tuple(sorted(default.items()))
-    return Ancestries(together, prior, by_ancestry, folder if source == IMPORTED else None)
+    return Ancestries(together, prior, by_ancestry, choice)
+
+
+def open_sets(folder: FrequencyFolder, choice: FrequencyChoice) -> tuple[FrequencySet, ...]:
+    """The sets of a choice, as populations by their names."""
+    names = [card.name for card in choice.cards]
+    return tuple(replace(folder.open(name), population=name, registry="") for name in names)
 
 
 def _label_of(found: FrequencySet) -> str:
@@ -226,7 +235,7 @@ def impute_by_ancestry(
     priors: dict[str, Prior] = {}
     problems: dict[str, str] = {}
     for person in people:
-        prior = under.prior(person)
+        prior = under.prior_of(person)
         if prior is None:
             problems[person.id] = (
                 f"no frequencies: ancestry {person.facts.get('ancestry')!r} is none of "

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from matching.pipeline import Matches
-from matching.risk import RiskModel, predict
+from data.index import StoredIndex
+from matching.pipeline import tce_categories
+from matching.risk import Coded, CodedColumns, RiskModel, compare_donors
+from matching.search import Candidates
 from matching.typed_pairs import hla_match, known_tce
 
 _SIGN = {"positive": "+", "negative": "-"}
@@ -20,34 +22,39 @@ Facts = Mapping[str, str | float | None]
 
 
 def pair_factors(
-    patient: Facts, donors: pd.DataFrame, ages: npt.NDArray[np.float64], matches: Matches
-) -> dict[str, Any]:
-    """Columns of the risk model's variables for one patient and its donors, in rank order.
+    patient: Facts, index: StoredIndex, as_of: datetime.date, found: Candidates
+) -> CodedColumns:
+    """Columns of the risk model's variables for one patient and its candidates, in their order.
 
-    `donors`: the facts of the donors, in the order of `matches`; `ages`: (n,) years. What is
-    unknown on either side is left empty (NaN for numbers).
+    What is unknown on either side is left empty (NaN for numbers).
     """
-    n = len(matches.candidates)
-    sex = [_letter(value) for value in donors["sex"]]
-    cord = donors["type"].to_numpy() == "cord"
+    n = len(found)
+
+    def coded(fact: str, text: Callable[[Any], str]) -> Coded:
+        values, number = index.distinct(fact, found.rows)
+        return _coded([text(value) for value in values], number)
+
+    recipient = _letter(patient["sex"])
+    serostatus = _SIGN.get(str(patient["cmv"]), "")
+    categories, number = tce_categories(found)
     return {
         "age_years": np.full(n, np.nan if patient["age_years"] is None else patient["age_years"]),
-        "donor_age_years": ages,
-        "donor_type": np.where(cord, "cord", "unrelated").astype(object),
-        "graft_source": np.where(cord, "CB", "").astype(object),
-        "hla_match": hla_match(matches),
-        "dpb1_tce": _texts(known_tce(category) for category in matches.tce),
-        "sex_match": _texts(_both(d, _letter(patient["sex"]), "{}-{}") for d in sex),
-        "cmv_match": _texts(
-            _both(_SIGN.get(d, ""), _SIGN.get(str(patient["cmv"]), ""), "D{}R{}")
-            for d in donors["cmv"]
-        ),
-        "abo_match": _texts(abo_match(d, patient["abo"]) for d in donors["abo"]),
+        "donor_age_years": index.ages(as_of, found.rows),
+        "donor_type": coded("type", lambda kind: "cord" if kind == "cord" else "unrelated"),
+        "graft_source": coded("type", lambda kind: "CB" if kind == "cord" else ""),
+        "hla_match": hla_match(found),
+        "dpb1_tce": _coded([known_tce(category) for category in categories], number),
+        "sex_match": coded("sex", lambda sex: _both(_letter(sex), recipient, "{}-{}")),
+        "cmv_match": coded("cmv", lambda cmv: _both(_SIGN.get(cmv, ""), serostatus, "D{}R{}")),
+        "abo_match": coded("abo", lambda abo: abo_match(abo, patient["abo"])),
     }
 
 
-def _texts(values: Any) -> npt.NDArray[np.object_]:
-    return np.array(list(values), dtype=object)
+def _coded(texts: list[str], number: npt.NDArray[np.int64]) -> Coded:
+    """A column from its distinct texts, "" for unknown, and which each row has."""
+    levels = tuple(dict.fromkeys(filter(None, texts)))
+    codes = np.array([levels.index(text) if text else -1 for text in texts], dtype=np.int8)
+    return Coded(codes[number], levels)
 
 
 def _letter(sex: object) -> str:
@@ -73,13 +80,11 @@ def abo_match(donor: object, recipient: object) -> str:
     return "major" if major else "minor" if minor else "match"
 
 
-def predicted_risks(
-    model: RiskModel, factors: Mapping[str, Any], n: int
-) -> dict[str, npt.NDArray[np.float64]]:
+def predicted_risks(model: RiskModel, factors: CodedColumns, n: int) -> dict[str, npt.NDArray[Any]]:
     """Columns risk_<outcome>, risk_<outcome>_low and _high, each (n,) in [0, 1]."""
     columns: dict[str, npt.NDArray[np.float64]] = {}
     for outcome in model.outcomes:
-        found = predict(outcome, factors, n)
+        found = compare_donors(outcome, factors, np.array([0, n]))
         columns[f"risk_{outcome.name}"] = found.probability
         columns[f"risk_{outcome.name}_low"] = found.low
         columns[f"risk_{outcome.name}_high"] = found.high

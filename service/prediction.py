@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.files import replacing
-from matching.haplotypes import HaplotypePairs, Imputer
+from matching.haplotypes import HaplotypePairs, ImputedGenotypes, Imputer
 from matching.loci import Locus
 from matching.probability import (
     DonorTable,
     ExactPairs,
+    NearPairs,
     PairTable,
     Prediction,
     locus_grades,
@@ -30,8 +30,9 @@ from matching.probability import (
 from matching.typings import Written
 from service.imputation import ImputedPeople
 
-# Patients whose results are written at once.
-_BLOCK = 256
+# Patients, and genotypes of theirs, that are predicted and written at once.
+_PATIENTS = 500
+_GENOTYPES = 200_000
 # The study prints its grades in this order.
 _STUDY = ["A", "C", "B", "DRB345", "DRB1", "DQA1", "DQB1", "DPA1", "DPB1"]
 Floats = npt.NDArray[np.float64]
@@ -66,61 +67,99 @@ class Columns:
             names += [f"p_shared_{k}" for k in range(3)]
         return (*names, "dropped") if self.full or self.dropped else tuple(names)
 
-    def values(self, found: Prediction, shared: Floats | None) -> Floats:
-        """The numbers of the pairs of a patient, (n_pairs, n_names)."""
-        n = len(found.donors)
-        parts = [found.p_two, found.p_mismatches]
-        if self.full:
-            parts += [found.p_locus.reshape(n, -1), found.p_total, found.p_gvh, found.p_hvg]
+    def values(self, found: PredictedPairs, shared: Floats | None) -> Floats:
+        """The numbers of pairs, (n_pairs, n_names)."""
+        near, n = found.near, len(found.near.donors)
+        parts = [near.p_two, near.p_mismatches]
+        for whole in found.whole:
+            parts += [near.p_locus.reshape(n, -1), whole.p_total, whole.p_gvh, whole.p_hvg]
         if shared is not None:
             parts.append(shared)
         if self.full or self.dropped:
-            parts.append(found.dropped[:, None])
+            parts.append(near.dropped[:, None])
         return np.hstack(parts)
 
 
+@dataclass(frozen=True)
+class PredictedPairs:
+    """Predictions of some patients one after another, patients as positions among all.
+
+    `whole`: one, or none where only the smallest numbers of mismatches were asked for. `end`: how
+    many patients are done with these.
+    """
+
+    near: NearPairs
+    whole: tuple[Prediction, ...]
+    end: int
+
+
 def predictions(
-    imputer: Imputer, patients: ImputedPeople, donors: ImputedPeople, above: float
-) -> Iterator[tuple[str, Prediction]]:
+    imputer: Imputer, patients: ImputedPeople, donors: ImputedPeople, above: float, full: bool
+) -> Iterator[PredictedPairs]:
     """The prediction of every patient, in order, with the donors above the minimum."""
     table = DonorTable(imputer, donors.imputed)
-    # Made here once and not by every thread.
-    _ = table.index
+    threads = os.cpu_count() or 1
     imputed = patients.imputed
+    with ThreadPoolExecutor(threads) as pool:
+        for rows in _patients_at_once(imputed):
+            near = table.near(imputed.take(rows), above, threads)
+            near = replace(near, patients=rows[near.patients])
 
-    def one(row: int) -> Prediction:
-        first, last = imputed.offsets[row : row + 2]
-        patient = imputed.codes[first:last], imputed.weights[first:last]
-        return table.predict(patient, table.near(patient, above), float(imputed.dropped[row]))
+            def one(row: int, near: NearPairs = near) -> Prediction:
+                first, last = imputed.offsets[row : row + 2]
+                patient = imputed.codes[first:last], imputed.weights[first:last]
+                return table.predict(patient, near.of_patient(row).donors)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from zip(patients.names, pool.map(one, range(len(patients.names))), strict=True)
+            whole = list(pool.map(one, rows.tolist() if full else []))
+            yield PredictedPairs(near, _together(whole), int(rows[-1]) + 1)
+
+
+def _patients_at_once(imputed: ImputedGenotypes) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of patients with at most `_GENOTYPES` in all, or of one, and at most `_PATIENTS`."""
+    first = 0
+    while first < len(imputed):
+        end = (
+            int(np.searchsorted(imputed.offsets, imputed.offsets[first] + _GENOTYPES, "right")) - 1
+        )
+        end = min(max(end, first + 1), first + _PATIENTS, len(imputed))
+        yield np.arange(first, end)
+        first = end
+
+
+def _together(parts: Sequence[Prediction]) -> tuple[Prediction, ...]:
+    if not parts:
+        return ()
+    names = [field.name for field in fields(Prediction)]
+    return (Prediction(*(np.concatenate([getattr(p, name) for p in parts]) for name in names)),)
 
 
 @dataclass
 class SharedHaplotypes:
-    """Whole haplotypes in common, of patients and donors by identifier."""
+    """Whole haplotypes in common, of patients and donors by position."""
 
     imputer: Imputer
-    patients: Mapping[str, HaplotypePairs]
+    patients: Sequence[HaplotypePairs]
     donors: Sequence[HaplotypePairs]
 
     @cached_property
     def _table(self) -> PairTable:
         return PairTable.of(self.imputer, self.donors)
 
-    def of(self, patient: str, donors: npt.NDArray[np.int64]) -> Floats:
+    def of(self, near: NearPairs) -> Floats:
         """P(0, 1, 2 in common), (n, 3); NaN where a side is recombined, so has no such pair."""
-        pairs = self.patients[patient]
-        found = self._table.shared(pairs, donors)
-        unknown = np.array([not self.donors[d].mass for d in donors.tolist()], dtype=bool)
-        found[unknown | (not pairs.mass)] = np.nan
+        found = np.empty((len(near.donors), 3))
+        for patient in np.unique(near.patients).tolist():
+            rows = near.patients == patient
+            found[rows] = self._table.shared(self.patients[patient], near.donors[rows])
+        for people, rows in ((self.patients, near.patients), (self.donors, near.donors)):
+            unknown = np.array([not person.mass for person in people], dtype=bool)
+            found[unknown[rows]] = np.nan
         return found
 
 
 def write_predictions(
     path: Path,
-    results: Iterator[tuple[str, Prediction]],
+    results: Iterator[PredictedPairs],
     patients: ImputedPeople,
     donors: ImputedPeople,
     columns: Columns,
@@ -131,47 +170,40 @@ def write_predictions(
     Columns: patient, donor, those of `columns`, and recombined ("", patient, donor or both). Raises
     `OutputError`.
     """
-    fields = [("patient", pa.string()), ("donor", pa.string())]
-    fields += [(name, pa.float64()) for name in columns.names]
-    fields += [("recombined", pa.string())] if columns.recombined else []
-    schema = pa.schema(fields)
-    known = pa.array(donors.names, pa.string())
+    schema = pa.schema(
+        [(name, pa.string()) for name in ("patient", "donor")]
+        + [(name, pa.float64()) for name in columns.names]
+        + ([("recombined", pa.string())] if columns.recombined else [])
+    )
+    names = [pa.array(people.names, pa.string()) for people in (patients, donors)]
     written = 0
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        while block := list(islice(results, _BLOCK)):
-            counts = [len(found.donors) for _, found in block]
-            names = pa.array([name for name, _ in block], pa.string())
-            values = np.vstack(
-                [
-                    columns.values(f, shared.of(p, f.donors) if shared and columns.shared else None)
-                    for p, f in block
-                ]
-            )
-            patient = names.take(pa.array(np.repeat(np.arange(len(block)), counts)))
-            donor = known.take(pa.array(np.concatenate([f.donors for _, f in block])))
-            arrays = [patient, donor, *map(pa.array, np.ascontiguousarray(values.T))]
+        for found in results:
+            near = found.near
+            in_common = shared.of(near) if shared and columns.shared else None
+            values = columns.values(found, in_common)
+            arrays = [names[0].take(pa.array(near.patients)), names[1].take(pa.array(near.donors))]
+            arrays += map(pa.array, np.ascontiguousarray(values.T))
             if columns.recombined:
-                arrays.append(pa.array(_who_recombined(block, patients, donors), pa.string()))
+                arrays.append(pa.array(_who_recombined(near, patients, donors), pa.string()))
             writer.write_table(pa.table(arrays, schema=schema))
-            written += sum(counts)
+            written += len(near.donors)
     return written
 
 
-def _who_recombined(
-    block: Sequence[tuple[str, Prediction]], patients: ImputedPeople, donors: ImputedPeople
-) -> list[str]:
+def _who_recombined(near: NearPairs, patients: ImputedPeople, donors: ImputedPeople) -> list[str]:
     texts = {(False, False): "", (True, False): "patient", (False, True): "donor"}
-    return [
-        texts.get((patient in patients.recombined, donors.names[d] in donors.recombined), "both")
-        for patient, found in block
-        for d in found.donors.tolist()
+    sides = [
+        [people.names[row] in people.recombined for row in rows.tolist()]
+        for people, rows in ((patients, near.patients), (donors, near.donors))
     ]
+    return [texts.get(both, "both") for both in zip(*sides, strict=True)]
 
 
 def write_study(
     path: Path,
-    results: Iterator[tuple[str, Prediction]],
-    donors: tuple[str, ...],
+    results: Iterator[PredictedPairs],
+    names: tuple[Sequence[str], Sequence[str]],
     imputer: Imputer,
     typings: tuple[Mapping[str, Written], Mapping[str, Written]],
     exact: bool,
@@ -180,46 +212,38 @@ def write_study(
 
     ``patient;donor;`` then for A, C, B, DRB1, DQB1 the grade (A certain, P possible, M excluded)
     and P(two matches), then P(9/10) and P(10/10), in whole percents, rounded half up; exactly where
-    the half decides and `exact` (all under the frequencies of the set). Raises `OutputError`.
+    the half decides and `exact` (all under the frequencies of the set). `names`: of patients and
+    donors. Raises `OutputError`.
     """
     pairs = ExactPairs(imputer)
     loci = imputer.frequencies.loci
     order = sorted(range(len(loci)), key=lambda i: _STUDY.index(loci[i].value))
+
+    # A pair may have halves in several columns.
+    @lru_cache(maxsize=10_000)
+    def true(patient: str, donor: str) -> list[Fraction] | None:
+        found = pairs.predict(typings[0][patient], typings[1][donor]) if exact else None
+        return found and [*(found[1][i] for i in order), found[0][1], found[0][0]]
+
+    def value(who: Sequence[tuple[str, str]], column: int, row: int) -> Fraction | None:
+        values = true(*who[row])
+        return values[column] if values else None
+
     written = 0
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for patient, found in results:
-            values = np.hstack([found.p_two[:, order], found.p_total[:, [1, 0]]])
-            known: dict[int, tuple[list[Fraction], list[Fraction]] | None] = {}
-
-            def true(column: int, rows: npt.NDArray[np.int64]) -> Callable[[int], Fraction | None]:
-                def at(row: int) -> Fraction | None:
-                    donor = int(rows[row])
-                    if donor not in known:  # noqa: B023 (called before the next patient)
-                        mine, theirs = typings[0][patient], typings[1][donors[donor]]  # noqa: B023
-                        known[donor] = pairs.predict(mine, theirs) if exact else None  # noqa: B023
-                    both = known[donor]  # noqa: B023
-                    if both is None:
-                        return None
-                    total, two = both
-                    return (
-                        two[order[column]]
-                        if column < len(order)
-                        else [total[1], total[0]][column - len(order)]
-                    )
-
-                return at
-
-            percents = np.stack(
-                [
-                    whole_percents(values[:, c], true(c, found.donors))
-                    for c in range(values.shape[1])
-                ],
-                axis=1,
-            )
+        for result in results:
+            near = result.near
+            rows = zip(near.patients.tolist(), near.donors.tolist(), strict=True)
+            who = [(names[0][patient], names[1][donor]) for patient, donor in rows]
+            values = np.hstack([near.p_two[:, order], near.p_mismatches[:, [1, 0]]])
+            percents = [
+                whole_percents(column, partial(value, who, c)).tolist()
+                for c, column in enumerate(values.T)
+            ]
             grades = locus_grades(values[:, : len(order)])
-            for d, grade, percent in zip(found.donors, grades, percents.tolist(), strict=True):
-                cells = [f"{g};{p}" for g, p in zip(grade, percent[: len(order)], strict=True)]
+            for pair, grade, percent in zip(who, grades, zip(*percents, strict=True), strict=True):
+                cells = [f"{g};{p}" for g, p in zip(grade, percent, strict=False)]
                 tail = map(str, percent[len(order) :])
-                file.write(";".join([patient, donors[d], *cells, *tail]) + "\n")
-            written += len(found.donors)
+                file.write(";".join([*pair, *cells, *tail]) + "\n")
+            written += len(who)
     return written

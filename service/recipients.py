@@ -14,7 +14,8 @@ import pandas as pd
 from matching.allocate import MOST_URGENT, NO_DEADLINE
 from matching.errors import InputFileError
 
-COLUMNS = ("urgency", "centre", "laboratory", "deadline", "ancestry", "previous")
+TEXTS = ("centre", "laboratory", "ancestry", "previous", "previous_second")
+COLUMNS = ("urgency", "deadline", *TEXTS)
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ NO_CAPACITIES = Capacities()
 class Recipients:
     """What is known of n patients, in their order; texts are empty where unknown.
 
-    `urgency`, `deadline_week`: (n,) int64 as in `AllocationProblem`. `previous`: donor of
-    yesterday's plan.
+    `urgency`, `deadline_week`: (n,) int64 as in `AllocationProblem`. `previous`,
+    `previous_second`: donor, or both units, of yesterday's plan.
     """
 
     urgency: npt.NDArray[np.int64]
@@ -43,13 +44,14 @@ class Recipients:
     laboratory: tuple[str, ...]
     ancestry: tuple[str, ...]
     previous: tuple[str, ...]
+    previous_second: tuple[str, ...]
 
     @classmethod
     def of(cls, patients: Sequence[str]) -> Recipients:
         """Patients of whom nothing is known."""
         n, blank = len(patients), ("",) * len(patients)
         no_deadline = np.full(n, NO_DEADLINE)
-        return cls(np.ones(n, dtype=np.int64), no_deadline, blank, blank, blank, blank)
+        return cls(np.ones(n, dtype=np.int64), no_deadline, *(blank for _ in TEXTS))
 
     @property
     def groups(self) -> npt.NDArray[np.int64]:
@@ -83,11 +85,8 @@ def read_recipients(path: Path, patients: Sequence[str], as_of: datetime.date) -
                     f"{path}: deadline of patient {name!r}: {deadline!r} is no YYYY-MM-DD day"
                 ) from error
             week[-1] = 1 + days // 7
-    centre, laboratory, ancestry, previous = (
-        tuple(table[column]) for column in ("centre", "laboratory", "ancestry", "previous")
-    )
     numbers = np.array(urgency, dtype=np.int64), np.array(week, dtype=np.int64)
-    return Recipients(*numbers, centre, laboratory, ancestry, previous)
+    return Recipients(*numbers, *(tuple(table[column]) for column in TEXTS))
 
 
 def read_capacities(path: Path) -> Capacities:

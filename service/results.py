@@ -6,7 +6,7 @@ import datetime
 import json
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,13 +53,25 @@ _STYLES = {"A": "green", "P": "yellow", "M": "bold red", "-": "dim"}
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """How the probabilities of a patient's candidates came about.
+
+    `missing_masses`: of how many no masses were there, so that they were predicted in pairs.
+    `dropped`: by how much each probability may be too low.
+    """
+
+    missing_masses: int
+    dropped: float
+
+
+@dataclass(frozen=True)
 class SearchResults:
     """The searches of one run: ranked `matches` by patient, in the order of the input.
 
     `scores`: by patient, columns of numbers, (n,) each: p10 and p9, NaN where unknown, and
     predicted risks. `found`: by patient, how many donors were found; the ranks from `start`, from
     0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
-    what is behind them.
+    what is behind them. `predicted`: by patient, empty without frequencies.
     """
 
     matches: Mapping[str, Matches]
@@ -76,6 +88,7 @@ class SearchResults:
     rule: RankRule
     start: int = 0
     next_page_token: str = ""
+    predicted: Mapping[str, Predicted] = field(default_factory=dict)
 
     @property
     def loci(self) -> tuple[Locus, ...]:
@@ -200,6 +213,7 @@ def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]
             "patient": patient,
             "found": results.found[patient],
             "notes": list(matches.notes),
+            **(asdict(results.predicted[patient]) if patient in results.predicted else {}),
             "donors": donors[patient],
         }
         for patient, matches in results.matches.items()
@@ -335,6 +349,15 @@ def _positions(row: Mapping[Hashable, Any], locus: Locus) -> Text:
 
 
 def _print_legend(console: Console, results: SearchResults) -> None:
+    missing = sum(predicted.missing_masses for predicted in results.predicted.values())
+    if missing:
+        console.print(
+            f"masses of {missing:,} candidates are not computed yet, so that they were predicted "
+            "in pairs: graftmatch registry masses"
+        )
+    dropped = max((predicted.dropped for predicted in results.predicted.values()), default=0.0)
+    if dropped:
+        console.print(f"each probability p lies in [p, p + {dropped:.2g}]: some work was cut")
     console.print(
         "donor positions: A matches, P may match, M mismatch, - untyped; ranges run from the best "
         f"to the worst case\nrelease {results.release}, index {results.index.version}, frequencies "

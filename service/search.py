@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.donor_files import Person
-from data.index import StoredIndex, has_masses, open_masses
+from data.index import StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, NullImputation, Resolution
+from matching.haplotypes import NullImputation
 from matching.immunogenetics import Leaders
-from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 from matching.pipeline import Matches, match
 from matching.rank import RankRule
@@ -25,11 +24,11 @@ from matching.risk import RiskModel
 from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
 from service.criteria import donor_filter
-from service.imputation import imputer_of
+from service.frequency_sets import SearchSets
 from service.masses import candidate_probabilities
 from service.pairs import pair_factors, predicted_risks
 from service.ranking import Ranker
-from service.results import SearchResults
+from service.results import Predicted, SearchResults
 
 
 @dataclass(frozen=True)
@@ -52,16 +51,16 @@ def search_people(
     proteins: Mapping[str, str],
     store: Registry,
     index: StoredIndex,
-    frequencies: tuple[str, FrequencySet] | None,
+    sets: SearchSets | None,
     model: RiskModel,
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
 ) -> SearchResults:
     """Search, impute, rank and predict for each patient, in order.
 
-    P(10/10) and P(9/10) are NaN where unknown: no frequency set (None), or a side that the set
-    does not represent. They come from the masses of the index where these were computed for the
-    set, and from pairs otherwise, which is the same and slower. `proteins`: sequences by allele
+    P(10/10) and P(9/10) are NaN where unknown: no frequency sets (None), or a side that its set
+    does not represent. They come from the masses of the index where these were computed under the
+    sets, and from pairs otherwise, which is the same and slower. `proteins`: sequences by allele
     name, for leaders.
     """
     gl_strings: dict[str, str] = {}
@@ -86,13 +85,8 @@ def search_people(
     rows_found = np.unique(
         np.concatenate([np.empty(0, np.int64), *(m.candidates.rows for m in found.values())])
     )
-    imputer = None
-    if frequencies is not None:
-        imputer = imputer_of(frequencies[1], nomenclature, settings.nulls, Resolution.P_GROUP)
-    masses = None
-    if imputer is not None and has_masses(index, imputer):
-        masses = open_masses(index, MassTables(imputer))
-    if (imputer is not None and masses is None) or len(people) > 1:
+    masses = None if sets is None else open_masses(index, sets.masses)
+    if (masses is not None and not masses.is_complete) or len(people) > 1:
         typings_of(index.ids(rows_found))
 
     def typings_in(rows: npt.NDArray[np.int64]) -> list[Typing | None]:
@@ -102,20 +96,22 @@ def search_people(
         return [parse_typing(texts[name]) if name in texts else None for name in names]
 
     end = None if settings.size is None else settings.start + settings.size
-    matches, scores, rankings = {}, {}, {}
+    matches, scores, rankings, predicted = {}, {}, {}, {}
     for done, person in enumerate(people, 1):
         of_patient = found[person.id]
         p = np.full((len(of_patient), 2), np.nan)
-        if imputer is not None:
-            p = candidate_probabilities(
-                imputer, masses, typings[person.id], of_patient.candidates.rows, typings_in
-            ).p
+        if sets is not None and masses is not None:
+            probable = candidate_probabilities(
+                *(sets, masses, typings[person.id], sets.prior_of(person.facts)),
+                *(of_patient.candidates.rows, typings_in),
+            )
+            p = probable.p
+            predicted[person.id] = Predicted(int(probable.missing.sum()), probable.dropped)
         ranking = ranker.rank(typings[person.id], person.facts, of_patient, p, end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = of_patient.take(ranking.order)
         rows = shown.candidates.rows
-        ages = index.ages(settings.as_of, rows)
-        factors = pair_factors(person.facts, index.facts(rows), ages, shown)
+        factors = pair_factors(person.facts, index, settings.as_of, shown.candidates)
         p10, p9 = p[ranking.order].T
         scores[person.id] = {"p10": p10, "p9": p9, **predicted_risks(model, factors, len(rows))}
         matches[person.id], rankings[person.id] = shown, ranking
@@ -127,13 +123,14 @@ def search_people(
         {name: len(of_patient) for name, of_patient in found.items()},
         index,
         nomenclature.release,
-        "" if frequencies is None else frequencies[0],
+        "" if sets is None else sets.label,
         model_label(model),
         settings.criteria,
         settings.donors,
         settings.as_of,
         settings.rule,
         settings.start,
+        predicted=predicted,
     )
 
 

@@ -13,26 +13,31 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
 from matching.donor_index import DonorIndex
-from matching.errors import ModelError, TooAmbiguousError, TypingError
+from matching.errors import ModelError, TypingError
 from matching.genotypes import encode
-from matching.haplotypes import Imputer
 from matching.immunogenetics import Leaders
 from matching.pair import PairDetails
 from matching.pipeline import Matches, match, match_one
-from matching.probability import predict
 from matching.rank import Ranking, value_texts
 from matching.risk import predict as predict_risk
 from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
 from service.calls import abort, checkpoint, watched
-from service.convert import LIMITS, Probabilities
+from service.convert import LIMITS
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
+from service.masses import (
+    CandidateProbabilities,
+    Outcome,
+    candidate_probabilities,
+    pair_probabilities,
+)
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.ranking import Ranker
@@ -40,8 +45,6 @@ from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, NotReadyError
 
 _LOG = logging.getLogger("graftmatch.service")
-# Donors that are predicted before it is asked whether the caller still waits.
-_CHUNK = 20
 T = TypeVar("T")
 
 
@@ -78,7 +81,7 @@ class Search:
     """A search that was run: `matches` holds the donors to return, ranked, the first at `start`.
 
     Its batches are answered one by one, by one thread at a time. `found`: how many donors there
-    are in all.
+    are in all. `missing_masses`: of how many of them the masses are not computed yet.
     """
 
     snapshot: Snapshot
@@ -88,7 +91,8 @@ class Search:
     start: int
     matches: Matches
     ranking: Ranking
-    probabilities: Probabilities
+    probabilities: CandidateProbabilities
+    missing_masses: int
     as_of: datetime.date
     next_page_token: str
 
@@ -127,6 +131,7 @@ class Search:
             partial(index.kept, request.filter, as_of) if request.donors else None,
         )
         predicted = _probabilities(snapshot, index, request, found)
+        missing = int(predicted.missing.sum())
         size = request.page_size or request.limit
         end = len(found) if size is None else min(start + size, len(found))
         ranker = Ranker(
@@ -138,7 +143,7 @@ class Search:
             snapshot.registry.typings,
         )
         checkpoint()
-        p = predicted.p_mismatches[:, :2]
+        p = predicted.p[:, :2]
         ranking = ranker.rank(request.patient, request.facts, found, p, end).part(start, end)
         more = request.page_size is not None and end < len(found)
         return cls(
@@ -150,6 +155,7 @@ class Search:
             found.take(ranking.order),
             ranking,
             predicted.take(ranking.order),
+            missing,
             as_of,
             page_token(end, state) if more else "",
         )
@@ -185,28 +191,34 @@ class Search:
             notes=matches.notes,
             as_of=self.as_of.isoformat(),
             next_page_token=self.next_page_token,
+            missing_masses=self.missing_masses,
+            dropped=self.probabilities.dropped,
         )
 
 
 def _probabilities(
     snapshot: Snapshot, index: StoredIndex, request: SearchRequest, found: Matches
-) -> Probabilities:
+) -> CandidateProbabilities:
     """Of every donor that was found. Raises `StoreError`."""
-    imputer = snapshot.imputer() if request.with_probabilities else None
-    if imputer is None:
-        without = (
-            common_pb2.PROBABILITY_STATUS_NO_FREQUENCY_SET
-            if request.with_probabilities
-            else common_pb2.PROBABILITY_STATUS_NOT_REQUESTED
-        )
-        return Probabilities.missing(len(found), without)
-    ids = index.ids(found.candidates.rows)
-    reported = snapshot.registry.typings(watched(ids))
-    donors = [
-        _unchanged(reported.get(name, ""), index.donors, int(row), snapshot)
-        for name, row in zip(watched(ids), found.candidates.rows, strict=True)
-    ]
-    return probabilities(imputer, request.patient, donors)
+    if not request.with_probabilities:
+        return CandidateProbabilities.without(len(found), Outcome.NOT_REQUESTED)
+    if snapshot.sets is None or snapshot.masses is None:
+        return CandidateProbabilities.without(len(found), Outcome.NO_FREQUENCY_SET)
+
+    def typings_of(rows: npt.NDArray[np.int64]) -> list[Typing | None]:
+        names = index.ids(rows)
+        reported = snapshot.registry.typings(watched(names))
+        return [
+            _unchanged(reported.get(name, ""), index.donors, row, snapshot)
+            for name, row in zip(watched(names), rows.tolist(), strict=True)
+        ]
+
+    return candidate_probabilities(
+        *(snapshot.sets, snapshot.masses, request.patient, snapshot.sets.prior_of(request.facts)),
+        *(found.candidates.rows, typings_of),
+        up_to=2,
+        limits=LIMITS.genotypes,
+    )
 
 
 def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> Typing | None:
@@ -222,43 +234,6 @@ def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> T
     return typing
 
 
-def probabilities(imputer: Imputer, patient: Typing, donors: list[Typing | None]) -> Probabilities:
-    """Of a patient and each donor; None is a donor whose record was changed."""
-    try:
-        codes, weights, mass = imputer.impute_one(patient)
-    except TooAmbiguousError:
-        return Probabilities.missing(len(donors), common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS)
-    if not mass:
-        why = common_pb2.PROBABILITY_STATUS_PATIENT_UNREPRESENTED
-        return Probabilities.missing(len(donors), why)
-    if len(weights) > LIMITS.patient_genotypes:
-        return Probabilities.missing(len(donors), common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS)
-    status = [_donor_status(imputer, donor, len(weights)) for donor in watched(donors)]
-    known = [i for i, s in enumerate(status) if s == common_pb2.PROBABILITY_STATUS_COMPUTED]
-    found = np.full((len(donors), 3), np.nan)
-    for first in watched(range(0, len(known), _CHUNK)):
-        some = known[first : first + _CHUNK]
-        imputed = imputer.impute(donor for i in some if (donor := donors[i]) is not None)
-        found[some] = predict(imputer, (codes, weights), imputed).p_mismatches
-    return Probabilities(found, status)
-
-
-def _donor_status(
-    imputer: Imputer, donor: Typing | None, n_patient: int
-) -> common_pb2.ProbabilityStatus:
-    if donor is None:
-        return common_pb2.PROBABILITY_STATUS_DONOR_CHANGED
-    try:
-        _, weights, mass = imputer.impute_one(donor)
-    except TooAmbiguousError:
-        return common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS
-    if not mass:
-        return common_pb2.PROBABILITY_STATUS_DONOR_UNREPRESENTED
-    if n_patient * len(weights) > LIMITS.genotype_pairs:
-        return common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS
-    return common_pb2.PROBABILITY_STATUS_COMPUTED
-
-
 def score_pair_answer(
     snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest
 ) -> graftmatch_pb2.ScorePairResponse:
@@ -268,11 +243,7 @@ def score_pair_answer(
     detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
         request.patient, request.donor, matches.tce[0], request.loci
     )
-    imputer = snapshot.imputer()
-    if imputer is None:
-        found = Probabilities.missing(1, common_pb2.PROBABILITY_STATUS_NO_FREQUENCY_SET)
-    else:
-        found = probabilities(imputer, request.patient, [request.donor])
+    found = pair_probabilities(snapshot.sets, request.patient, request.donor, LIMITS.genotypes)
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
         comparison=convert.comparisons(matches, found)[0],

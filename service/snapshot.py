@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data.frequency_store import FrequencyFolder
-from data.index import StoredIndex
+from data.frequency_store import FrequencyCard, FrequencyFolder
+from data.index import IndexMasses, StoredIndex, open_masses
 from data.models import ModelsVersion, active_model, active_version, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
-from service.imputation import imputer_of
+from service.frequency_sets import SearchSets
 
 
 @dataclass
@@ -43,9 +43,10 @@ class Snapshot:
     `proteins`: protein sequences of the release by allele name, empty where there are none.
     `index`: None where nothing was imported. `registry`: the store behind it, which only the
     reported typings of candidates are read from; it may be newer than the index.
-    `frequencies`: None where no set is in use. `frequency_set` and `model_label` name the versions.
+    `sets`: the frequencies of searches, None where no set is in use. `masses`: of the index under
+    these. `model_label` names the version of the model.
     `models`, `models_version`: the folder that the model is from, and its state then.
-    `frequency_sets`: the folder that the frequencies are from.
+    `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
     nomenclature: Nomenclature
@@ -53,13 +54,14 @@ class Snapshot:
     releases: Releases
     registry: Registry
     index: StoredIndex | None
-    frequency_set: str
-    frequencies: FrequencySet | None
+    sets: SearchSets | None
+    masses: IndexMasses | None
     model: RiskModel
     model_label: str
     models: Path
     models_version: ModelsVersion
-    frequency_sets: FrequencyFolder
+    frequencies: FrequencyFolder
+    cards: tuple[FrequencyCard, ...]
 
     @property
     def index_version(self) -> str:
@@ -74,16 +76,10 @@ class Snapshot:
             f"frequencies {self.frequency_set or 'none'}, model {self.model_label}"
         )
 
-    def imputer(self) -> Imputer | None:
-        """A new imputer, for one call and one thread; None without frequencies.
-
-        It is not shared, since it remembers every typing that it has read.
-        """
-        if self.frequencies is None:
-            return None
-        return imputer_of(
-            self.frequencies, self.nomenclature, NullImputation.TYPED, Resolution.P_GROUP
-        )
+    @property
+    def frequency_set(self) -> str:
+        """Names and contents of the sets, "" where there is none."""
+        return "" if self.sets is None else self.sets.label
 
 
 def with_model_in_use(snapshot: Snapshot) -> Snapshot:
@@ -104,17 +100,24 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
     An index that is behind the store, as after an import on another machine, is brought up to date.
     Raises `StoreError`, `OutputError` and `InputFileError`.
     """
-    changes: dict[str, Any] = {}
+    index, sets, masses = snapshot.index, snapshot.sets, snapshot.masses
     if snapshot.registry.version() not in ("", snapshot.index_version):
-        changes["index"] = snapshot.registry.update_index(snapshot.nomenclature)
-    release = snapshot.nomenclature.release
-    if snapshot.frequency_sets.label_for(release) != snapshot.frequency_set:
-        label, frequencies = snapshot.frequency_sets.active_for(release) or ("", None)
-        changes |= {"frequency_set": label, "frequencies": frequencies}
-    if changes:
-        # So that a set that cannot be used is known now and not at the first search.
-        replace(snapshot, **changes).imputer()
-    return changes
+        index = snapshot.registry.update_index(snapshot.nomenclature)
+    cards = snapshot.frequencies.choice().cards
+    if cards == snapshot.cards:
+        cards = snapshot.cards
+    else:
+        sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
+    if index is None or sets is None:
+        masses = None
+    elif masses is None or index is not snapshot.index or sets is not snapshot.sets:
+        masses = open_masses(index, sets.masses)
+    elif not masses.is_complete:
+        # They are written after the index.
+        found = open_masses(index, sets.masses)
+        masses = found if found.is_complete else masses
+    now = {"index": index, "sets": sets, "cards": cards, "masses": masses}
+    return {name: value for name, value in now.items() if value is not getattr(snapshot, name)}
 
 
 def load_snapshot(
@@ -127,27 +130,28 @@ def load_snapshot(
     """
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
-    store = settings.open_registry(registry)
-    sets = FrequencyFolder(settings.frequencies)
-    active = sets.active_for(nomenclature.release)
-    label, frequencies = active or ("", None)
+    store = Registry.at(settings.registry_place(registry), settings.home)
+    frequencies = FrequencyFolder(settings.frequencies)
+    # Before the sets are read, so that an import in between is seen later.
+    cards = frequencies.choice().cards
+    sets = SearchSets.load(frequencies, nomenclature, NullImputation.TYPED)
+    index = store.index(nomenclature) if store.holds_donors() else None
+    masses = None if sets is None or index is None else open_masses(index, sets.masses)
     # Before the model is read, so that a promotion in between is seen at the next call.
     version = active_version(settings.models)
     model = active_model(settings.models)
-    snapshot = Snapshot(
+    return Snapshot(
         nomenclature,
         folder.proteins(nomenclature.release),
         Releases(folder, nomenclature),
         store,
-        store.index(nomenclature) if store.holds_donors() else None,
-        label,
-        frequencies,
+        index,
+        sets,
+        masses,
         model,
         model_label(model),
         settings.models,
         version,
-        sets,
+        frequencies,
+        cards,
     )
-    # So that a set that cannot be used is known now and not at the first search.
-    snapshot.imputer()
-    return snapshot

@@ -23,7 +23,7 @@ from data.donor_files.reader import (
     RecordReader,
     written_of,
 )
-from data.donor_files.rejects import Reject, duplicate
+from data.donor_files.rejects import Reject, Rejects, duplicate
 
 __all__ = [
     "AS_WRITTEN",
@@ -44,6 +44,7 @@ __all__ = [
     "ReadingOptions",
     "RecordReader",
     "Reject",
+    "Rejects",
     "duplicate",
     "time_text",
     "written_of",

@@ -12,6 +12,7 @@ import datetime
 import gzip
 import io
 import math
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,23 +79,47 @@ class PeopleFile:
     def batches(self) -> Iterator[Batch]:
         """The records of the file.
 
-        Raises `InputFileError`: not there, empty, an unknown or missing column, damaged.
+        Raises `InputFileError`: not there, empty, an unknown or missing column, damaged, changed
+        by somebody while it was read.
         """
+        before = self._state()
         try:
             with self.path.open("rb") as file:
                 magic = file.read(4)
         except OSError as error:
-            raise InputFileError(f"cannot read {self.path}: {error.strerror}") from error
+            raise self._unreadable(error.strerror) from error
         if not magic:
             raise InputFileError(f"{self.path} is empty; give a file with at least one record")
-        if magic == b"PAR1":
-            yield from _parquet(self.path)
-            return
         try:
-            with _opened(self.path, magic) as file:
-                yield from self._streamed(file)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputFileError(f"{self.path} is damaged: {error}; nothing was used") from error
+            if magic == b"PAR1":
+                yield from _parquet(self.path)
+            else:
+                with _opened(self.path, magic) as file:
+                    yield from self._streamed(file)
+        except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+            raise InputFileError(
+                f"{self.path} is damaged: {error}; nothing was used; get the file again"
+            ) from error
+        if self._state() != before:
+            raise InputFileError(
+                f"{self.path} was changed while it was read; nothing was used; wait until it is "
+                "written and run it again"
+            )
+
+    def _state(self) -> tuple[int, ...]:
+        """What changes with the file."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise self._unreadable(error.strerror) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise self._unreadable("it is no regular file")
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _unreadable(self, why: str | None) -> InputFileError:
+        return InputFileError(
+            f"cannot read {self.path}: {why}; give the path of a file that you may read"
+        )
 
     def _streamed(self, file: io.BufferedReader) -> Iterator[Batch]:
         start = file.peek(_PEEKED)[:_PEEKED].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00")[:1]
@@ -124,7 +149,9 @@ class PeopleFile:
                     problems.append(Problem(number, identifier_of(donor), str(error)))
             yield Batch(numbers, by_column(records), problems)
         if not number:
-            raise InputFileError(f"{self.path} lists no donor")
+            raise InputFileError(
+                f"{self.path} lists no donor; give a file with at least one record"
+            )
 
     def _donors(self, text: io.TextIOWrapper) -> Iterator[Any]:
         for kind, value in entries(self.path, text, self.ignored):
@@ -140,7 +167,9 @@ class PeopleFile:
             yield Batch(range(number + 1, number + 1 + len(chunk)), by_column(chunk))
             number += len(chunk)
         if not number:
-            raise InputFileError(f"{self.path} holds no donor and no cord blood unit")
+            raise InputFileError(
+                f"{self.path} holds no donor and no cord blood unit; give a file with at least one"
+            )
 
     def _items(self, file: io.BufferedReader) -> Iterator[dict[str, str]]:
         known: set[Inventory] = set()
@@ -179,6 +208,11 @@ def _text(path: Path, lines: Iterator[str]) -> Iterator[Batch]:
         first = next(lines, "").lstrip("\ufeff")
         if not first:
             raise InputFileError(f"{path} is empty; give a file with at least one record")
+    if not first.strip().replace("\t", " ").isprintable():
+        raise InputFileError(
+            f"{path} is neither text in UTF-8 nor Parquet nor gzip; save it as one of them, "
+            "nothing was used"
+        )
     every = chain([first], lines)
     if "%" in first.partition(",")[0]:
         batches = _gl_text(every, number)
@@ -189,7 +223,9 @@ def _text(path: Path, lines: Iterator[str]) -> Iterator[Batch]:
         count += len(batch.numbers) + len(batch.problems)
         yield batch
     if not count:
-        raise InputFileError(f"{path} holds a header and no record")
+        raise InputFileError(
+            f"{path} holds a header and no record; give a file with at least one record"
+        )
 
 
 def _gl_text(lines: Iterator[str], start: int) -> Iterator[Batch]:
@@ -285,18 +321,15 @@ def _not_fitting(number: int, row: Sequence[str], columns: Sequence[str]) -> Pro
 
 
 def _parquet(path: Path) -> Iterator[Batch]:
-    try:
-        file = pq.ParquetFile(path)
-        columns = check_columns(path, file.schema_arrow.names)
-        if not file.metadata.num_rows:
-            raise InputFileError(f"{path} is empty; give a file with at least one record")
-        start = 1
-        for batch in file.iter_batches(batch_size=BATCH):
-            texts = [_texts(column) for column in batch.columns]
-            yield Batch(range(start, start + len(batch)), dict(zip(columns, texts, strict=True)))
-            start += len(batch)
-    except pa.ArrowException as error:
-        raise InputFileError(f"{path} is no readable Parquet file: {error}") from error
+    file = pq.ParquetFile(path)
+    columns = check_columns(path, file.schema_arrow.names)
+    if not file.metadata.num_rows:
+        raise InputFileError(f"{path} is empty; give a file with at least one record")
+    start = 1
+    for batch in file.iter_batches(batch_size=BATCH):
+        texts = [_texts(column) for column in batch.columns]
+        yield Batch(range(start, start + len(batch)), dict(zip(columns, texts, strict=True)))
+        start += len(batch)
 
 
 def _texts(column: pa.Array) -> Sequence[str]:

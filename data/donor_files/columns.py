@@ -86,9 +86,9 @@ INDEXED = pa.schema(
     ]
     + [("birth_date", pa.string())]
     + [(name, pa.float32()) for name in ("age_years", "weight_kg", "tnc_1e7", "cd34_1e6")]
-    + [(name, pa.string()) for name in LOCUS_COLUMNS]
+    + [(name, pa.string()) for name in (*LOCUS_COLUMNS, "phase")]
 )
-INDEXED_FACTS = tuple(name for name in INDEXED.names[1:] if name not in LOCUS_COLUMNS)
+INDEXED_FACTS = tuple(n for n in INDEXED.names[1:] if n not in (*LOCUS_COLUMNS, "phase"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,10 @@ def check_columns(path: Path, names: Iterable[str]) -> list[str]:
     for column in columns:
         if column not in COLUMNS:
             near = difflib.get_close_matches(column, COLUMNS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else ";"
             raise InputFileError(
-                f"{path}: unknown column {column[:60]!r}{hint} Known: {', '.join(COLUMNS)}. "
-                "Rename or remove it; nothing was used"
+                f"{path}: unknown column {column[:60]!r}{hint} rename or remove it; known "
+                f"are {', '.join(COLUMNS)}; nothing was used"
             )
         if columns.count(column) > 1:
             raise InputFileError(f"{path}: column {column!r} comes twice; remove one")
@@ -162,7 +162,7 @@ _GRID = re.compile(r"[1-9][0-9]{3}[0-9A-Z]{13}[0-9]{2}")
 def check_text(name: str, value: str) -> None:
     """Raises `RecordError` for bytes that are no UTF-8, NUL and control characters."""
     if not value.isprintable():
-        raise RecordError(name, ascii(value), "holds characters that are not text")
+        raise RecordError(name, ascii(value), "holds characters that are not text in UTF-8")
 
 
 def check_identifier(value: str) -> None:

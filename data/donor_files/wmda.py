@@ -87,7 +87,9 @@ def items(path: Path, file: IO[bytes]) -> Iterator[tuple[Inventory, Element]]:
                 element.clear()
             depth -= 1
     except ParseError as error:
-        raise InputFileError(f"{path} is damaged: {error}; nothing was used") from error
+        raise InputFileError(
+            f"{path} is damaged: {error}; nothing was used; get the file again"
+        ) from error
 
 
 def _refuse_declarations(path: Path, file: IO[bytes]) -> None:
@@ -101,7 +103,9 @@ def _refuse_declarations(path: Path, file: IO[bytes]) -> None:
             parser.Parse(text)
         except expat.ExpatError as error:
             if not found:
-                raise InputFileError(f"{path} is damaged: {error}; nothing was used") from error
+                raise InputFileError(
+                    f"{path} is damaged: {error}; nothing was used; get the file again"
+                ) from error
     if found[:1] == ["declaration"]:
         raise InputFileError(
             f"{path} has a document type declaration (<!DOCTYPE ...>); an inventory needs none, so "

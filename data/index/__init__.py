@@ -3,10 +3,12 @@
 Layout of the folder of an index, and of a segment, in docs/search.md.
 """
 
+from data.index.columns import DonorColumns, WrittenDonors
 from data.index.filters import DonorFilter
-from data.index.masses import IndexMasses, Masses, fill_masses, has_masses, open_masses
+from data.index.masses import MIXED, IndexMasses, Masses, MassSets, fill_masses, open_masses
 from data.index.segments import DamagedIndexError
 from data.index.stored import (
+    Changed,
     DonorSource,
     StoredIndex,
     open_index,
@@ -15,14 +17,18 @@ from data.index.stored import (
 )
 
 __all__ = [
+    "MIXED",
+    "Changed",
     "DamagedIndexError",
+    "DonorColumns",
     "DonorFilter",
     "DonorSource",
     "IndexMasses",
+    "MassSets",
     "Masses",
     "StoredIndex",
+    "WrittenDonors",
     "fill_masses",
-    "has_masses",
     "open_index",
     "open_masses",
     "state_name",

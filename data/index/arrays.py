@@ -20,7 +20,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
         for name, array in arrays.items():
             file.write(b"\0" * (-file.tell() % ALIGNMENT))
             found[name] = [array.dtype.str, list(array.shape), file.tell()]
-            np.ascontiguousarray(array).tofile(file)
+            # Not by `tofile`, whose errors do not say that the disk is full.
+            file.write(np.ascontiguousarray(array).data)
         # A file without a byte cannot be mapped.
         file.write(b"\0")
         return {"size": file.tell(), "arrays": found}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from matching.errors import StoreError
 from matching.genotypes import Book
 from matching.loci import LOCI, N_LOCI, PerLocus
 from matching.search_kernels import LARGE, highest_codes
+
+T = TypeVar("T")
 
 COLUMNS = "columns.bin"
 DESCRIPTION = "segment.json"
@@ -46,12 +48,12 @@ class StoredSegment:
 def write_segment(folder: Path, donors: EncodedDonors) -> None:
     """Write a segment, all or nothing. Raises `OutputError`."""
     arrays: dict[str, Array] = {"codes": donors.segment.codes}
-    arrays |= _fields("large", donors.segment.large)
+    arrays |= field_arrays("large", donors.segment.large)
     for locus in LOCI:
-        arrays |= _fields(f"{locus.value}_book", donors.segment.books[locus])
-        arrays |= _fields(f"{locus.value}_holders", donors.segment.holders[locus])
+        arrays |= field_arrays(f"{locus.value}_book", donors.segment.books[locus])
+        arrays |= field_arrays(f"{locus.value}_holders", donors.segment.holders[locus])
     for locus, postings in zip(POSTED, donors.segment.postings, strict=True):
-        arrays |= _fields(f"{locus.value}_postings", postings)
+        arrays |= field_arrays(f"{locus.value}_postings", postings)
     arrays |= _text_arrays("ids", donors.ids)
     for name, column in donors.facts.items():
         arrays[f"{name}_codes"] = column.codes
@@ -66,7 +68,8 @@ def write_segment(folder: Path, donors: EncodedDonors) -> None:
         (temporary / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
 
 
-def _fields(prefix: str, value: Any) -> dict[str, Array]:
+def field_arrays(prefix: str, value: Any) -> dict[str, Array]:
+    """The arrays of a data class by the names that `read_fields` finds them under."""
     return {f"{prefix}_{f.name}": getattr(value, f.name) for f in fields(value)}
 
 
@@ -98,7 +101,7 @@ def open_segment(folder: Path, removed: Path | None) -> StoredSegment:
         if removed is not None:
             path = removed
             bits = np.fromfile(removed, dtype=np.uint8)
-            _require(len(bits) == (len(segment) + 7) // 8, "it has another size")
+            require(len(bits) == (len(segment) + 7) // 8, "it has another size")
             stored = replace(stored, segment=replace(segment, removed=bits))
         return stored
     except FileNotFoundError:
@@ -115,16 +118,18 @@ def damaged(path: Path, why: str) -> DamagedIndexError:
     )
 
 
-def _segment(arrays: Mapping[str, Array]) -> Segment:
-    def of(kind: type[Any], prefix: str) -> Any:
-        return kind(*(arrays[f"{prefix}_{f.name}"] for f in fields(kind)))
+def read_fields(kind: type[T], prefix: str, arrays: Mapping[str, Array]) -> T:
+    """A data class of arrays that `field_arrays` named. Raises `KeyError`."""
+    return kind(*(arrays[f"{prefix}_{f.name}"] for f in fields(kind)))  # type: ignore[arg-type]
 
+
+def _segment(arrays: Mapping[str, Array]) -> Segment:
     return Segment(
         arrays["codes"],
-        of(Large, "large"),
-        PerLocus(tuple(of(Book, f"{locus.value}_book") for locus in LOCI)),
-        PerLocus(tuple(of(Holders, f"{locus.value}_holders") for locus in LOCI)),
-        tuple(of(Postings, f"{locus.value}_postings") for locus in POSTED),
+        read_fields(Large, "large", arrays),
+        PerLocus(tuple(read_fields(Book, f"{locus.value}_book", arrays) for locus in LOCI)),
+        PerLocus(tuple(read_fields(Holders, f"{locus.value}_holders", arrays) for locus in LOCI)),
+        tuple(read_fields(Postings, f"{locus.value}_postings", arrays) for locus in POSTED),
     )
 
 
@@ -145,12 +150,13 @@ def _texts(arrays: Mapping[str, Array], name: str) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(offsets) - 1, *buffers)
 
 
-def _require(holds: bool | np.bool_, what: str) -> None:
+def require(holds: bool | np.bool_, what: str) -> None:
+    """Raises `ValueError` saying what is wrong."""
     if not holds:
         raise ValueError(what)
 
 
-def _is_partition(starts: Array, end: int) -> bool:
+def is_partition(starts: Array, end: int) -> bool:
     """True if `starts` cuts a row of `end` things into lists."""
     return bool(len(starts) and starts[0] == 0 and starts[-1] == end) and bool(
         (starts[1:] >= starts[:-1]).all()
@@ -158,8 +164,8 @@ def _is_partition(starts: Array, end: int) -> bool:
 
 
 def _check_texts(offsets: Array, data: Array) -> None:
-    _require(offsets.dtype == np.int32 and data.dtype == np.uint8, "texts have another type")
-    _require(_is_partition(offsets, len(data)), "texts do not lie in their bytes")
+    require(offsets.dtype == np.int32 and data.dtype == np.uint8, "texts have another type")
+    require(is_partition(offsets, len(data)), "texts do not lie in their bytes")
 
 
 def _check(
@@ -167,7 +173,7 @@ def _check(
 ) -> None:
     """Everything that kernels and arrow rely on: sizes and ranges. Raises `ValueError`."""
     n = len(segment)
-    _require(
+    require(
         segment.codes.dtype == np.uint16 and segment.codes.shape == (n, N_LOCI),
         "codes have another shape",
     )
@@ -176,11 +182,11 @@ def _check(
         _check_holders(holders, len(book.linked))
     checks: list[Callable[[], None]] = [
         lambda: _check_texts(id_offsets, id_bytes),
-        lambda: _check_large(segment),
+        lambda: check_codes(segment.codes, segment.large, [len(book) for book in segment.books]),
         *(lambda p=p: _check_postings(p, segment) for p in range(len(POSTED))),
         *(lambda c=c: _check_fact(c, n) for c in facts.values()),
     ]
-    _require(len(id_offsets) == n + 1, "there is not one identifier a donor")
+    require(len(id_offsets) == n + 1, "there is not one identifier a donor")
     with ThreadPoolExecutor(2) as threads:
         for done in [threads.submit(check) for check in checks]:
             done.result()
@@ -189,25 +195,25 @@ def _check(
 def _check_book(book: Book) -> None:
     kinds = {"starts": np.int64, "offsets": np.int64, "groups": np.int32}
     kinds |= {"linked": np.uint8, "tce": np.uint8}
-    _require(
+    require(
         all(getattr(book, name).dtype == kind for name, kind in kinds.items())
         and len(book) > 0
         and book.tce.shape == (len(book.linked), 2)
-        and _is_partition(book.starts, len(book.linked))
+        and is_partition(book.starts, len(book.linked))
         and bool((np.diff(book.starts) > 0).all())
         and len(book.offsets) == 2 * len(book.linked) + 1
-        and _is_partition(book.offsets, len(book.groups)),
+        and is_partition(book.offsets, len(book.groups)),
         "a code book is not consistent",
     )
 
 
 def _check_holders(holders: Holders, n_genotypes: int) -> None:
-    _require(
+    require(
         holders.groups.dtype == np.int32
         and holders.starts.dtype == np.int64
         and holders.holders.dtype == np.uint32
         and len(holders.starts) == len(holders.groups) + 1
-        and _is_partition(holders.starts, len(holders.holders))
+        and is_partition(holders.starts, len(holders.holders))
         and bool((np.diff(holders.groups) > 0).all())
         and bool((holders.holders >> 2).max(initial=0) < n_genotypes),
         "the genotypes that hold a group are not consistent",
@@ -222,40 +228,42 @@ def _highest(codes: npt.NDArray[np.uint16]) -> tuple[Array, Array]:
     return highest, large
 
 
-def _check_large(segment: Segment) -> None:
-    large, codes = segment.large, segment.codes
-    _require(
+def check_codes(codes: Array, large: Large, sizes: Sequence[int]) -> None:
+    """Columns of 16-bit codes, of which column i has `sizes[i]`, and the large ones apart.
+
+    Raises `ValueError`.
+    """
+    require(
         large.starts.dtype == np.int64
-        and len(large.starts) == N_LOCI + 1
+        and len(large.starts) == len(sizes) + 1
         and large.rows.dtype == large.codes.dtype == np.uint32
         and len(large.codes) == len(large.rows)
-        and _is_partition(large.starts, len(large.rows)),
+        and is_partition(large.starts, len(large.rows)),
         "entries above 65,534 are not consistent",
     )
     highest, n_large = _highest(codes)
-    for locus, book in zip(LOCI, segment.books, strict=True):
-        i = locus.position
+    for i, size in enumerate(sizes):
         part = slice(*large.starts[i : i + 2])
         rows = large.rows[part].astype(np.int64)
-        _require(highest[i] < len(book), f"a code of locus {locus.value} is in no code book")
-        _require(
+        require(highest[i] < size, f"a code of column {i} is in no code book")
+        require(
             n_large[i] == len(rows)
             and bool((np.diff(rows) > 0).all())
             and rows.max(initial=-1) < len(codes)
             and bool((codes[rows, i] == LARGE).all())
-            and large.codes[part].max(initial=0) < len(book),
-            f"entries above 65,534 of locus {locus.value} are not consistent",
+            and large.codes[part].max(initial=0) < size,
+            f"entries above 65,534 of column {i} are not consistent",
         )
 
 
 def _check_postings(place: int, segment: Segment) -> None:
     postings, n = segment.postings[place], len(segment)
     others = [segment.books[locus] for locus in POSTED if locus is not POSTED[place]]
-    _require(
+    require(
         postings.starts.dtype == postings.rows.dtype == np.uint32
         and postings.others.dtype == np.uint16
         and len(postings.starts) == len(segment.books[POSTED[place]]) + 1
-        and _is_partition(postings.starts, n)
+        and is_partition(postings.starts, n)
         and len(postings.rows) == n
         and postings.rows.max(initial=0) < max(n, 1)
         and postings.others.shape == (n, 2)
@@ -265,7 +273,7 @@ def _check_postings(place: int, segment: Segment) -> None:
 
 
 def _check_fact(column: FactColumn, n: int) -> None:
-    _require(
+    require(
         column.codes.dtype in (np.uint8, np.uint16, np.uint32)
         and column.codes.shape == (n,)
         and column.codes.max(initial=0) <= len(column.values),

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 
 from data.donor_files import INDEXED_FACTS
 from data.files import remove_folder, replacing
+from data.index.columns import DonorColumns, WrittenDonors
 from data.index.encoding import encode_donors
 from data.index.facts import ages, fact_table
 from data.index.filters import DonorFilter
@@ -42,7 +43,7 @@ from matching.errors import OutputError, StoreError
 from matching.nomenclature import Nomenclature
 
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "manifest.json"
 LOCK = "lock"
 # An index with more segments has the later ones made into one.
@@ -76,6 +77,14 @@ class DonorSource(Protocol):
 
     def changed_ids(self, after: int) -> list[str]:
         """Every identifier added, changed or deleted in later revisions, ascending."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What `DonorSource.changed` gives after the revision before this one."""
+
+    revision: int
+    columns: DonorColumns
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,19 @@ class StoredIndex:
         joined = pd.concat(tables[1:] or tables, ignore_index=True)
         return joined.iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
 
+    def distinct(
+        self, fact: str, rows: npt.NDArray[np.int64]
+    ) -> tuple[list[Any], npt.NDArray[np.int64]]:
+        """Values of one of `INDEXED_FACTS`, None or NaN where unknown, and which of them each row
+        has, (n,). A value may be there twice, once a segment."""
+        values: list[Any] = []
+        number = np.empty(len(rows), dtype=np.int64)
+        for i, at, local in self.donors.parts(rows):
+            column = self.segments[i].facts[fact]
+            number[at] = len(values) + column.codes[local].astype(np.int64)
+            values += column.known.tolist()
+        return values, number
+
     def ages(self, as_of: datetime.date, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Age of some rows in whole years on a day, NaN where unknown.
 
@@ -242,21 +264,28 @@ def update_index(
     source: DonorSource,
     nomenclature: Nomenclature,
     progress: Callable[[int], object] = lambda _: None,
+    latest: Changed | None = None,
+    keep: Callable[[str, WrittenDonors], object] = lambda _, __: None,
 ) -> StoredIndex:
     """The index of a store under a release, brought up to the revision of `source`.
 
     What changed since becomes a further segment; everything is encoded anew where there is no
     index of this store and release, where it is damaged, or where much has changed. An index that
-    is already newer stays as it is. `progress` is given the number of donors encoded so far.
-    Raises `StoreError` and `OutputError`.
+    is already newer stays as it is. `progress` is given the number of donors read so far. `latest`
+    saves reading them from the source; `keep` is given the name of a segment that was written, and
+    its typings. Raises `StoreError` and `OutputError`.
     """
     opened = _usable(root, source, nomenclature)
-    if opened is not None and opened.revision >= source.revision:
+    if (
+        opened is not None
+        and opened.revision >= source.revision
+        and not _others(root, opened.manifest)
+    ):
         return opened
     with _locked(root):
         opened = _usable(root, source, nomenclature)
         if opened is None or opened.revision < source.revision:
-            _write_update(root, opened, source, nomenclature, progress)
+            _write_update(root, opened, source, nomenclature, progress, latest, keep)
         _remove_others(root, nomenclature)
     opened = open_index(root, nomenclature)
     if opened is None:
@@ -279,9 +308,12 @@ def _write_update(
     source: DonorSource,
     nomenclature: Nomenclature,
     progress: Callable[[int], object],
+    latest: Changed | None,
+    keep: Callable[[str, WrittenDonors], object],
 ) -> None:
     kept: Sequence[StoredSegment] = ()
     entries: Sequence[_Segment] = ()
+    after = 0
     changed: list[str] = []
     unreadable: list[tuple[str, str]] = []
     if opened is not None:
@@ -293,11 +325,13 @@ def _write_update(
         unreadable = _unreadable_but(opened.unreadable, changed)
         later = sum(entry.rows for entry in entries[1:]) + len(changed)
         if not entries or later > MAX_CHANGED * entries[0].rows:
-            kept, entries, unreadable = (), (), []
+            kept, entries, unreadable, after = (), (), [], 0
+    if latest is not None and latest.revision == source.revision == after + 1:
+        columns = latest.columns
+    else:
+        columns = DonorColumns.of(source.changed(after) if after else source.donors(), progress)
+    encoded = encode_donors(columns, nomenclature)
     # Nothing of the former state is named by more than one manifest, so each can be removed whole.
-    encoded = encode_donors(
-        source.changed(after) if entries else source.donors(), nomenclature, progress
-    )
     token = secrets.token_hex(8)
     written = [
         replace(entry, removed=_write_removed(root, f"removed-{token}-{i}.bin", stored, changed))
@@ -306,6 +340,7 @@ def _write_update(
     if len(encoded.ids) or not entries:
         name = f"segment-{token}"
         write_segment(root / name, encoded)
+        keep(name, encoded.written)
         written.append(_Segment(name, len(encoded.ids), source.revision))
     unreadable += encoded.unreadable
     manifest = _Manifest(
@@ -332,7 +367,7 @@ def _write_removed(root: Path, name: str, stored: StoredSegment, changed: list[s
     if not bits.any():
         return None
     with replacing(root / name) as temporary:
-        bits.tofile(temporary)
+        temporary.write_bytes(bits.data)
     return name
 
 
@@ -367,13 +402,15 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _remove_others(root: Path, nomenclature: Nomenclature) -> None:
-    """Remove what the manifest does not name: former segments, and what a killed writer left."""
     manifest = _read_manifest(root, nomenclature)
-    if manifest is None:
-        return
-    for path in root.iterdir():
-        if path.name not in manifest.files:
-            if path.is_dir():
-                remove_folder(path)
-            else:
-                path.unlink(missing_ok=True)
+    for path in [] if manifest is None else _others(root, manifest):
+        if path.is_dir():
+            remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _others(root: Path, manifest: _Manifest) -> list[Path]:
+    """What the manifest does not name: former segments, and what a killed writer left."""
+    named = manifest.files
+    return [path for path in root.iterdir() if path.name not in named]

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -70,17 +70,54 @@ class Database(ABC):
     def exists(self) -> bool:
         """Whether a store was ever made here. Raises `StoreError`."""
 
-    @abstractmethod
     def create(self) -> None:
         """Make a store, or bring the one here up to date. Raises `StoreError`."""
+        with self._transaction(writes=True) as connection:
+            if version_of(connection) != SCHEMA:
+                prepare(connection)
 
-    @abstractmethod
-    def session(self, writes: bool = False) -> AbstractContextManager[Session]:
-        """Context manager of a transaction, which sees one state of the store.
+    @contextmanager
+    def session(self, writes: bool = False) -> Iterator[Session]:
+        """A transaction, which sees one state of the store.
 
         One that writes excludes others that write. Raises `StoreError`, also for a store of an
         earlier version that cannot be brought up to date here.
         """
+        with self._transaction(writes) as connection:
+            current = version_of(connection) == SCHEMA
+            if current:
+                yield self._session(connection)
+        if not current:
+            self.create()
+            with self.session(writes) as session:
+                yield session
+
+    @contextmanager
+    def _transaction(self, writes: bool) -> Iterator[sa.Connection]:
+        try:
+            with self._begun(writes) as connection:
+                yield connection
+        except self._errors as error:
+            reason = self._plainly(getattr(error, "orig", None) or error)
+            kept = "; nothing was changed" if writes else ""
+            raise StoreError(f"{self.name}: {reason}{kept}") from error
+
+    @abstractmethod
+    def _begun(self, writes: bool) -> AbstractContextManager[sa.Connection]:
+        """A transaction of the driver."""
+
+    @abstractmethod
+    def _session(self, connection: sa.Connection) -> Session:
+        """What a transaction offers."""
+
+    @property
+    @abstractmethod
+    def _errors(self) -> tuple[type[Exception], ...]:
+        """What the driver raises."""
+
+    @abstractmethod
+    def _plainly(self, error: Exception) -> str:
+        """Such an error in words of ours."""
 
 
 class _SqliteSession(Session):
@@ -133,35 +170,46 @@ class Sqlite(Database):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"cannot create {self.path.parent}: {error.strerror}") from error
-        with self._transaction(writes=True) as connection:
-            if version_of(connection) != SCHEMA:
-                prepare(connection)
+            raise StoreError(
+                f"cannot create {self.path.parent}: {error.strerror}; name another folder as "
+                "registry, or change the rights of this one"
+            ) from error
+        super().create()
 
     @contextmanager
-    def session(self, writes: bool = False) -> Iterator[Session]:
-        with self._transaction(writes) as connection:
-            current = version_of(connection) == SCHEMA
-            if current:
-                yield _SqliteSession(connection)
-        if not current:
-            self.create()
-            with self.session(writes) as session:
-                yield session
-        elif writes:
-            self._shrink_log()
-
-    @contextmanager
-    def _transaction(self, writes: bool) -> Iterator[sa.Connection]:
+    def _begun(self, writes: bool) -> Iterator[sa.Connection]:
         engine = self._engine()
         begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         sa.event.listen(engine, "connect", _set_up_writer if writes else _set_up)
-        try:
-            with engine.begin() as connection:
-                yield connection
-        except (sa.exc.DBAPIError, sqlite3.Error) as error:
-            raise StoreError(f"{self.path}: {_plainly(error)}; nothing was changed") from error
+        with engine.begin() as connection:
+            yield connection
+        if writes:
+            self._shrink_log()
+
+    def _session(self, connection: sa.Connection) -> Session:
+        return _SqliteSession(connection)
+
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return (sa.exc.DBAPIError, sqlite3.Error)
+
+    def _plainly(self, error: Exception) -> str:
+        reason = str(error)
+        if "locked" in reason:
+            return BUSY
+        if "full" in reason or "disk I/O error" in reason:
+            return f"{FULL} ({reason})"
+        if "readonly" in reason or "unable to open" in reason:
+            return (
+                f"it cannot be written here ({reason}); choose another place or change its rights"
+            )
+        if "malformed" in reason or "not a database" in reason:
+            return (
+                f"the store is damaged ({reason}); put a copy of it in its place, or remove it and "
+                "import the donors again"
+            )
+        return reason
 
     def _engine(self) -> sa.Engine:
         return sa.create_engine(
@@ -180,8 +228,12 @@ class Sqlite(Database):
         return str(self.path)
 
     def _shrink_log(self) -> None:
-        """Take the log of a long transaction off the disk, unless somebody reads it just now."""
-        with self._engine().connect() as connection:
+        """Take the log of a long transaction off the disk.
+
+        Not where somebody reads it just now, or where the disk is full: what was committed lies in
+        the log, and the next writer tries again.
+        """
+        with suppress(sa.exc.OperationalError), self._engine().connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout = 0")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -200,14 +252,3 @@ def _set_up_writer(connection: Any, _: Any) -> None:
         "temp.cache_size = -65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _plainly(error: Exception) -> str:
-    reason = str(getattr(error, "orig", error))
-    if "locked" in reason:
-        return BUSY
-    if "full" in reason or "disk I/O error" in reason:
-        return f"{FULL} ({reason})"
-    if "readonly" in reason or "unable to open" in reason:
-        return f"it cannot be written here ({reason}); choose another place or change its rights"
-    return reason

@@ -12,10 +12,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from data.donor_files import CONTENT, CheckedBatch, PeopleFile, RecordReader, Reject, duplicate
+from data.donor_files import (
+    CONTENT,
+    INDEXED,
+    CheckedBatch,
+    PeopleFile,
+    RecordReader,
+    Reject,
+    duplicate,
+)
+from data.index import DonorColumns
 from data.registry.databases import Row, Session
 from data.registry.schema import absent, changes, deleted, donors, seen
-from data.registry.store import former
+from data.registry.store import former, indexed_batch
 from matching.errors import InputFileError, RecordError
 
 # Share of the stored donors of its registries that a full file may leave out.
@@ -24,6 +33,7 @@ _DONOR = tuple(column.name for column in donors.columns)
 _CONTENT = slice(1, 1 + len(CONTENT))
 _REPORTED, _ADDED, _REVISION = range(_CONTENT.stop, _CONTENT.stop + 3)
 _REGISTRY, _TYPE = CONTENT.index("registry"), CONTENT.index("type")
+_INDEXED = tuple(_DONOR.index(name) for name in INDEXED.names)
 _CHUNK = 10_000
 
 
@@ -90,6 +100,8 @@ class Importer:
     dry: bool
     allow_deletions: bool
     differences: Any = None
+    # The donors that come or change, for the index.
+    written: DonorColumns = field(default_factory=DonorColumns)
     summary: ImportSummary = field(default_factory=ImportSummary)
     _highest: dict[str, str] = field(default_factory=dict)
     _groups: set[tuple[str | None, str]] = field(default_factory=set)
@@ -250,6 +262,10 @@ class Importer:
         if replaced:
             session.replace(donors, replaced)
         session.insert(donors, [row for row in decided.rows if row[_ADDED] == self.revision])
+        changed = [row for row in decided.rows if row[_REVISION] == self.revision]
+        if changed:
+            columns = list(zip(*changed, strict=True))
+            self.written.add(indexed_batch(columns[i] for i in _INDEXED))
         session.insert(changes, decided.history)
         if decided.tombs:
             session.replace(deleted, decided.tombs)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from data.registry import databases
 from data.registry.databases import BUSY, FETCHED, FULL, Database, Row, Session
-from data.registry.schema import SCHEMA, prepare, version_of
+from data.registry.schema import version_of
 from matching.errors import StoreError
 
 try:
@@ -68,7 +68,7 @@ class Postgres(Database):
 
     @property
     def name(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        return self._url.set(drivername="postgresql").render_as_string(hide_password=True)
 
     @property
     def _url(self) -> sa.URL:
@@ -88,24 +88,8 @@ class Postgres(Database):
         with self._transaction(writes=False) as connection:
             return version_of(connection) is not None
 
-    def create(self) -> None:
-        with self._transaction(writes=True) as connection:
-            if version_of(connection) != SCHEMA:
-                prepare(connection)
-
     @contextmanager
-    def session(self, writes: bool = False) -> Iterator[Session]:
-        with self._transaction(writes) as connection:
-            current = version_of(connection) == SCHEMA
-            if current:
-                yield _PostgresSession(connection)
-        if not current:
-            self.create()
-            with self.session(writes) as session:
-                yield session
-
-    @contextmanager
-    def _transaction(self, writes: bool) -> Iterator[sa.Connection]:
+    def _begun(self, writes: bool) -> Iterator[sa.Connection]:
         # Only one writes at a time, and must see what the one before it wrote.
         level = "READ COMMITTED" if writes else "REPEATABLE READ"
         engine = sa.create_engine(
@@ -114,26 +98,31 @@ class Postgres(Database):
             isolation_level=level,
             connect_args={"connect_timeout": max(2, int(databases.BUSY_SECONDS))},
         )
-        try:
-            with engine.begin() as connection:
-                if writes:
-                    milliseconds = int(databases.BUSY_SECONDS * 1000)
-                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
-                    connection.exec_driver_sql(
-                        "SELECT pg_advisory_xact_lock(hashtext('graftmatch ' || current_schema()))"
-                    )
-                yield connection
-        except (sa.exc.DBAPIError, psycopg.Error) as error:
-            cause = getattr(error, "orig", None) or error
-            raise StoreError(f"{self.name}: {_plainly(cause)}; nothing was changed") from error
+        with engine.begin() as connection:
+            if writes:
+                milliseconds = int(databases.BUSY_SECONDS * 1000)
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+                connection.exec_driver_sql(
+                    "SELECT pg_advisory_xact_lock(hashtext('graftmatch ' || current_schema()))"
+                )
+            yield connection
 
+    def _session(self, connection: sa.Connection) -> Session:
+        return _PostgresSession(connection)
 
-def _plainly(error: BaseException) -> str:
-    if isinstance(error, psycopg.errors.LockNotAvailable):
-        return BUSY
-    if isinstance(error, psycopg.errors.DiskFull):
-        return FULL
-    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-        return "the database is read-only; write to another one"
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return () if psycopg is None else (sa.exc.DBAPIError, psycopg.Error)
+
+    def _plainly(self, error: Exception) -> str:
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            return BUSY
+        if isinstance(error, psycopg.errors.DiskFull):
+            return FULL
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            return "the database is read-only; write to another one"
+        lines = str(error).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            return f"{reason}; check the address, and that the server runs"
+        return reason

@@ -10,7 +10,7 @@ import datetime
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,12 @@ import sqlalchemy as sa
 from data.donor_files import AS_WRITTEN, PeopleFile, ReadingOptions, RecordReader
 from data.files import remove_folder, replacing
 from data.index import (
+    Changed,
     DamagedIndexError,
     IndexMasses,
+    MassSets,
     StoredIndex,
+    WrittenDonors,
     fill_masses,
     open_index,
     state_name,
@@ -34,8 +37,7 @@ from data.registry.importing import Importer, ImportSummary, Mode
 from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
-from matching.errors import InputFileError, StoreError
-from matching.masses import MassTables
+from matching.errors import InputFileError, OutputError, StoreError
 from matching.nomenclature import Nomenclature
 
 _STORE_NAME = 12
@@ -71,9 +73,18 @@ class Registry:
 
     @classmethod
     def at(cls, location: Path | str, home: Path) -> Registry:
-        """A registry with indexes of a database below a home folder."""
+        """A registry with indexes of a database below a home folder.
+
+        Raises `StoreError` for an address of anything but PostgreSQL.
+        """
         if str(location).startswith(PREFIXES):
             return cls(str(location), home / "registry-indexes")
+        scheme, is_address, _ = str(location).partition("://")
+        if is_address:
+            raise StoreError(
+                f"a registry is a folder or in PostgreSQL, not in {scheme!r}; write "
+                "postgresql://USER:PASSWORD@HOST/DATABASE"
+            )
         return cls(Path(location))
 
     def import_file(
@@ -84,13 +95,16 @@ class Registry:
         progress: Callable[[object], None] = lambda _: None,
         options: ReadingOptions = AS_WRITTEN,
         request: ImportRequest = ADD_OR_UPDATE,
+        masses: Callable[[ImportSummary], MassSets | None] = lambda _: None,
     ) -> ImportSummary:
         """Bring the donors of a file into the store; all or nothing.
 
         Typings are read under `nomenclature`; records that cannot be used go to `rejects_path`
         with their reason. Importing the same file again changes nothing. The index is brought up
-        to date after the donors are safe: a run that ends in between is caught up by the next
-        one, or by `update_index`. Raises `InputFileError`, `StoreError` and `OutputError`.
+        to date after the donors are safe, and then `masses` is called: the donors can be searched
+        by counts. The total masses that are missing are filled in under the sets that it returns.
+        A run that ends in between is caught up by the next one, or by `update_index` and
+        `fill_masses`. Raises `InputFileError`, `StoreError` and `OutputError`.
         """
         dry = request.validate_only or request.mode is Mode.CHECK
         reader = RecordReader(nomenclature, options)
@@ -109,13 +123,33 @@ class Registry:
                 differences,
             )
             summary = importer.run(progress)
+            latest = Changed(revision, importer.written)
             if reader.rejects:
                 summary.rejects_file = rejects_path
                 reader.write_rejects(rejects_path)
             if not dry and summary.changes:
                 _record(session, revision, path, request.mode, summary)
-        if not dry and revision + bool(summary.changes) > 1:
-            self.update_index(nomenclature, lambda n: progress(f"{n:,} donors indexed"))
+        if dry or revision + bool(summary.changes) <= 1:
+            masses(summary)
+            return summary
+        written: dict[str, WrittenDonors] = {}
+        with (
+            _lacking(path, "not searchable until graftmatch registry index has run"),
+            self.opened() as source,
+        ):
+            self._update(
+                source,
+                nomenclature,
+                lambda n: progress(f"{n:,} donors indexed"),
+                latest,
+                written.__setitem__,
+            )
+        sets = masses(summary)
+        if sets is not None:
+            with _lacking(path, "without masses until graftmatch registry masses has run"):
+                self._fill(
+                    nomenclature, sets, lambda n: progress(f"masses of {n:,} donors"), written
+                )
         return summary
 
     def update_index(
@@ -123,15 +157,25 @@ class Registry:
     ) -> StoredIndex:
         """Bring the index of a release up to date with the store.
 
-        `progress` is given the number of donors encoded so far. Raises `StoreError` where no donor
+        `progress` is given the number of donors read so far. Raises `StoreError` where no donor
         was ever imported, and `OutputError`.
         """
         with self.opened() as source:
-            if not source.revision:
-                raise self._nothing_imported()
-            root = self._index_root(source, nomenclature)
-            index = update_index(root, source, nomenclature, progress)
-            self._remove_foreign_indexes(source)
+            return self._update(source, nomenclature, progress)
+
+    def _update(
+        self,
+        source: StoredDonors,
+        nomenclature: Nomenclature,
+        progress: Callable[[int], object],
+        latest: Changed | None = None,
+        keep: Callable[[str, WrittenDonors], object] = lambda _, __: None,
+    ) -> StoredIndex:
+        if not source.revision:
+            raise self._nothing_imported()
+        root = self._index_root(source, nomenclature)
+        index = update_index(root, source, nomenclature, progress, latest, keep)
+        self._remove_foreign_indexes(source)
         return index
 
     def index(self, nomenclature: Nomenclature) -> StoredIndex:
@@ -151,19 +195,26 @@ class Registry:
     def fill_masses(
         self,
         nomenclature: Nomenclature,
-        tables: MassTables,
+        sets: MassSets,
         progress: Callable[[int], object] = lambda _: None,
     ) -> IndexMasses:
-        """Compute what prediction needs of the donors of the index under a set, where missing.
+        """Compute what prediction needs of the donors of the index under some sets, where missing.
 
         The index is brought up to date first; searches go on meanwhile. `progress` is given the
         number of donors done. Raises `StoreError` and `OutputError`.
         """
+        return self._fill(nomenclature, sets, progress, {})
+
+    def _fill(
+        self,
+        nomenclature: Nomenclature,
+        sets: MassSets,
+        progress: Callable[[int], object],
+        written: Mapping[str, WrittenDonors],
+    ) -> IndexMasses:
         with self.opened() as source:
-            if not source.revision:
-                raise self._nothing_imported()
-            index = update_index(self._index_root(source, nomenclature), source, nomenclature)
-            return fill_masses(index, source, tables, progress)
+            index = self._update(source, nomenclature, lambda _: None)
+            return fill_masses(index, source, sets, progress, written)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:
@@ -230,6 +281,15 @@ class Registry:
             # A leading dot is the temporary folder of another writer.
             if not path.name.startswith((source.store_id[:_STORE_NAME], ".")):
                 remove_folder(path)
+
+
+@contextmanager
+def _lacking(path: Path, what: str) -> Iterator[None]:
+    """Errors in here say that the donors of a file are stored all the same."""
+    try:
+        yield
+    except (StoreError, OutputError) as error:
+        raise type(error)(f"the donors of {path} are stored, but {what}: {error}") from error
 
 
 @contextmanager

@@ -60,11 +60,6 @@ class StoredDonors:
         past = sa.select(changes.c.id).where(changes.c.revision > after)
         return sorted(self.session.connection.execute(sa.union(present, past)).scalars())
 
-    def phased_ids(self) -> list[str]:
-        """Donors with loci reported in phase, ascending."""
-        query = sa.select(donors.c.id).where(donors.c.phase.is_not(None), donors.c.phase != "")
-        return sorted(self.session.connection.execute(query).scalars())
-
     def changes(self, after: int) -> list[Change]:
         """What became of donors after a revision, ascending, one entry a donor.
 
@@ -163,10 +158,13 @@ class StoredDonors:
         order = "id || ''" if condition else "id"
         query = f"SELECT {','.join(INDEXED.names)} FROM donors {condition} ORDER BY {order}"
         for rows in self.session.stream(query):
-            columns = zip(*rows, strict=True)
-            yield pa.record_batch(
-                [pa.array(c, f.type) for c, f in zip(columns, INDEXED, strict=True)], INDEXED
-            )
+            yield indexed_batch(zip(*rows, strict=True))
+
+
+def indexed_batch(columns: Iterable[Sequence[Any]]) -> pa.RecordBatch:
+    """Donors from the values of the columns `INDEXED`."""
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, INDEXED, strict=True)]
+    return pa.record_batch(arrays, INDEXED)
 
 
 def former(row: Row) -> str:

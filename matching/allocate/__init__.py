@@ -1,6 +1,14 @@
 """Patients and scarce donors in, one plan out, with its bound, its proof and its reasons."""
 
-from matching.allocate.explain import Explanation, Reason, backups, explanations, one_more_like
+from matching.allocate.explain import (
+    Explanation,
+    Obstacle,
+    Reason,
+    backups,
+    explanations,
+    obstacles,
+    one_more_like,
+)
 from matching.allocate.problem import (
     DEFAULT_EFFORT,
     DEFAULT_OBJECTIVES,
@@ -34,12 +42,14 @@ __all__ = [
     "Limit",
     "Objective",
     "Objectives",
+    "Obstacle",
     "Points",
     "Reason",
     "Status",
     "allocate",
     "backups",
     "explanations",
+    "obstacles",
     "one_more_like",
     "utility",
     "weekly_limits",

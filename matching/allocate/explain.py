@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -9,6 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array, csgraph
 
 from matching.allocate.flow import Proof
+from matching.allocate.kernels import shortest_detours
 from matching.allocate.problem import (
     DEFAULT_EFFORT,
     DEFAULT_OBJECTIVES,
@@ -20,23 +23,23 @@ from matching.allocate.problem import (
     Objectives,
 )
 from matching.allocate.solve import AllocationSolution, allocate, heaviest_with
+from matching.allocate.space import in_parallel
 from matching.errors import AllocationError
 
-# Of shortest paths: arcs of the first attempt, and rows of distances held in memory.
-ARCS_PER_PATIENT = 8
-SOURCES_AT_ONCE = 256
+DETOURS_AT_ONCE = 256
 # Swaps whose cost needs a search of its own: so many are searched, in the order of patients.
 MOST_SEARCHES = 50
 
 
 class Reason(Enum):
-    """Why a patient does not get its best candidate."""
+    """Why a patient does not get a candidate."""
 
     NO_CANDIDATE = "no candidate"
     DEADLINE_PASSED = "the deadline is past"
-    NOT_AVAILABLE = "best candidate is not available"
-    GIVEN_TO_ANOTHER = "best candidate given to another patient"
+    NOT_AVAILABLE = "not available"
+    GIVEN_TO_ANOTHER = "given to another patient"
     LIMIT_REACHED = "a limit is reached"
+    WORTH_NO_MORE = "the allocated donor is worth as much or more"
     KEPT_YESTERDAY = "keeps yesterday's donor"
     OTHER_PLAN = "the plan as a whole is better without"
 
@@ -61,6 +64,15 @@ class Explanation:
     limit: str = ""
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a plan does not have an edge; `recipient` and `limit` as in `Explanation`."""
+
+    reason: Reason
+    recipient: int
+    limit: str
+
+
 def explanations(
     problem: AllocationProblem,
     solution: AllocationSolution,
@@ -78,15 +90,12 @@ def explanations(
     served, firsts = np.unique(problem.patient, return_index=True)
     best = ranked[firsts]
     best = best[problem.utility[best] > utility[served]]
-    holder = np.full(len(problem.donors) + 1, UNALLOCATED)
-    for units in (solution.donor_of, solution.second_of):
-        given = np.flatnonzero(units != UNALLOCATED)
-        holder[units[given]] = given
     usable = problem.usable
     costs: dict[int, int | None] = {}
     swaps = best[usable[best]]
     if solution.proof is not None:
-        costs = dict(zip(swaps.tolist(), _swap_costs(problem, solution.proof, swaps), strict=True))
+        found = _swap_costs(problem, solution.proof, swaps, effort.threads)
+        costs = dict(zip(swaps.tolist(), found, strict=True))
     else:
         top = solution.level(Objective.UTILITY).best
         for edge in swaps[:MOST_SEARCHES].tolist():
@@ -97,58 +106,97 @@ def explanations(
         Explanation(patient, Reason.NO_CANDIDATE, none, none, none, None)
         for patient in sorted(set(range(len(problem.patients))) - set(served.tolist()))
     ]
-    room = _room(problem, solution)
-    for edge in best.tolist():
+    for edge, obstacle in zip(best.tolist(), obstacles(problem, solution, best), strict=True):
         patient, donor = int(problem.patient[edge]), int(problem.donor[edge])
-        others = {int(holder[donor]), int(holder[problem.second[edge]])} - {patient, UNALLOCATED}
-        recipient, limit = min(others, default=UNALLOCATED), ""
+        got = int(solution.donor_of[patient])
+        told = obstacle.reason, got, donor, obstacle.recipient, costs.get(edge), obstacle.limit
+        rows.append(Explanation(patient, *told))
+    return tuple(sorted(rows, key=lambda row: row.patient))
+
+
+def obstacles(
+    problem: AllocationProblem, solution: AllocationSolution, edges: Int64s
+) -> list[Obstacle]:
+    """Why a plan does not have some edges, (n,) positions; of each what comes first in `Reason`."""
+    holder = np.full(len(problem.donors) + 1, UNALLOCATED)
+    for units in (solution.donor_of, solution.second_of):
+        given = np.flatnonzero(units != UNALLOCATED)
+        holder[units[given]] = given
+    usable, kept = problem.usable, problem.kept
+    use = _Use.of(problem)
+    room = use.left(solution)
+    found = []
+    for edge in edges.tolist():
+        patient, instead = int(problem.patient[edge]), int(solution.edge_of[problem.patient[edge]])
+        others = {int(holder[u]) for u in (problem.donor[edge], problem.second[edge])}
+        others -= {patient, UNALLOCATED}
+        recipient, limit = UNALLOCATED, ""
         if problem.deadline_week[patient] < 1:
             reason = Reason.DEADLINE_PASSED
         elif not usable[edge]:
             reason = Reason.NOT_AVAILABLE
+        elif instead != UNALLOCATED and problem.utility[instead] >= problem.utility[edge]:
+            reason = Reason.WORTH_NO_MORE
         elif others:
-            reason = Reason.GIVEN_TO_ANOTHER
-        elif limit := _reached(problem, room, edge, int(solution.edge_of[patient])):
+            reason, recipient = Reason.GIVEN_TO_ANOTHER, min(others)
+        elif limit := use.reached(room, edge, instead):
             reason = Reason.LIMIT_REACHED
-        elif 0 <= solution.donor_of[patient] == problem.previous[patient]:
+        elif instead != UNALLOCATED and kept[instead]:
             reason = Reason.KEPT_YESTERDAY
         else:
             reason = Reason.OTHER_PLAN
-        got = int(solution.donor_of[patient])
-        rows.append(Explanation(patient, reason, got, donor, recipient, costs.get(edge), limit))
-    return tuple(sorted(rows, key=lambda row: row.patient))
+        found.append(Obstacle(reason, recipient, limit))
+    return found
 
 
-def _used(problem: AllocationProblem, edge: int) -> list[int]:
-    """How often an edge counts in each limit; `UNALLOCATED` is no edge."""
-    if edge == UNALLOCATED:
-        return [0] * len(problem.limits)
-    patient, units = problem.patient[edge], (problem.donor[edge], problem.second[edge])
-    return [
-        (patient in limit.patients) + sum(unit in limit.donors for unit in units)
-        for limit in problem.limits
-    ]
+@dataclass(frozen=True)
+class _Use:
+    """Which limits each patient and each donor counts in."""
 
+    problem: AllocationProblem
+    of_patient: Mapping[int, Sequence[int]]
+    of_donor: Mapping[int, Sequence[int]]
 
-def _room(problem: AllocationProblem, solution: AllocationSolution) -> list[int]:
-    """What the plan leaves of each limit."""
-    room = [limit.most for limit in problem.limits]
-    if room:
+    @classmethod
+    def of(cls, problem: AllocationProblem) -> _Use:
+        of_patient: defaultdict[int, list[int]] = defaultdict(list)
+        of_donor: defaultdict[int, list[int]] = defaultdict(list)
+        for number, limit in enumerate(problem.limits):
+            for patient in limit.patients:
+                of_patient[patient].append(number)
+            for donor in limit.donors:
+                of_donor[donor].append(number)
+        return cls(problem, of_patient, of_donor)
+
+    def limits(self, edge: int) -> Counter[int]:
+        """How often an edge counts in each limit; `UNALLOCATED` is no edge."""
+        if edge == UNALLOCATED:
+            return Counter()
+        units = (int(self.problem.donor[edge]), int(self.problem.second[edge]))
+        found = Counter(self.of_patient.get(int(self.problem.patient[edge]), ()))
+        for unit in units:
+            found.update(self.of_donor.get(unit, ()))
+        return found
+
+    def left(self, solution: AllocationSolution) -> Counter[int]:
+        """What the plan leaves of each limit."""
+        room = Counter({i: limit.most for i, limit in enumerate(self.problem.limits)})
         for edge in solution.edge_of[solution.edge_of != UNALLOCATED].tolist():
-            room = [left - used for left, used in zip(room, _used(problem, edge), strict=True)]
-    return room
+            room.subtract(self.limits(edge))
+        return room
+
+    def reached(self, room: Counter[int], edge: int, instead_of: int) -> str:
+        """The first limit without room for an edge in place of another, or an empty text."""
+        given = self.limits(instead_of)
+        for number, more in sorted(self.limits(edge).items()):
+            if more > room[number] + given[number]:
+                return self.problem.limits[number].name
+        return ""
 
 
-def _reached(problem: AllocationProblem, room: list[int], edge: int, instead_of: int) -> str:
-    """The first limit without room for an edge in place of another, or an empty text."""
-    wanted, given = _used(problem, edge), _used(problem, instead_of)
-    for limit, left, more, less in zip(problem.limits, room, wanted, given, strict=True):
-        if more > left + less:
-            return limit.name
-    return ""
-
-
-def _swap_costs(problem: AllocationProblem, proof: Proof, wanted: Int64s) -> list[int]:
+def _swap_costs(
+    problem: AllocationProblem, proof: Proof, wanted: Int64s, threads: int
+) -> list[int]:
     """What each wanted edge, (n,) positions, costs the heaviest allocation that `proof` proves."""
     usable = np.flatnonzero(problem.usable)
     patient, donor = problem.patient[usable], problem.donor[usable]
@@ -176,6 +224,7 @@ def _swap_costs(problem: AllocationProblem, proof: Proof, wanted: Int64s) -> lis
         way_out,
         recipient[edges[open_]],
         patient[edges[open_]],
+        threads,
     )
     return [int(c) for c in cost]
 
@@ -187,40 +236,34 @@ def _detours(
     way_out: Int64s,
     source: Int64s,
     target: Int64s,
+    threads: int,
 ) -> Int64s:
     """(n,) what it costs to free the donor of `target` for the good of `source`, both (n,).
 
     `tail`, `head`, `slack`: (n_arcs,) patient `tail` takes the donor of patient `head` at a loss.
     `way_out`: (n_patients,) the loss of taking a donor without patient, or none. Under the smallest
     prices the way from there back to any patient is free, so it ends a detour too.
-
-    Shortest paths (Dijkstra) mostly run over small slacks. So the arcs are cut off at a limit: a
-    path within the limit is exact, since an arc above it would cost more, and the rest is searched
-    again with four times the arcs.
     """
-    n_patients = len(way_out)
-    tail = np.concatenate((tail, np.arange(n_patients)))
-    head = np.concatenate((head, np.full(n_patients, n_patients)))
-    slack = np.concatenate((slack, way_out))
-    order = np.argsort(slack, kind="stable")
-    tail, head, slack = tail[order], head[order], slack[order].astype(np.float64)
-    cost = np.full(len(source), np.inf)
-    n_arcs = ARCS_PER_PATIENT * n_patients
-    while (open_ := np.flatnonzero(np.isinf(cost))).size:
-        limit = slack[n_arcs] if n_arcs < len(slack) else np.inf
-        graph = coo_array(
-            (slack[:n_arcs], (tail[:n_arcs], head[:n_arcs])), shape=(n_patients + 1, n_patients + 1)
-        ).tocsr()
-        sources, row = np.unique(source[open_], return_inverse=True)
-        for start in range(0, len(sources), SOURCES_AT_ONCE):
-            there = csgraph.dijkstra(
-                graph, indices=sources[start : start + SOURCES_AT_ONCE], limit=limit
-            )
-            here = np.flatnonzero(row // SOURCES_AT_ONCE == start // SOURCES_AT_ONCE)
-            rows = row[here] - start
-            cost[open_[here]] = np.minimum(there[rows, target[open_[here]]], there[rows, -1])
-        n_arcs *= 4
-    return cost.astype(np.int64)
+    n = len(way_out)
+    # From the end of all ways out, along arcs the other way round.
+    ends = np.concatenate((np.full(n, n), head)), np.concatenate((np.arange(n), tail))
+    graph = coo_array((np.concatenate((way_out, slack)).astype(np.float64), ends), (n + 1, n + 1))
+    shortest = csgraph.dijkstra(graph.tocsr(), indices=n)[:n].astype(np.int64)
+    cost = np.empty(len(source), dtype=np.int64)
+    arcs = (*_arcs(n, tail, head, slack), *_arcs(n, head, tail, slack))
+
+    def search(part: slice) -> None:
+        shortest_detours(*arcs, shortest, source[part], target[part], cost[part])
+
+    starts = range(0, len(source), DETOURS_AT_ONCE)
+    in_parallel(search, [slice(i, i + DETOURS_AT_ONCE) for i in starts], threads)
+    return cost
+
+
+def _arcs(n: int, tail: Int64s, head: Int64s, slack: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Where the arcs of each of n nodes begin, their heads and slacks, the smallest first."""
+    order = np.lexsort((slack, tail))
+    return np.searchsorted(tail[order], np.arange(n + 1)), head[order], slack[order]
 
 
 def backups(problem: AllocationProblem, solution: AllocationSolution, n: int) -> Int64s:

@@ -104,7 +104,8 @@ class AllocationProblem:
     `second`: (n_edges,) int64, the position of a second unit that goes together with `donor`
     (double cord), `UNALLOCATED` for none, which is the default.
     `urgency`: (n_patients,) int64, weight from 1, the default, to `MOST_URGENT`.
-    `previous`: (n_patients,) int64, donor of yesterday's plan, `UNALLOCATED` for none.
+    `previous`, `previous_second`: (n_patients,) int64, both units of yesterday's plan,
+    `UNALLOCATED` for none; a graft is kept if it is of the same units.
     `ancestry`: (n_patients,) int64, number of the group, 0 or more; by default all are one group.
     `deadline_week`: (n_patients,) int64, last week in which the transplant may be, 1 this week;
     a patient with 0 or less cannot be served.
@@ -124,6 +125,7 @@ class AllocationProblem:
     second: Int64s = None  # type: ignore[assignment]
     urgency: Int64s = None  # type: ignore[assignment]
     previous: Int64s = None  # type: ignore[assignment]
+    previous_second: Int64s = None  # type: ignore[assignment]
     ancestry: Int64s = None  # type: ignore[assignment]
     deadline_week: Int64s = None  # type: ignore[assignment]
     available: Bools = None  # type: ignore[assignment]
@@ -137,6 +139,7 @@ class AllocationProblem:
             ("second", n_edges, UNALLOCATED),
             ("urgency", n_patients, 1),
             ("previous", n_patients, UNALLOCATED),
+            ("previous_second", n_patients, UNALLOCATED),
             ("ancestry", n_patients, 0),
             ("deadline_week", n_patients, NO_DEADLINE),
             ("available", n_donors, True),
@@ -150,6 +153,7 @@ class AllocationProblem:
         for name, length in (
             ("urgency", n_patients),
             ("previous", n_patients),
+            ("previous_second", n_patients),
             ("ancestry", n_patients),
             ("deadline_week", n_patients),
             ("available", n_donors),
@@ -161,7 +165,8 @@ class AllocationProblem:
         _check_range("second unit of edge", self.second, UNALLOCATED, n_donors - 1)
         _check_range("utility of edge", self.utility, 1, UTILITY_LIMIT - 1)
         _check_range("urgency of patient", self.urgency, 1, MOST_URGENT)
-        _check_range("yesterday's donor of patient", self.previous, UNALLOCATED, n_donors - 1)
+        for yesterday in (self.previous, self.previous_second):
+            _check_range("yesterday's donor of patient", yesterday, UNALLOCATED, n_donors - 1)
         _check_range("ancestry of patient", self.ancestry, 0, max(n_patients - 1, 0))
         order = np.lexsort((self.second, self.donor, self.patient))
         for name, values in edges.items():
@@ -200,6 +205,14 @@ class AllocationProblem:
     def weight(self) -> Int64s:
         """(n_edges,) utility times the urgency of the patient."""
         return self.utility * self.urgency[self.patient]
+
+    @property
+    def kept(self) -> Bools:
+        """(n_edges,) whether the units are those of yesterday's plan."""
+        one, other = self.previous[self.patient], self.previous_second[self.patient]
+        same = (one == self.donor) & (other == self.second)
+        swapped = (one == self.second) & (other == self.donor)
+        return np.asarray(same | swapped)
 
     @property
     def usable(self) -> Bools:

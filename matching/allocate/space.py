@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import networkx as nx
 import numpy as np
@@ -26,6 +27,8 @@ from matching.errors import AllocationError
 # Above this many edges a graph of Python objects takes longer than the solver.
 NETWORKX_MAX_EDGES = 100_000
 MILLION = 1_000_000
+T = TypeVar("T")
+S = TypeVar("S")
 # Of plans between most utility and most stability: flows, and the gap at which large problems end.
 MOST_TRADES = 20
 CLOSE = 0.02
@@ -59,8 +62,7 @@ class Space:
         self.patient, self.donor = problem.patient[self.edges], problem.donor[self.edges]
         self.second = problem.second[self.edges]
         self.weight = problem.weight[self.edges]
-        previous = problem.previous[self.patient]
-        self.kept = ((previous == self.donor) & (previous >= 0)).astype(np.int64)
+        self.kept = problem.kept[self.edges].astype(np.int64)
         self.double = self.second != UNALLOCATED
         self.rows = self._rows()
 
@@ -306,7 +308,9 @@ class Space:
             return choice
 
         chosen, bound = chosen.copy(), int(weight[chosen].sum())
-        for part, choice in zip(parts, _parallel(search, parts, self.effort.threads), strict=True):
+        for part, choice in zip(
+            parts, in_parallel(search, parts, self.effort.threads), strict=True
+        ):
             bound += choice.bound - int(weight[part][chosen[part]].sum())
             chosen[part] = choice.chosen
         return Found(chosen, bound)
@@ -369,10 +373,9 @@ class Space:
         return int(self._component.max(initial=-1)) + 1
 
 
-def _parallel(
-    function: Callable[[Int64s], Choice], parts: list[Int64s], threads: int
-) -> Iterable[Choice]:
+def in_parallel(function: Callable[[T], S], parts: Sequence[T], threads: int) -> list[S]:
+    """A function of each part, in their order."""
     if threads <= 1:
-        return map(function, parts)
+        return list(map(function, parts))
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, parts))

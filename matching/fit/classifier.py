@@ -66,9 +66,9 @@ class GraftRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Logistic regression on a design matrix with NaN for what is not known.
 
     The coefficient of column j has a normal prior with mean `prior_mean[j]` (default 0) and
-    standard deviation `prior_sd[j]` / sqrt(`strength`); both may be one number for all. The
-    intercept's prior is flat; a `strength` of 0 makes all flat. Columns are centred at their
-    weighted mean and what is not known counts as the mean.
+    standard deviation `prior_sd[j]` / sqrt(`strength`); both may be one number for all. A
+    `strength` of 0 makes all of these flat. The intercept has a prior of its own, flat by default.
+    Columns are centred at their weighted mean and what is not known counts as the mean.
 
     Fitted state: `classes_` (2,), `centre_` (p,), `coefficients_` (1 + p,), `covariance_`
     (1 + p, 1 + p). The covariance is H^-1 (P + M) H^-1: H the penalised Hessian, P the precision
@@ -78,10 +78,19 @@ class GraftRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     counted.
     """
 
-    def __init__(self, prior_mean: Any = None, prior_sd: Any = 1.0, strength: float = 1.0) -> None:
+    def __init__(
+        self,
+        prior_mean: Any = None,
+        prior_sd: Any = 1.0,
+        strength: float = 1.0,
+        intercept_mean: float = 0.0,
+        intercept_sd: float = float("inf"),
+    ) -> None:
         self.prior_mean = prior_mean
         self.prior_sd = prior_sd
         self.strength = strength
+        self.intercept_mean = intercept_mean
+        self.intercept_sd = intercept_sd
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -140,10 +149,10 @@ class GraftRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _prior(self, p: int) -> tuple[Floats, Floats]:
-        """Mean and precision of all coefficients, those of the intercept 0."""
-        mean = np.zeros(1 + p)
+        """Mean and precision of all coefficients, the intercept first."""
+        mean, precision = np.empty(1 + p), np.empty(1 + p)
+        mean[0], precision[0] = self.intercept_mean, self.intercept_sd**-2
         mean[1:] = 0.0 if self.prior_mean is None else self.prior_mean
-        precision = np.zeros(1 + p)
         precision[1:] = self.strength / np.square(np.asarray(self.prior_sd, dtype=np.float64))
         return mean, precision
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -129,6 +130,12 @@ class Admission:
         self.tokens, self.null_names = tuple(tokens), tuple(null_names)
         self.token_names = tuple(token_names)
         self.unmapped = tuple(unmapped)
+
+    def fresh(self) -> Admission:
+        """The same that remembers nothing yet of what it has read."""
+        found = copy(self)
+        found._positions = [{} for _ in self.frequencies.loci]
+        return found
 
     def _read(self, name: str) -> tuple[int, ...] | None:
         """The alleles of a name of the set, None where the release cannot read it."""

@@ -100,7 +100,11 @@ class Populations:
         `prior`: the share of each population, at least 0, of any sum above 0. Raises `ValueError`
         naming a population that is not there or a share that is none.
         """
-        return self.shares(prior) @ self.frequencies
+        shares = self.shares(prior)
+        (held,) = np.nonzero(shares)
+        if len(held) == 1:
+            return np.asarray(self.frequencies[held[0]])
+        return np.asarray(shares @ self.frequencies)
 
     def shares(self, prior: Mapping[str, float]) -> npt.NDArray[np.float64]:
         """`prior` as (n_populations,) float64 summing to 1. Raises as `mixture`."""

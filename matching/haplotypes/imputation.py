@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, combinations
@@ -202,6 +203,16 @@ class Imputer:
             tokens = self._admission.tokens[i]
             self._name_tokens[start : start + len(tokens)] = tokens
             self._null_names[start : start + len(tokens)] = self._admission.null_names[i]
+
+    def fresh(self) -> Imputer:
+        """The same imputer with a memory of its own, so for one call and one thread.
+
+        What was made ready of the set is shared.
+        """
+        found = copy(self)
+        found._admission = self._admission.fresh()
+        found._tables, found._numbers, found._known = [], {}, {}
+        return found
 
     def genotypes(self, column: int) -> Codes:
         """All genotypes of a locus of the set, (n, 2) tokens a <= b, at a + b (b + 1) / 2.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.haplotypes import Imputer, NullImputation
-from matching.masses.arrays import Bytes, Int32s, Int64s
+from matching.masses.arrays import Bytes, EntryArrays, Int32s, Int64s
+from matching.masses.entry_kernels import copy_entries, number_codes
 from matching.masses.total_kernels import MAX_LOCUS_CLASSES, merge_positions
 from matching.typings import Position, parse_locus, parse_position
 
@@ -18,15 +19,42 @@ UNTYPED = 0
 _Pair = tuple[int, int]
 
 
-@dataclass
-class _Block:
-    """Entries added at one time: names and classes one after another, sizes of each."""
+@dataclass(frozen=True)
+class EntryTable:
+    """Typings of a locus by what they admit, as they are kept on disk; number 0 is `UNTYPED`.
 
-    n_names: Int64s
+    Position p admits the names `names[name_starts[p]:name_starts[p + 1]]` of the set (int32,
+    ascending), and `is_null[p]` (uint8) where a null takes its partner's token there. Typing e is
+    the pairs of positions `pairs[starts[e]:starts[e + 1]]` (n, 2) int32: one, or those of its
+    genotype list. `name_starts`, `starts`: int64.
+    """
+
+    name_starts: Int64s
     names: Int32s
-    classes: Bytes
-    n_classes: Int64s
-    compatible: npt.NDArray[np.uint64]
+    is_null: Bytes
+    starts: Int64s
+    pairs: Int32s
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def take(self, order: Int64s) -> EntryTable:
+        """The typings at `order`, with all positions."""
+        counts = np.diff(self.starts)[order]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        at = np.repeat(self.starts[order] - starts[:-1], counts) + np.arange(starts[-1])
+        return EntryTable(self.name_starts, self.names, self.is_null, starts, self.pairs[at])
+
+    def then(self, other: EntryTable) -> EntryTable:
+        """These typings, and those of another after them."""
+        n_positions = len(self.is_null)
+        return EntryTable(
+            np.concatenate([self.name_starts, self.name_starts[-1] + other.name_starts[1:]]),
+            np.concatenate([self.names, other.names]),
+            np.concatenate([self.is_null, other.is_null]),
+            np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
+            np.concatenate([self.pairs, n_positions + other.pairs]).astype(np.int32),
+        )
 
 
 @dataclass
@@ -34,25 +62,18 @@ class LocusEntries:
     """Gives every distinct typing of a locus a code, by what it admits of the imputer's set.
 
     Written texts that admit the same haplotype pairs share one code; `UNTYPED` admits all.
-    `exact`: whether the typing must be imputed pair by pair to be compared, since a null takes its
-    partner's token there; `unsummed`: whether even its mass must be, since its genotype list
-    sorts the names of the set into more than `MAX_LOCUS_CLASSES` classes.
     """
 
     imputer: Imputer
     column: int
-    exact: list[bool] = field(init=False, default_factory=list)
-    unsummed: list[bool] = field(init=False, default_factory=list)
     _texts: dict[str, int] = field(init=False, default_factory=dict)
     # Number of each position by its text and by what it admits; the latter in order.
     _written: dict[str, int] = field(init=False, default_factory=dict)
     _numbers: dict[tuple[bytes, bool], int] = field(init=False, default_factory=dict)
     _admitted: list[npt.NDArray[np.int32]] = field(init=False, default_factory=list)
     _is_null: list[bool] = field(init=False, default_factory=list)
+    # In the order of their codes.
     _codes: dict[tuple[_Pair, ...], int] = field(init=False, default_factory=dict)
-    _blocks: list[_Block] = field(init=False, default_factory=list)
-    # Single genotypes and lists whose arrays are yet to be made, in the order of their codes.
-    _waiting: list[tuple[_Pair, ...]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         everything = np.ones(len(self.imputer.frequencies.names[self.column]), dtype=bool)
@@ -60,7 +81,7 @@ class LocusEntries:
         self._code(((number, number),))
 
     def __len__(self) -> int:
-        return len(self.exact)
+        return len(self._codes)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
         """Code of every written locus, (n,); the empty text is untyped. Raises `TypingError`."""
@@ -102,85 +123,174 @@ class LocusEntries:
         return number
 
     def _code(self, pairs: tuple[_Pair, ...]) -> int:
-        code = self._codes.get(pairs)
-        if code is None:
-            code = self._codes[pairs] = len(self.exact)
-            null = any(self._is_null[i] for pair in pairs for i in pair)
-            self.exact.append(null)
-            self.unsummed.append(False)
-            self._waiting.append(pairs)
-        return code
+        return self._codes.setdefault(pairs, len(self._codes))
 
-    def arrays(self) -> tuple[Int64s, Int32s, Bytes, Int64s, npt.NDArray[np.uint64]]:
-        """Names of each entry, names, classes, classes of each entry, their compatibility."""
-        if self._waiting:
-            lists = [len(pairs) > 1 for pairs in self._waiting]
-            start = 0
-            for end in range(1, len(lists) + 1):
-                if end == len(lists) or lists[end] or lists[start]:
-                    self._add(self._waiting[start:end])
-                    start = end
-            self._waiting.clear()
-            self._blocks = [
-                _Block(
-                    np.concatenate([block.n_names for block in self._blocks]),
-                    np.concatenate([block.names for block in self._blocks]),
-                    np.concatenate([block.classes for block in self._blocks]),
-                    np.concatenate([block.n_classes for block in self._blocks]),
-                    np.concatenate([block.compatible for block in self._blocks]),
-                )
-            ]
-        (block,) = self._blocks
-        return block.n_names, block.names, block.classes, block.n_classes, block.compatible
-
-    def _add(self, entries: Sequence[tuple[_Pair, ...]]) -> None:
-        """Add the arrays of one genotype list, or of many single genotypes."""
-        if len(entries[0]) > 1:
-            self._blocks.append(self._list(entries[0]))
-            return
-        pairs = np.array([entry[0] for entry in entries], dtype=np.int64)
-        sizes = np.array([len(names) for names in self._admitted], dtype=np.int64)
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        room = int(sizes[pairs].sum())
-        ends = np.empty(len(pairs), dtype=np.int64)
-        names, classes = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.uint8)
-        overlap = np.empty(len(pairs), dtype=np.uint8)
-        merge_positions(
-            starts, np.concatenate(self._admitted), pairs, ends, names, classes, overlap
-        )
-        # One class that goes with itself, two that go together, or a third that goes with all.
-        kinds = np.where(pairs[:, 0] == pairs[:, 1], 0, 1 + overlap)
-        compatible = np.array([[1, 0, 0], [0b10, 0b01, 0], [0b110, 0b101, 0b111]], dtype=np.uint64)
-        used = np.arange(3) <= kinds[:, None]
-        self._blocks.append(
-            _Block(
-                np.diff(ends, prepend=0),
-                names[: ends[-1]],
-                classes[: ends[-1]],
-                kinds.astype(np.int64) + 1,
-                compatible[kinds][used],
-            )
+    def table(self) -> EntryTable:
+        """The typings so far."""
+        pairs = np.array([pair for entry in self._codes for pair in entry], dtype=np.int32)
+        return EntryTable(
+            _starts(map(len, self._admitted)),
+            np.concatenate(self._admitted),
+            np.array(self._is_null, dtype=np.uint8),
+            _starts(map(len, self._codes)),
+            pairs.reshape(-1, 2),
         )
 
-    def _list(self, pairs: tuple[_Pair, ...]) -> _Block:
-        sides = np.zeros((2 * len(pairs), len(self._admitted[0])), dtype=bool)
-        for k, pair in enumerate(pairs):
-            for side, number in enumerate(pair):
-                sides[2 * k + side, self._admitted[number]] = True
-        names = np.flatnonzero(sides.any(axis=0)).astype(np.int32)
-        kinds, classes = np.unique(sides[:, names], axis=1, return_inverse=True)
-        n_classes = kinds.shape[1]
-        if n_classes > MAX_LOCUS_CLASSES:
-            code = self._codes[pairs]
-            self.exact[code] = self.unsummed[code] = True
-            names, classes, n_classes, kinds = names[:0], classes.ravel()[:0], 0, kinds[:, :0]
-        first, second = kinds[::2].astype(np.int64), kinds[1::2].astype(np.int64)
-        together = (first.T @ second + second.T @ first) > 0
-        bits = [sum(1 << int(d) for d in np.flatnonzero(row)) for row in together]
-        return _Block(
-            np.array([len(names)], dtype=np.int64),
-            names,
-            classes.ravel().astype(np.uint8),
-            np.array([n_classes], dtype=np.int64),
-            np.array(bits, dtype=np.uint64),
+
+def _starts(sizes: Iterable[int] | Int64s) -> Int64s:
+    return np.concatenate([[0], np.cumsum(np.fromiter(sizes, np.int64))]).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The typings of all loci of a set, ready for the kernels; shared by tables and threads.
+
+    `exact`: whether a typing must be imputed pair by pair to be compared, since a null takes its
+    partner's token there; `unsummed`: whether even its mass must be, since its genotype list sorts
+    the names of the set into more than `MAX_LOCUS_CLASSES` classes. Both (n,) bool, locus after
+    locus from `arrays.base`.
+    """
+
+    arrays: EntryArrays
+    exact: npt.NDArray[np.bool_]
+    unsummed: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, tables: Sequence[EntryTable]) -> Entries:
+        """The typings of tables, one a locus."""
+        parts = [_expanded(table) for table in tables]
+        base = _starts(map(len, tables))
+        one = np.ones(1, dtype=np.int64)
+        arrays = EntryArrays(
+            np.pad(base, (0, 2), mode="edge"),
+            np.cumsum(np.concatenate([[0], *(p.n_names for p in parts), one]), dtype=np.int64),
+            np.concatenate([*(p.names for p in parts), np.zeros(1, np.int32)]),
+            np.concatenate([*(p.classes for p in parts), np.zeros(1, np.uint8)]),
+            np.cumsum(np.concatenate([[0], *(p.n_classes for p in parts), one]), dtype=np.int64),
+            np.concatenate([*(p.compatible for p in parts), np.ones(1, np.uint64)]),
         )
+        unsummed = np.concatenate([part.unsummed for part in parts])
+        exact = np.concatenate([_has_null(table) for table in tables]) | unsummed
+        return cls(arrays, exact, unsummed)
+
+    def held_by(self, codes: Int32s) -> tuple[EntryArrays, Int32s]:
+        """The entries that some typings (n, n_loci) have, by themselves, and the codes of these.
+
+        What a search has to remember of entries is then as little as its candidates are few.
+        """
+        numbers = np.empty((codes.shape[1], len(codes)), dtype=np.int32)
+        distinct = np.empty(len(codes), dtype=np.int32)
+        wanted = []
+        for column, base in enumerate(self.arrays.base[: codes.shape[1]]):
+            count = number_codes(codes[:, column], numbers[column], distinct)
+            wanted.append(base + distinct[:count].astype(np.int64))
+        base = _starts(map(len, wanted))
+        every = np.concatenate(wanted)
+        starts = _starts(self.arrays.starts[every + 1] - self.arrays.starts[every])
+        class_starts = _starts(
+            self.arrays.class_starts[every + 1] - self.arrays.class_starts[every]
+        )
+        held = EntryArrays(
+            base,
+            starts,
+            np.empty(starts[-1], dtype=np.int32),
+            np.empty(starts[-1], dtype=np.uint8),
+            class_starts,
+            np.empty(class_starts[-1], dtype=np.uint64),
+        )
+        copy_entries(
+            self.arrays, every, starts, class_starts, held.names, held.classes, held.compatible
+        )
+        return held, np.ascontiguousarray(numbers.T)
+
+    def any_of(self, codes: Int32s, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """(n,) whether any entry of a typing, one row of codes (n, n_loci), is flagged."""
+        if not flags.any():
+            return np.zeros(len(codes), dtype=bool)
+        found: npt.NDArray[np.bool_] = flags[codes + self.arrays.base[: codes.shape[1]]].any(axis=1)
+        return found
+
+
+@dataclass
+class _Block:
+    """Names and classes of typings one after another, and the sizes of each."""
+
+    n_names: Int64s
+    names: Int32s
+    classes: Bytes
+    n_classes: Int64s
+    compatible: npt.NDArray[np.uint64]
+    unsummed: npt.NDArray[np.bool_]
+
+
+def _has_null(table: EntryTable) -> npt.NDArray[np.bool_]:
+    of_pair = table.is_null[table.pairs].any(axis=1)
+    found: npt.NDArray[np.bool_] = np.logical_or.reduceat(of_pair, table.starts[:-1])
+    return found
+
+
+def _expanded(table: EntryTable) -> _Block:
+    """What every typing of a table admits."""
+    is_list = np.diff(table.starts) > 1
+    blocks, start = [], 0
+    for end in [*np.flatnonzero(is_list).tolist(), len(table)]:
+        if start < end:
+            blocks.append(_genotypes(table, table.pairs[table.starts[start] : table.starts[end]]))
+        if end < len(table):
+            blocks.append(_list(table, table.pairs[table.starts[end] : table.starts[end + 1]]))
+        start = end + 1
+    return _Block(
+        np.concatenate([block.n_names for block in blocks]),
+        np.concatenate([block.names for block in blocks]),
+        np.concatenate([block.classes for block in blocks]),
+        np.concatenate([block.n_classes for block in blocks]),
+        np.concatenate([block.compatible for block in blocks]),
+        np.concatenate([block.unsummed for block in blocks]),
+    )
+
+
+def _genotypes(table: EntryTable, pairs: Int32s) -> _Block:
+    """Single genotypes."""
+    wide = pairs.astype(np.int64)
+    room = int(np.diff(table.name_starts)[wide].sum())
+    ends = np.empty(len(wide), dtype=np.int64)
+    names, classes = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.uint8)
+    overlap = np.empty(len(wide), dtype=np.uint8)
+    merge_positions(table.name_starts, table.names, wide, ends, names, classes, overlap)
+    # One class that goes with itself, two that go together, or a third that goes with all.
+    kinds = np.where(wide[:, 0] == wide[:, 1], 0, 1 + overlap)
+    compatible = np.array([[1, 0, 0], [0b10, 0b01, 0], [0b110, 0b101, 0b111]], dtype=np.uint64)
+    used = np.arange(3) <= kinds[:, None]
+    n = int(ends[-1])
+    return _Block(
+        np.diff(ends, prepend=0),
+        names[:n],
+        classes[:n],
+        kinds.astype(np.int64) + 1,
+        compatible[kinds][used],
+        np.zeros(len(wide), dtype=bool),
+    )
+
+
+def _list(table: EntryTable, pairs: Int32s) -> _Block:
+    """One genotype list; no class where they would be too many."""
+    sides = np.zeros((2 * len(pairs), int(table.names.max()) + 1), dtype=bool)
+    for side, position in enumerate(pairs.ravel().tolist()):
+        sides[side, table.names[slice(*table.name_starts[position : position + 2])]] = True
+    names = np.flatnonzero(sides.any(axis=0)).astype(np.int32)
+    kinds, classes = np.unique(sides[:, names], axis=1, return_inverse=True)
+    n_classes = kinds.shape[1]
+    is_beyond = n_classes > MAX_LOCUS_CLASSES
+    if is_beyond:
+        names, classes, n_classes, kinds = names[:0], classes.ravel()[:0], 0, kinds[:, :0]
+    first, second = kinds[::2].astype(np.int64), kinds[1::2].astype(np.int64)
+    together = (first.T @ second + second.T @ first) > 0
+    bits = [sum(1 << int(d) for d in np.flatnonzero(row)) for row in together]
+    return _Block(
+        np.array([len(names)], dtype=np.int64),
+        names,
+        classes.ravel().astype(np.uint8),
+        np.array([n_classes], dtype=np.int64),
+        np.array(bits, dtype=np.uint64),
+        np.array([is_beyond]),
+    )

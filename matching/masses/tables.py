@@ -9,27 +9,23 @@ when a search runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from matching.haplotypes import Imputer, NullImputation
+from matching.haplotypes import FrequencySet, Imputer, NullImputation
 from matching.loci import Locus
-from matching.masses.arrays import (
-    EntryArrays,
-    Floats,
-    Int32s,
-    MarginalArrays,
-    NameArrays,
-    RowArrays,
-)
-from matching.masses.entries import LocusEntries
-from matching.masses.search_kernels import ABSENT_NAME, TOO_MANY, fill_slots, search
+from matching.masses.arrays import Floats, Int32s, MarginalArrays, NameArrays, RowArrays
+from matching.masses.entries import Entries, LocusEntries
+from matching.masses.genotype_kernels import ABSENT_NAME
+from matching.masses.phase_kernels import fill_slots
+from matching.masses.search_kernels import TOO_MANY, search
 from matching.masses.total_kernels import total_masses
 from matching.typings import ABSENT_GENE, Typing
 
@@ -65,85 +61,89 @@ class Probabilities:
     dropped: float
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """The entries of all loci at one time, as many as `sizes`, and their flags."""
-
-    sizes: tuple[int, ...]
-    arrays: EntryArrays
-    exact: npt.NDArray[np.bool_]
-    unsummed: npt.NDArray[np.bool_]
-
-
-@dataclass
+@dataclass(frozen=True, eq=False)
 class MassTables:
     """One frequency set, under the imputer that defines what a typing admits.
 
-    `entries`: the distinct typings met so far at each locus of the set.
+    `frequencies`: (n_haplotypes,) float64 in place of those of the imputer's set: the tables of
+    several populations over the same haplotypes (`Populations`) share an imputer, and with it the
+    codes and entries of typings. Nothing changes but what is made when it is first needed, so one
+    object serves any number of searches and threads. Raises `ValueError` where the names of all
+    loci are too many to be numbered together.
     """
 
     imputer: Imputer
-    entries: tuple[LocusEntries, ...] = field(init=False)
-    names: NameArrays = field(init=False)
-    marginals: MarginalArrays = field(init=False)
-    _rows: RowArrays = field(init=False)
-    _tokens: tuple[dict[str, int], ...] = field(init=False)
-    _entries_then: _Prepared | None = field(init=False, default=None)
+    frequencies: Floats | None = None
 
     def __post_init__(self) -> None:
-        n_loci = len(self.imputer.frequencies.loci)
-        self.entries = tuple(LocusEntries(self.imputer, column) for column in range(n_loci))
-        self._rows = _row_arrays(self.imputer)
-        self._tokens = tuple({} for _ in range(n_loci))
-        self.names = _name_arrays(self.imputer)
-        self.marginals = _marginal_arrays(self.imputer)
+        source = self.imputer.frequencies
+        if math.prod(map(len, source.names)) >= 2**62:
+            raise ValueError(
+                f"the set of {source.population} has too many loci and names for search"
+            )
 
     @property
     def loci(self) -> tuple[Locus, ...]:
         """The loci of the set: the columns of all codes."""
         return self.imputer.frequencies.loci
 
-    def encode(self, texts: Mapping[Locus, Sequence[str]]) -> Int32s:
-        """Codes (n, n_loci) of typings, from the canonical texts of each locus, empty if untyped.
+    @cached_property
+    def names(self) -> NameArrays:
+        """The names of the set."""
+        return _name_arrays(self.imputer)
 
-        Raises `TypingError`.
-        """
-        columns = [
-            entries.encode(texts[locus])
-            for locus, entries in zip(self.loci, self.entries, strict=True)
-        ]
-        return np.stack(columns, axis=1)
+    @cached_property
+    def marginals(self) -> MarginalArrays:
+        """The haplotypes by their names at all loci but some."""
+        return _marginal_arrays(self.imputer.frequencies, self.used_frequencies)
+
+    @cached_property
+    def _rows(self) -> RowArrays:
+        return _row_arrays(self.imputer.frequencies, self.used_frequencies)
+
+    @property
+    def used_frequencies(self) -> Floats:
+        """Of every haplotype of the set, (n_haplotypes,)."""
+        own = self.imputer.frequencies.frequencies
+        return own if self.frequencies is None else self.frequencies
+
+    @cached_property
+    def _tokens(self) -> tuple[dict[str, int], ...]:
+        """The token of every name or group, of each locus."""
+        return tuple(
+            {name: i for i, name in enumerate(self.imputer.token_names(column))}
+            for column in range(len(self.loci))
+        )
+
+    def prepare(self) -> None:
+        """Make everything that a search needs now and not at the first one."""
+        _ = self.names, self.marginals, self._tokens
+
+    def locus_entries(self) -> tuple[LocusEntries, ...]:
+        """Where the typings of each locus get their codes; new ones, that hold nothing yet."""
+        return tuple(LocusEntries(self.imputer, column) for column in range(len(self.loci)))
 
     def is_separable(self, typing: Typing) -> bool:
         """Whether codes say all of a typing: phase between loci of the set they cannot."""
         return all(sum(locus in self.loci for locus in block) < 2 for block in typing.phase)
 
-    def is_exact(self, codes: Int32s) -> npt.NDArray[np.bool_]:
-        """(n,) typings that `search` leaves to pairwise prediction (see `LocusEntries.exact`)."""
-        return self._any(codes, self._prepared().exact)
-
-    def _any(self, codes: Int32s, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Whether any entry of a typing is flagged."""
-        if not flags.any():
-            return np.zeros(len(codes), dtype=bool)
-        base = self._prepared().arrays.base[: len(self.loci)]
-        found: npt.NDArray[np.bool_] = flags[codes + base].any(axis=1)
-        return found
-
-    def total_masses(self, codes: Int32s, threads: int = 1) -> npt.NDArray[np.float64]:
+    def total_masses(
+        self, entries: Entries, codes: Int32s, threads: int = 1
+    ) -> npt.NDArray[np.float64]:
         """Total mass of every typing, (n,) in [0, 1]; 0 is "unrepresented".
 
-        NaN where the mass must come from `Imputer.impute_one` (`LocusEntries.unsummed`). Sort the
-        codes, best by their first columns: typings with common entries are faster together.
+        `codes`: (n, n_loci) int32 of `entries`. NaN where the mass must come from
+        `Imputer.impute_one` (`Entries.unsummed`). Sort the codes, best by their first columns:
+        typings with common entries are faster together.
         """
         out = np.empty(len(codes))
-        prepared = self._prepared()
+        rows = self._rows
         padding = max(0, 3 - codes.shape[1])
         padded = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, padding))), dtype=np.int32)
         in_chunks(len(codes), threads, lambda part: total_masses(
-            padded[part], prepared.arrays, self._rows, out[part]
+            padded[part], entries.arrays, rows, out[part]
         ))  # fmt: skip
-        out[self._any(codes, prepared.unsummed)] = np.nan
+        out[entries.any_of(codes, entries.unsummed)] = np.nan
         return out
 
     def patient(
@@ -152,25 +152,23 @@ class MassTables:
         """The genotypes of `Imputer.impute_one`, maybe of another set over the same loci, here."""
         tokens = np.empty((*codes.shape, 2), dtype=np.int32)
         for column in range(len(self.loci)):
-            tokens[:, column] = imputer.genotypes(column)[codes[:, column]]
-            if imputer is not self.imputer:
+            if imputer.frequencies is self.imputer.frequencies:
+                # Those of all fresh imputers of a set are the same, and made once here.
+                tokens[:, column] = self.imputer.genotypes(column)[codes[:, column]]
+            else:
+                tokens[:, column] = imputer.genotypes(column)[codes[:, column]]
                 theirs = imputer.token_names(column)
+                # A token of theirs that is none here matches nothing, as 0 does.
                 here = np.zeros(len(theirs), dtype=np.int32)
                 for token in set(tokens[:, column].ravel().tolist()):
-                    here[token] = self._token(column, theirs[token])
+                    here[token] = self._tokens[column].get(theirs[token], 0)
                 tokens[:, column] = here[tokens[:, column]]
         return PatientGenotypes(tokens, weights)
-
-    def _token(self, column: int, name: str) -> int:
-        """The token of a name or group; 0, which matches nothing, if the set has none."""
-        known = self._tokens[column]
-        if not known:
-            known.update((text, i) for i, text in enumerate(self.imputer.token_names(column)))
-        return known.get(name, 0)
 
     def search(
         self,
         patient: PatientGenotypes,
+        entries: Entries,
         codes: Int32s,
         total: Floats,
         up_to: int = 1,
@@ -187,36 +185,25 @@ class MassTables:
             return Probabilities(unknown, np.zeros(len(codes), dtype=bool), 0.0)
         chosen, dropped = _heaviest(patient.weights, precision)
         chosen, order, changed = _by_prefix(patient.tokens, chosen)
-        exact = self.is_exact(codes)
+        exact = entries.any_of(codes, entries.exact)
         usable = np.where(exact | np.isnan(total), 0.0, total)
         out = np.zeros((len(codes), 3))
-        arrays = self._prepared().arrays
+        names, marginals = self.names, self.marginals
         tokens = np.ascontiguousarray(patient.tokens[chosen])
         weights = np.ascontiguousarray(patient.weights[chosen])
         codes = np.ascontiguousarray(codes, dtype=np.int32)
 
         def work(part: slice) -> int:
+            arrays, numbers = entries.held_by(codes[part])
             return search(
-                tokens, changed, weights, order, codes[part], usable[part], arrays, self.names,
-                self.marginals, up_to, out[part],
+                tokens, changed, weights, order, numbers, usable[part], arrays, names, marginals,
+                up_to, out[part],
             )  # fmt: skip
 
         if TOO_MANY in in_chunks(len(codes), threads, work):
             exact = np.ones(len(codes), dtype=bool)
         out[exact | (usable == 0)] = np.nan
         return Probabilities(out[:, : up_to + 1], exact, dropped)
-
-    def _prepared(self) -> _Prepared:
-        """The entries of all loci, made anew where some were added."""
-        sizes = tuple(map(len, self.entries))
-        if self._entries_then is None or self._entries_then.sizes != sizes:
-            self._entries_then = _Prepared(
-                sizes,
-                _entry_arrays(self.entries),
-                np.concatenate([entries.exact for entries in self.entries]).astype(bool),
-                np.concatenate([entries.unsummed for entries in self.entries]).astype(bool),
-            )
-        return self._entries_then
 
 
 def in_chunks(count: int, threads: int, work: Callable[[slice], T]) -> list[T]:
@@ -284,15 +271,11 @@ def _name_arrays(imputer: Imputer) -> NameArrays:
     )
 
 
-def _marginal_arrays(imputer: Imputer) -> MarginalArrays:
-    """Raises `ValueError` where the names of all loci are too many to be numbered together."""
-    source = imputer.frequencies
+def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArrays:
     n_names = [len(names) for names in source.names]
-    if math.prod(n_names) >= 2**62:
-        raise ValueError(f"the set of {source.population} has too many loci and names for search")
     strides = np.concatenate([[1], np.cumprod(n_names[:-1], dtype=np.int64)]).astype(np.int64)
-    kept = source.frequencies > 0
-    haplotypes, frequencies = source.haplotypes[kept].astype(np.int64), source.frequencies[kept]
+    kept = frequencies > 0
+    haplotypes, frequencies = source.haplotypes[kept].astype(np.int64), frequencies[kept]
     key = haplotypes @ strides
     n_loci = len(n_names)
     free = [(-1, -1), *((locus, -1) for locus in range(n_loci))]
@@ -334,24 +317,9 @@ def _marginal_arrays(imputer: Imputer) -> MarginalArrays:
     )
 
 
-def _entry_arrays(entries: Sequence[LocusEntries]) -> EntryArrays:
-    parts = [one.arrays() for one in entries]
-    base = np.cumsum([0, *map(len, entries)], dtype=np.int64)
-    one = np.ones(1, dtype=np.int64)
-    return EntryArrays(
-        np.pad(base, (0, 2), mode="edge"),
-        np.cumsum(np.concatenate([[0], *(p[0] for p in parts), one]), dtype=np.int64),
-        np.concatenate([*(p[1] for p in parts), np.zeros(1, np.int32)]),
-        np.concatenate([*(p[2] for p in parts), np.zeros(1, np.uint8)]),
-        np.cumsum(np.concatenate([[0], *(p[3] for p in parts), one]), dtype=np.int64),
-        np.concatenate([*(p[4] for p in parts), np.ones(1, np.uint64)]),
-    )
-
-
-def _row_arrays(imputer: Imputer) -> RowArrays:
-    source = imputer.frequencies
-    kept = source.frequencies > 0
-    haplotypes, frequencies = source.haplotypes[kept], source.frequencies[kept]
+def _row_arrays(source: FrequencySet, frequencies: Floats) -> RowArrays:
+    kept = frequencies > 0
+    haplotypes, frequencies = source.haplotypes[kept], frequencies[kept]
     n_names = [len(names) for names in source.names]
     padding = max(0, 3 - len(n_names))
     haplotypes = np.pad(haplotypes, ((0, 0), (0, padding)))

@@ -1,12 +1,13 @@
 """Genotypes x genotypes -> probabilities of matches (rule R16), and whole percents of them."""
 
 from matching.probability.percents import ExactPairs, locus_grades, whole_percents
-from matching.probability.prediction import DonorTable, Prediction, predict
+from matching.probability.prediction import DonorTable, NearPairs, Prediction, predict
 from matching.probability.shared import PairTable
 
 __all__ = [
     "DonorTable",
     "ExactPairs",
+    "NearPairs",
     "PairTable",
     "Prediction",
     "locus_grades",

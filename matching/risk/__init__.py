@@ -1,16 +1,20 @@
 """A frozen risk model -> cumulative incidence, its interval and what each factor adds."""
 
 from matching.risk.checks import require
-from matching.risk.comparison import Coded, Comparison, compare_donors
+from matching.risk.comparison import Comparison, compare_donors
 from matching.risk.effects import (
     MIN_SE_WITHOUT_INTERVAL,
     Z95,
     hazard_ratio,
     log_odds,
     log_odds_error,
+    shrunk,
+    spread_of_effects,
 )
 from matching.risk.model import (
     MODEL_SCHEMA,
+    Coded,
+    CodedColumns,
     Columns,
     Factor,
     Floats,
@@ -41,6 +45,7 @@ __all__ = [
     "VARIABLES",
     "Z95",
     "Coded",
+    "CodedColumns",
     "Columns",
     "Comparison",
     "Factor",
@@ -63,5 +68,7 @@ __all__ = [
     "predict",
     "recorded_after",
     "require",
+    "shrunk",
+    "spread_of_effects",
     "what_if",
 ]

@@ -5,9 +5,7 @@ A batch of many patients and donors is the same: pairs in rows, patient by patie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +13,8 @@ import numpy.typing as npt
 from matching.risk import kernels
 from matching.risk.checks import require
 from matching.risk.effects import Z95
-from matching.risk.model import Floats, Known, OutcomeModel
-from matching.risk.outcomes import outcome_named
-from matching.risk.prediction import NODES, SHARES
-from matching.risk.variables import AUTOLOGOUS
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of texts as (n,) int8 positions in `levels`, negative for not known: what a batch
-    of a million pairs is given as."""
-
-    codes: npt.NDArray[np.int8]
-    levels: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.codes)
+from matching.risk.model import Coded, CodedColumns, Floats, OutcomeModel
+from matching.risk.prediction import NODES, SHARES, applicable
 
 
 @dataclass(frozen=True)
@@ -40,8 +24,8 @@ class Comparison:
     `probability`, `low`, `high`: (n,) as in `Prediction`. `difference`, `difference_low`,
     `difference_high`: (n,) of the probability to that of the patient's best pair, with the 95 %
     interval by the delta method (what both have in common cancels); 0 for the best itself. `best`:
-    (m,) int64 row of the lowest risk (of the highest probability of a recovery), the first of
-    equals; -1 if the outcome is applicable to none. Not applicable is NaN.
+    (m,) int64 row of the lowest risk (of the highest probability of a recovery), of equals that of
+    the lowest factors; -1 if the outcome is applicable to none. Not applicable is NaN.
     """
 
     probability: Floats
@@ -55,53 +39,54 @@ class Comparison:
 
 def compare_donors(
     model: OutcomeModel,
-    columns: Mapping[str, npt.NDArray[Any] | Coded],
+    columns: CodedColumns,
     starts: npt.NDArray[np.int64],
 ) -> Comparison:
     """Compare the donors of each patient.
 
-    `columns`: by name of variable, as `predict` takes them or `Coded`. `starts`: (m + 1,) int64
+    `columns`: by name of variable, as `predict` takes them. `starts`: (m + 1,) int64
     ascending from 0: patient i has the rows starts[i] to starts[i + 1] - 1. Raises `ModelError`
     where columns are not of that length.
     """
     n = int(starts[-1])
-    codes = np.full((n, len(model.factors)), kernels.MISSING, dtype=np.int8)
-    number_of = np.full(len(model.factors), -1, dtype=np.int64)
+    given = [i for i, factor in enumerate(model.factors) if factor.name in columns]
+    factors = [model.factors[i] for i in given]
+    codes = np.empty((len(given), n), dtype=np.int8)
+    number_of = np.full(len(given), -1, dtype=np.int64)
     numbers: list[Floats] = []
-    for i, factor in enumerate(model.factors):
-        is_number = not factor.levels
-        if is_number:
-            number_of[i] = len(numbers)
-            numbers.append(np.zeros(n))
-        if factor.name not in columns:
-            continue
+    for f, factor in enumerate(factors):
         values = columns[factor.name]
         require(len(values) == n, f"column {factor.name} has {len(values)} values for {n} pairs")
         if isinstance(values, Coded):
-            table, known = factor.encode(np.array([*values.levels, ""], dtype=object))
-            # The last entry is what a negative code finds.
-            codes[:, i] = _positions(table, known)[values.codes]
-            continue
-        table, known = factor.encode(values)
-        if is_number:
-            numbers[-1][:] = np.where(known == Known.NO, 0.0, table[:, 0])
-            codes[:, i] = np.where(known == Known.NO, kernels.MISSING, 0)
+            held = factor.position_of
+            # The last entry is what code -1 finds.
+            positions = [held.get(level, kernels.MISSING) for level in (*values.levels, "")]
+            codes[f] = np.array(positions, dtype=np.int8)[values.codes]
+        elif factor.levels:
+            codes[f] = factor.positions(values)
         else:
-            codes[:, i] = _positions(table, known)
+            number_of[f] = len(numbers)
+            moved = factor.scaled(values) - model.centre[model.ends[given[f]]]
+            unknown = np.isnan(moved)
+            moved[unknown] = 0.0
+            numbers.append(moved)
+            codes[f] = unknown
+            codes[f] *= kernels.MISSING
     best = np.empty(len(starts) - 1, dtype=np.int64)
     out = np.empty((n, kernels.N_COMPARED))
-    outcome = outcome_named(model.name)
+    outcome, table = model.outcome, model.table
     kernels.compare_pairs(
         np.ascontiguousarray(starts, dtype=np.int64),
         codes,
-        np.stack(numbers, axis=1) if numbers else np.empty((n, 0)),
-        _fits(columns.get("donor_type"), n) if outcome.allogeneic else np.ones(n, dtype=np.uint8),
-        model.ends,
+        np.stack(numbers) if numbers else np.empty((0, n)),
+        applicable(model.name, columns, n).astype(np.uint8),
+        table.rows[given],
+        table.sizes[given],
         number_of,
-        np.ascontiguousarray(model.centre),
-        np.ascontiguousarray(model.coefficients),
-        np.ascontiguousarray(model.covariance),
-        model.unknown_variance,
+        table.scores,
+        table.gram,
+        table.unknown,
+        float(np.delete(model.unknown_variance, given).sum()),
         NODES,
         SHARES,
         Z95,
@@ -118,19 +103,3 @@ def compare_donors(
         out[:, kernels.DIFFERENCE_HIGH],
         best,
     )
-
-
-def _positions(table: Floats, known: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """Rows of a factor's design matrix -> (n,) int8: 0 the reference, i the column i - 1."""
-    found = np.where(table == 1.0, np.arange(1, table.shape[1] + 1), 0).max(axis=1)
-    unknown = (known == Known.NO) | (known == Known.UNSEEN)
-    return np.where(unknown, kernels.MISSING, found).astype(np.int8)
-
-
-def _fits(donors: npt.NDArray[Any] | Coded | None, n: int) -> npt.NDArray[np.uint8]:
-    if donors is None:
-        return np.ones(n, dtype=np.uint8)
-    if isinstance(donors, Coded):
-        allogeneic = np.array([level != AUTOLOGOUS for level in donors.levels] + [True])
-        return allogeneic[donors.codes].astype(np.uint8)
-    return np.asarray(donors != AUTOLOGOUS).astype(np.uint8)

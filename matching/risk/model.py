@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from matching.risk.checks import require
 from matching.risk.outcomes import Outcome, outcome_named
 
 Floats = npt.NDArray[np.float64]
-Columns = Mapping[str, npt.NDArray[Any]]
 
 MODEL_SCHEMA = 2
 
@@ -34,6 +34,27 @@ class Known(IntEnum):
     CLIPPED = 2
     # A level for which the model holds no effect: averaged over like a missing one.
     UNSEEN = 3
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of texts as (n,) int8 positions in `levels`, -1 for not known."""
+
+    codes: npt.NDArray[np.int8]
+    levels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts, "" for not known."""
+        known = [*self.levels, ""]
+        return [known[code] for code in self.codes.tolist()]
+
+
+Columns = Mapping[str, npt.NDArray[Any]]
+CodedColumns = Mapping[str, npt.NDArray[Any] | Coded]
 
 
 @dataclass(frozen=True)
@@ -71,7 +92,7 @@ class Factor:
             return (f"{self.name}, per {self.unit:g}",)
         return tuple(f"{self.name}: {' or '.join(group)}" for group in self.levels[1:])
 
-    def encode(self, values: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int8]]:
+    def encode(self, values: npt.NDArray[Any] | Coded) -> tuple[Floats, npt.NDArray[np.int8]]:
         """(n,) values -> (n, n_columns) float64, NaN where not known, and (n,) int8 `Known`.
 
         Numbers are not known when NaN, levels when "" (`Known.NO`) or when the model does not
@@ -80,16 +101,13 @@ class Factor:
         >>> Factor("tbi", (("no",), ("yes",))).encode(np.array(["yes", "no", ""]))[0].ravel()
         array([ 1.,  0., nan])
         """
+        if isinstance(values, Coded):
+            of_level, known = self.encode(np.array([*values.levels, ""], dtype=object))
+            # The last one is what code -1 finds.
+            return of_level[values.codes], known[values.codes]
         known = np.zeros(len(values), dtype=np.int8)
         if self.levels:
-            if self.bands:
-                numbers = np.asarray(values, dtype=np.float64)
-                position = np.searchsorted(self.bands, numbers, side="right")
-                position = np.where(np.isnan(numbers), -1, position)
-            else:
-                position = np.full(len(values), -1, dtype=np.int64)
-                for i, group in enumerate(self.levels):
-                    position[np.isin(values, group)] = i
+            position = self.positions(values)
             known[position < 0] = Known.NO
             if not self.bands:
                 known[(position < 0) & (np.asarray(values) != "")] = Known.UNSEEN
@@ -100,7 +118,50 @@ class Factor:
         numbers = np.asarray(values, dtype=np.float64)
         known[(numbers < self.low) | (numbers > self.high)] = Known.CLIPPED
         known[np.isnan(numbers)] = Known.NO
-        return (np.clip(numbers, self.low, self.high) / self.unit)[:, None], known
+        return self.scaled(numbers)[:, None], known
+
+    def positions(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+        """(n,) values of a factor with levels -> (n,) int8 group of each, -1 where not held.
+
+        >>> Factor("age", (("young",), ("old",)), bands=(40.0,)).positions(np.array([40, np.nan]))
+        array([ 1, -1], dtype=int8)
+        """
+        found = np.full(len(values), -1, dtype=np.int8)
+        if self.bands:
+            numbers = np.asarray(values, dtype=np.float64)
+            found[~np.isnan(numbers)] = 0
+            for bound in self.bands:
+                found += numbers >= bound
+            return found
+        for i, group in enumerate(self.levels):
+            found[np.isin(values, group)] = i
+        return found
+
+    @cached_property
+    def position_of(self) -> dict[str, int]:
+        """Group of each level by name."""
+        return {name: i for i, group in enumerate(self.levels) for name in group}
+
+    def scaled(self, values: npt.NDArray[Any]) -> Floats:
+        """(n,) numbers -> (n,) float64 in units, within the range, NaN where not known."""
+        return np.clip(np.asarray(values, dtype=np.float64), self.low, self.high) / self.unit
+
+
+@dataclass(frozen=True)
+class LevelTable:
+    """A model by levels instead of columns: what the hot loop over pairs looks up.
+
+    The first of r rows is the intercept. Each factor has a row of zeros for what is not known, then
+    one a level (the reference first), or one for its number: `rows`, (f,) int64, is where these
+    begin, `sizes`, (f,) int64, how many they are. `scores`: (r,) log-odds; `gram`: (r, r) their
+    covariances; `unknown`: (r,) variance that a row of zeros stands for, else 0.
+    """
+
+    rows: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    scores: Floats
+    gram: Floats
+    unknown: Floats
 
 
 @dataclass(frozen=True)
@@ -161,12 +222,12 @@ class OutcomeModel:
         """What is predicted."""
         return outcome_named(self.name)
 
-    @property
+    @cached_property
     def ends(self) -> npt.NDArray[np.int64]:
         """(1 + f,) int64: the columns of factor i are ends[i] to ends[i + 1] - 1."""
         return np.cumsum([0] + [len(factor.labels) for factor in self.factors])
 
-    @property
+    @cached_property
     def unknown_variance(self) -> Floats:
         """(f,) float64: variance of a factor's contribution over the cohort, factor by factor.
 
@@ -180,6 +241,26 @@ class OutcomeModel:
             between = (beta @ share) ** 2 - ((beta * share) ** 2).sum()
             found[i] = max(((beta * spread) ** 2).sum() - between * bool(spread.any()), 0.0)
         return found
+
+    @cached_property
+    def table(self) -> LevelTable:
+        """The model by levels."""
+        identity = np.eye(1 + len(self.centre))
+        parts = [identity[:1]]
+        for factor, (start, end) in zip(self.factors, itertools.pairwise(self.ends), strict=True):
+            part = identity[1 + start : 1 + end]
+            if factor.levels:
+                # Of level i the column i - 1 is 1; all are centred.
+                part = np.concatenate([0 * identity[:1], part])
+                part[:, 1 + start : 1 + end] -= self.centre[start:end]
+            parts += [0 * identity[:1], part]
+        x = np.concatenate(parts)
+        sizes = np.array([len(part) for part in parts], dtype=np.int64)
+        rows = np.cumsum(sizes)[1::2]
+        unknown = np.zeros(len(x))
+        unknown[rows - 1] = self.unknown_variance
+        gram = x @ self.covariance @ x.T
+        return LevelTable(rows, sizes[2::2], x @ self.coefficients, gram, unknown)
 
 
 @dataclass(frozen=True)
@@ -219,11 +300,11 @@ class RiskModel:
 
 
 def design(
-    factors: tuple[Factor, ...], columns: Columns, n_rows: int
+    factors: tuple[Factor, ...], columns: CodedColumns, n_rows: int
 ) -> tuple[Floats, npt.NDArray[np.int8]]:
     """(n, p) float64 design matrix, NaN where a value is not known, and (n, f) int8 `Known`.
 
-    `columns`: (n,) arrays by factor name; a factor without a column is not known in any row.
+    `columns`: (n,) arrays or `Coded` by factor name; a factor without one is not known in any row.
     """
     parts: list[Floats] = [np.empty((n_rows, 0))]
     known: list[npt.NDArray[np.int8]] = []

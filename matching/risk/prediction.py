@@ -13,7 +13,16 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from matching.risk.effects import Z95
-from matching.risk.model import Columns, Floats, Known, OutcomeModel, centred, design
+from matching.risk.model import (
+    Coded,
+    CodedColumns,
+    Columns,
+    Floats,
+    Known,
+    OutcomeModel,
+    centred,
+    design,
+)
 from matching.risk.outcomes import outcome_named
 from matching.risk.variables import AUTOLOGOUS, VARIABLES
 
@@ -59,10 +68,11 @@ def averaged(score: Floats, variance: Floats) -> Floats:
     return found
 
 
-def predict(model: OutcomeModel, columns: Columns, n_rows: int) -> Prediction:
+def predict(model: OutcomeModel, columns: CodedColumns, n_rows: int) -> Prediction:
     """Predict one outcome for n cases.
 
-    `columns`: (n,) arrays by name of variable, float64 with NaN, or text with "" for unknown.
+    `columns`: (n,) arrays by name of variable, float64 with NaN, or text with "" for unknown, also
+    as `Coded`.
     A factor that is not known is averaged over its distribution in the model's cohort, apart from
     the other factors; in the literature model, which has no cohort, it is at its reference.
     `Prediction.known` says where that was so. What averaging adds to the log-odds is given to the
@@ -97,11 +107,15 @@ def predict(model: OutcomeModel, columns: Columns, n_rows: int) -> Prediction:
     )
 
 
-def applicable(outcome: str, columns: Columns, n_rows: int) -> npt.NDArray[np.bool_]:
+def applicable(outcome: str, columns: CodedColumns, n_rows: int) -> npt.NDArray[np.bool_]:
     """(n,) bool: whether the outcome can happen; GVHD cannot after an autologous transplant."""
     if not outcome_named(outcome).allogeneic or "donor_type" not in columns:
         return np.ones(n_rows, dtype=bool)
-    return np.asarray(columns["donor_type"] != AUTOLOGOUS, dtype=bool)
+    donors = columns["donor_type"]
+    if isinstance(donors, Coded):
+        # The last one is what code -1 finds.
+        return np.array([*(level != AUTOLOGOUS for level in donors.levels), True])[donors.codes]
+    return np.asarray(donors != AUTOLOGOUS, dtype=bool)
 
 
 def what_if(

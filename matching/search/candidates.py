@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -45,50 +46,56 @@ class Candidates:
     patient: Genotype
     loci: tuple[Locus, ...]
     rows: npt.NDArray[np.int64]
+    _compared: dict[Locus, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, order: npt.NDArray[np.int64]) -> Candidates:
         """The candidates at the given positions, in that order."""
-        return Candidates(self.index, self.patient, self.loci, self.rows[order])
+        taken = Candidates(self.index, self.patient, self.loci, self.rows[order])
+        for locus, (number, table) in self._compared.items():
+            taken._compared[locus] = number[order], table
+        return taken
 
     def at(self, locus: Locus) -> LocusComparison:
         """The distinct genotypes of the candidates at a locus, compared with the patient's."""
         number = np.zeros(len(self), dtype=np.int64)
         genotypes: list[LocusGenotype | None] = []
-        for i, at, entries in self._distinct(locus, number):
+        tables = [np.empty((0, N_COMPARED), dtype=np.uint8)]
+        for i, entries in self._distinct(locus, number):
             book = self.index.segments[i].books[locus]
-            number[at] += len(genotypes)
             genotypes += [None if e == UNTYPED else book.entry(e) for e in entries.tolist()]
-        return LocusComparison(number, tuple(genotypes), self._compared_at(locus)[1])
+            tables.append(compare_locus(self.patient.loci[locus], book, entries))
+        return LocusComparison(number, tuple(genotypes), np.concatenate(tables))
 
     def _distinct(
         self, locus: Locus, number: npt.NDArray[np.int64]
-    ) -> list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Segment, its candidates and their distinct entries; writes the place of each
-        candidate's entry among these to `number`."""
-        found = []
-        for i, at, rows in self.index.parts(self.rows):
-            segment = self.index.segments[i]
-            codes = segment.entries(rows, locus)
-            held = np.zeros(len(segment.books[locus]), dtype=bool)
-            held[codes] = True
-            number[at] = (np.cumsum(held) - 1)[codes]
-            found.append((i, at, np.flatnonzero(held)))
-        return found
-
-    def _compared_at(self, locus: Locus) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-        """The row of each candidate in the table of its distinct genotypes, and that table."""
-        number = np.zeros(len(self), dtype=np.int64)
-        tables = [np.empty((0, N_COMPARED), dtype=np.uint8)]
+    ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        """Each segment with candidates and their distinct entries; writes the place of every
+        candidate's entry among all of these to `number`."""
         before = 0
-        for i, at, entries in self._distinct(locus, number):
-            number[at] += before
+        for i, at, rows in self.index.parts(self.rows):
+            entries, place = np.unique(
+                self.index.segments[i].entries(rows, locus), return_inverse=True
+            )
+            number[at] = before + place
             before += len(entries)
-            book = self.index.segments[i].books[locus]
-            tables.append(compare_locus(self.patient.loci[locus], book, entries))
-        return number, np.concatenate(tables)
+            yield i, entries.astype(np.int64)
+
+    def compared_at(self, locus: Locus) -> npt.NDArray[np.uint8]:
+        """(n, `N_COMPARED`): the columns of `compare_locus` at a locus, searched or not."""
+        if locus not in self._compared:
+            number = np.zeros(len(self), dtype=np.int64)
+            tables = [np.empty((0, N_COMPARED), dtype=np.uint8)]
+            for i, entries in self._distinct(locus, number):
+                book = self.index.segments[i].books[locus]
+                tables.append(compare_locus(self.patient.loci[locus], book, entries))
+            self._compared[locus] = number, np.concatenate(tables)
+        number, table = self._compared[locus]
+        return table[number]
 
     @cached_property
     def compared(self) -> npt.NDArray[np.uint8]:
@@ -96,29 +103,26 @@ class Candidates:
         not."""
         out = np.empty((len(self), N_LOCI, N_COMPARED), dtype=np.uint8)
         for locus in LOCI:
-            number, table = self._compared_at(locus)
-            out[:, locus.position] = table[number]
+            out[:, locus.position] = self.compared_at(locus)
         return out
 
-    @cached_property
-    def _totals(self) -> npt.NDArray[np.uint8]:
-        """Sum of each column of `compared` over the searched loci, (n, `N_COMPARED`) uint8."""
-        totals = np.zeros((len(self), N_COMPARED), dtype=np.uint8)
-        for locus in self.loci:
-            number, table = self._compared_at(locus)
-            totals += table[number]
-        return totals
+    def total(self, column: int, loci: Sequence[Locus] | None = None) -> npt.NDArray[np.int64]:
+        """Sum of a column of `compared` over some loci, by default the searched ones, (n,)."""
+        total = np.zeros(len(self), dtype=np.int64)
+        for locus in self.loci if loci is None else loci:
+            total += self.compared_at(locus)[:, column]
+        return total
 
-    def total(self, column: int) -> npt.NDArray[np.int64]:
-        """Sum of a column of `compared` over the searched loci, (n,)."""
-        return self._totals[:, column].astype(np.int64)
+    def mismatches(self, column: int, loci: Sequence[Locus]) -> npt.NDArray[np.int64]:
+        """(n,) mismatches over some loci, by `COUNT_BEST` or `COUNT_WORST`."""
+        return 2 * len(loci) - self.total(column, loci)
 
     @property
     def mismatches_best(self) -> npt.NDArray[np.int64]:
         """(n,) mismatches if every ambiguity turns out well (rule R2)."""
-        return 2 * len(self.loci) - self.total(COUNT_BEST)
+        return self.mismatches(COUNT_BEST, self.loci)
 
     @property
     def mismatches_worst(self) -> npt.NDArray[np.int64]:
         """(n,) mismatches if every ambiguity turns out badly."""
-        return 2 * len(self.loci) - self.total(COUNT_WORST)
+        return self.mismatches(COUNT_WORST, self.loci)

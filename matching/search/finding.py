@@ -8,6 +8,8 @@ the donors with no mismatch at k + 1 loci are all that need to be looked at.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,52 @@ THREADS = 2
 # A row of a posting list costs as much as this many rows of a scan.
 POSTING_COST = 1.0
 
-Tables = dict[Locus, npt.NDArray[np.uint8]]
+
+@dataclass(frozen=True)
+class _Tables:
+    """Mismatches of every entry of the loci that are searched or posted, one locus after another.
+
+    `values`: uint8, `EXCLUDED` where they are above the limit of the locus. `starts`:
+    (`N_LOCI`,) int64, where that of each locus begins, -1 where there is none. Those of posted loci
+    that are not searched hold nothing but 0.
+    """
+
+    values: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+    searched: tuple[Locus, ...]
+
+    @classmethod
+    def of(
+        cls,
+        segment: Segment,
+        patient: Genotype,
+        criteria: Criteria,
+        antigens: AntigenRelation | None,
+    ) -> _Tables:
+        loci = tuple(dict.fromkeys([*criteria.loci, *POSTED]))
+        ends = np.cumsum([len(segment.books[locus]) for locus in loci])
+        starts = np.full(N_LOCI, -1, dtype=np.int64)
+        starts[[locus.position for locus in loci]] = [0, *ends[:-1]]
+        tables = cls(np.zeros(ends[-1], dtype=np.uint8), starts, tuple(criteria.loci))
+        for locus in criteria.loci:
+            table = mismatches(
+                patient.loci[locus],
+                segment.books[locus],
+                segment.holders[locus],
+                criteria.direction,
+                criteria.keep_potential,
+                antigens if locus in criteria.antigen_loci else None,
+            )
+            limit = criteria.limits.get(locus)
+            if limit is not None:
+                table[table > limit] = kernels.EXCLUDED
+            tables.at(locus, len(table))[:] = table
+        return tables
+
+    def at(self, locus: Locus, size: int) -> npt.NDArray[np.uint8]:
+        """The part of a locus."""
+        start = self.starts[locus.position]
+        return self.values[start : start + size]
 
 
 def find_donors(index: DonorIndex, patient: Genotype, criteria: Criteria) -> Candidates:
@@ -36,101 +83,76 @@ def find_donors(index: DonorIndex, patient: Genotype, criteria: Criteria) -> Can
     limit = min(criteria.max_mismatches, MAX_MISMATCHES)
     found = [np.empty(0, dtype=np.int64)]
     for first, segment in zip(index.first_rows, index.segments, strict=False):
-        tables = {
-            locus: _table(segment, patient, criteria, locus, antigens) for locus in criteria.loci
-        }
+        tables = _Tables.of(segment, patient, criteria, antigens)
         rows = _search(segment, tables, limit)
         found.append(first + rows[segment.is_valid(rows)])
     return Candidates(index, patient, tuple(criteria.loci), np.concatenate(found))
 
 
-def _table(
-    segment: Segment,
-    patient: Genotype,
-    criteria: Criteria,
-    locus: Locus,
-    antigens: AntigenRelation | None,
-) -> npt.NDArray[np.uint8]:
-    """Mismatches of every entry, `EXCLUDED` where they are above the limit of the locus."""
-    table = mismatches(
-        patient.loci[locus],
-        segment.books[locus],
-        segment.holders[locus],
-        criteria.direction,
-        criteria.keep_potential,
-        antigens if locus in criteria.antigen_loci else None,
-    )
-    limit = criteria.limits.get(locus)
-    return table if limit is None else np.where(table > limit, np.uint8(kernels.EXCLUDED), table)
-
-
-def _search(segment: Segment, tables: Tables, limit: int) -> npt.NDArray[np.int64]:
+def _search(segment: Segment, tables: _Tables, limit: int) -> npt.NDArray[np.int64]:
     """Rows of a segment within the limit, by the cheaper way."""
     lists = _cheapest_lists(segment, tables, limit)
-    if lists is None or POSTING_COST * sum(size for _, _, size in lists) > len(segment):
-        return scan(segment, tables, limit)
-    return look_up(segment, tables, limit, [(locus, entries) for locus, entries, _ in lists])
+    if lists is None or POSTING_COST * sum(one.size for one in lists) > len(segment):
+        return _scan(segment, tables, limit)
+    return _look_up(segment, tables, limit, lists)
 
 
-def _cheapest_lists(
-    segment: Segment, tables: Tables, limit: int
-) -> list[tuple[Locus, npt.NDArray[np.uint32], int]] | None:
-    """The `limit` + 1 shortest lists of rows without a mismatch: locus, entries and length."""
+class _List(NamedTuple):
+    """The rows of a segment without a mismatch at a posted locus: its entries, and how many."""
+
+    locus: Locus
+    entries: npt.NDArray[np.uint32]
+    size: int
+
+
+def _cheapest_lists(segment: Segment, tables: _Tables, limit: int) -> list[_List] | None:
+    """The `limit` + 1 shortest lists, None where there are not as many."""
     lists = []
     for locus, postings in zip(POSTED, segment.postings, strict=True):
-        if locus in tables:
-            entries = np.flatnonzero(tables[locus] == 0)
+        if locus in tables.searched:
+            entries = np.flatnonzero(tables.at(locus, len(segment.books[locus])) == 0)
             sizes = postings.starts[entries + 1] - postings.starts[entries]
-            lists.append((locus, entries.astype(np.uint32), int(sizes.sum(dtype=np.int64))))
+            size = int(sizes.sum(dtype=np.int64))
+            lists.append(_List(locus, entries.astype(np.uint32), size))
     if len(lists) <= limit:
         return None
-    return sorted(lists, key=lambda found: found[2])[: limit + 1]
+    return sorted(lists, key=lambda one: one.size)[: limit + 1]
 
 
-def look_up(
-    segment: Segment,
-    tables: Tables,
-    limit: int,
-    lists: list[tuple[Locus, npt.NDArray[np.uint32]]],
+def _look_up(
+    segment: Segment, tables: _Tables, limit: int, lists: list[_List]
 ) -> npt.NDArray[np.int64]:
     """Rows of a segment within the limit among those of posting lists, ascending."""
-    joined, starts = _joined(tables)
     large = segment.large
-    rest = np.array([loc.position for loc in tables if loc not in POSTED], dtype=np.int64)
+    values = tables.values.copy()
+    loci = np.array([locus.position for locus in tables.searched], dtype=np.int64)
+    rest = np.array(
+        [locus.position for locus in tables.searched if locus not in POSTED], dtype=np.int64
+    )
     found = []
-    for n, (locus, entries) in enumerate(lists):
-        postings = segment.postings[POSTED.index(locus)]
-        columns = other_columns(locus)
-        listed = [earlier.position for earlier, _ in lists[:n]]
-        sizes = postings.starts[entries + 1] - postings.starts[entries]
-        rows = np.empty(int(sizes.sum(dtype=np.int64)), dtype=np.int64)
-        n_found = kernels.search_postings(
-            entries,
-            postings.starts,
-            postings.rows,
-            postings.others,
-            np.array(columns, dtype=np.int64),
-            np.isin(columns, listed).astype(np.uint8),
-            segment.codes,
-            large.starts,
-            large.rows,
-            large.codes,
-            joined,
-            starts,
-            rest,
-            limit,
-            rows,
-        )
-        found.append(rows[:n_found])
-    return np.sort(np.concatenate(found))
+    for one in lists:
+        postings = segment.postings[POSTED.index(one.locus)]
+        rows, totals = np.empty(one.size, dtype=np.uint32), np.empty(one.size, dtype=np.uint8)
+        first, second = tables.starts[other_columns(one.locus)].tolist()
+        count = kernels.search_postings(
+            one.entries, postings.starts, postings.rows, postings.others,
+            values, first, second, limit, rows, totals,
+        )  # fmt: skip
+        count = kernels.keep_within(
+            segment.codes, large.starts, large.rows, large.codes,
+            values, tables.starts, loci, rest, limit, totals, rows[:count],
+        )  # fmt: skip
+        found.append(rows[:count])
+        # So that a later list does not find them again.
+        values[tables.starts[one.locus.position] + one.entries.astype(np.int64)] = kernels.EXCLUDED
+    return np.sort(np.concatenate(found)).astype(np.int64)
 
 
-def scan(segment: Segment, tables: Tables, limit: int) -> npt.NDArray[np.int64]:
+def _scan(segment: Segment, tables: _Tables, limit: int) -> npt.NDArray[np.int64]:
     """Rows of a segment within the limit, ascending, by reading all."""
-    joined, starts = _joined(tables)
     large = segment.large
     # The locus with most genotypes first: it rules out most donors.
-    ordered = sorted(tables, key=lambda locus: -len(tables[locus]))
+    ordered = sorted(tables.searched, key=lambda locus: -len(segment.books[locus]))
     loci = np.array([locus.position for locus in ordered], dtype=np.int64)
 
     def part(first: int) -> npt.NDArray[np.int64]:
@@ -142,8 +164,8 @@ def scan(segment: Segment, tables: Tables, limit: int) -> npt.NDArray[np.int64]:
             large.starts,
             large.rows,
             large.codes,
-            joined,
-            starts,
+            tables.values,
+            tables.starts,
             loci,
             limit,
             rows,
@@ -155,13 +177,3 @@ def scan(segment: Segment, tables: Tables, limit: int) -> npt.NDArray[np.int64]:
         return part(0)
     with ThreadPoolExecutor(THREADS) as threads:
         return np.concatenate(list(threads.map(part, firsts)))
-
-
-def _joined(tables: Tables) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """All tables in one, and where that of each locus begins, -1 where it is not searched."""
-    starts = np.full(N_LOCI, -1, dtype=np.int64)
-    begin = 0
-    for locus, table in tables.items():
-        starts[locus.position] = begin
-        begin += len(table)
-    return np.concatenate(list(tables.values())), starts

@@ -67,25 +67,25 @@ def _fewest_mismatches(
     """By rule R2: only the genotypes that hold a group of the patient's are looked at."""
     if patient is None:
         return np.zeros(len(book), dtype=np.uint8)
-    fewest = np.full(len(book.linked), 2, dtype=np.uint8)
-    out = np.empty_like(fewest)
-    for genotype in patient.alternatives:
-        marks = np.zeros_like(fewest)
-        for side, groups in enumerate((genotype.first, genotype.second)):
-            wanted = groups if antigens is None else antigens.matching(groups)
-            search_kernels.mark_holders(
-                np.array([g for g in wanted if g != NEW_ALLELE], dtype=np.int32),
-                holders.groups,
-                holders.starts,
-                holders.holders,
-                2 * side,
-                marks,
+    table = np.full(len(book), 2, dtype=np.uint8)
+    for one in patient.alternatives:
+        first, second = (
+            np.array(
+                [
+                    group
+                    for group in (groups if antigens is None else antigens.matching(groups))
+                    if group != NEW_ALLELE
+                ],
+                dtype=np.int32,
             )
-        search_kernels.mismatches_of_marks(marks, out)
-        np.minimum(fewest, out, out=fewest)
-    table = fewest if len(fewest) == len(book) else np.minimum.reduceat(fewest, book.starts[:-1])
+            for groups in (one.first, one.second)
+        )
+        search_kernels.lower_mismatches(
+            first, second, holders.groups, holders.starts, holders.holders,
+            book.entries_of_alternatives, table,
+        )  # fmt: skip
     table[UNTYPED] = 0
-    return np.asarray(table)
+    return table
 
 
 def _by_antigens(

@@ -3,47 +3,74 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from matching.errors import GraftmatchError
-from service.cli.audit import audit
-from service.cli.batch import allocate, batch
 from service.cli.common import EXIT_REFUSED
-from service.cli.frequencies import frequencies
-from service.cli.match import match
-from service.cli.predict import impute, predict
-from service.cli.reference import reference
-from service.cli.registry import registry
-from service.cli.risk import risk
-from service.cli.score import score
-from service.cli.serve import serve
-from service.cli.token import token
-from service.cli.typing import typing
-from service.cli.typing_plan import typing_plan
+
+# Each command and the module that holds it, under the name of the command.
+_MODULES = {
+    "reference": "reference",
+    "typing": "typing",
+    "registry": "registry",
+    "frequencies": "frequencies",
+    "risk": "risk",
+    "match": "match",
+    "score": "score",
+    "batch": "batch",
+    "allocate": "allocate",
+    "impute": "predict",
+    "report": "report",
+    "typing-plan": "typing_plan",
+    "predict": "predict",
+    "serve": "serve",
+    "token": "token",
+    "audit": "audit",
+}
+
+
+class _OnDemand(TyperGroup):
+    """Imports the module of a command when it is asked for: a start costs what it needs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # All where there is no such command, so that the nearest one is suggested.
+        for name in [cmd_name] if cmd_name in _MODULES else _MODULES:
+            if name not in self.commands:
+                self.commands[name] = _command(name)
+        return self.commands.get(cmd_name)
+
+
+def _command(name: str) -> Any:
+    module = import_module(f"service.cli.{_MODULES[name]}")
+    found = getattr(module, name.replace("-", "_"))
+    holder = typer.Typer()
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name)
+    else:
+        holder.command(name)(found)
+    return get_group(holder).commands[name]
+
 
 app = typer.Typer(
+    cls=_OnDemand,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Finds and ranks stem-cell donors by HLA. Decision support, not a medical device.",
     epilog="Exit codes: 0 done, 1 refused (one line says why), 2 wrong usage, "
     "3 done, but records were rejected.",
 )
-app.add_typer(reference, name="reference")
-app.add_typer(typing, name="typing")
-app.add_typer(registry, name="registry")
-app.add_typer(frequencies, name="frequencies")
-app.add_typer(risk, name="risk")
-app.add_typer(token, name="token")
-app.command("match")(match)
-app.command("score")(score)
-app.command("batch")(batch)
-app.command("allocate")(allocate)
-app.command("impute")(impute)
-app.command("typing-plan")(typing_plan)
-app.command("predict")(predict)
-app.command("serve")(serve)
-app.command("audit")(audit)
+
+
+@app.callback()
+def graftmatch() -> None:
+    """Finds and ranks stem-cell donors by HLA. Decision support, not a medical device."""
 
 
 def main() -> None:

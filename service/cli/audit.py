@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from service.config import serve_settings
 from service.security.audit import audit_key, lines_about, record_hash
+from service.server_settings import serve_settings
 from service.status import ServerError
 
 

@@ -1,67 +1,135 @@
-"""graftmatch batch and graftmatch allocate: many patients at once."""
+"""graftmatch batch: many patients at once."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 
-from data.files import replacing
-from data.registry import BlankSecond, ReadingOptions
-from matching.allocate import AllocationSolution, Effort, Objectives, Points
+from data.donor_files import Person, Rejects
+from data.files import file_digest
+from data.frequency_store import FrequencyFolder
+from data.models import active_model
+from data.nomenclature import ReferenceFolder
+from data.registry import BlankSecond, ReadingOptions, RecordReader
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
-from matching.search import Criteria
-from service.allocation import (
-    Allocation,
-    AllocationSettings,
-    allocate_candidates,
-    read_candidates,
-    with_allocation,
+from matching.nomenclature import Nomenclature
+from service.allocation import allocation_line
+from service.batch.checkpoints import Checkpoints, checkpoints, stored_day
+from service.batch.engine import in_threads
+from service.batch.output import TableFormat
+from service.batch.results import BatchResults
+from service.batch.search import BatchSearch, chunks_of
+from service.cli.allocate import (
+    CapacitiesOption,
+    FairnessOption,
+    GiveUpOption,
+    PointsOption,
+    RecipientsOption,
+    WeeksOption,
+    WorkOption,
+    allocation_settings,
 )
 from service.cli.common import (
-    BandsOption,
     BlankSecondOption,
-    RankOption,
-    RegistryOption,
     ReleaseOption,
     StrictOption,
+    counted_progress,
     end_with_rejects,
-    open_index,
     open_nomenclature,
-    open_registry,
     parse_day,
-    rank_rule,
-    read_people,
-    run_search,
     searched_loci,
+    settings,
 )
-from service.recipients import NO_CAPACITIES, read_capacities, read_recipients
-from service.results import result_table, write_results
+from service.cli.criteria import (
+    AboOption,
+    AgeOption,
+    Cd34Option,
+    CmvOption,
+    DirectionOption,
+    KnownOption,
+    LevelOption,
+    LimitsOption,
+    MismatchDirection,
+    PotentialOption,
+    RegistriesOption,
+    SexOption,
+    StatusOption,
+    TncOption,
+    TypeOption,
+    donor_criteria,
+    hla_criteria,
+)
+from service.cli.searching import (
+    BandsOption,
+    RankOption,
+    RegistryOption,
+    open_index,
+    open_registry,
+    rank_rule,
+)
+from service.criteria import donor_filter
+from service.recipients import read_recipients
 from service.search import SearchSettings
+
+EXIT_INTERRUPTED = 130
 
 
 def batch(
     patients: Annotated[Path, typer.Argument(help="Patients, any format of registry import.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the batch that was begun in the folder.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Chunks of patients, and parts of the plan, at a time.")
+    ] = 2,
+    best: Annotated[int, typer.Option(min=1, help="Donors of each patient in the results.")] = 100,
+    form: Annotated[
+        TableFormat, typer.Option("--format", help="Of candidates and allocation.")
+    ] = TableFormat.PARQUET,
     loci: Annotated[str, typer.Option(help="Loci to match, separated by commas.")] = (
         "A,B,C,DRB1,DQB1"
     ),
     max_mismatches: Annotated[
         int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
     ] = 1,
+    max_mismatches_at: LimitsOption = None,
+    direction: DirectionOption = MismatchDirection.BOTH,
+    level: LevelOption = None,
+    potential: PotentialOption = True,
+    donor_type: TypeOption = None,
+    age: AgeOption = None,
+    sex: SexOption = None,
+    cmv: CmvOption = None,
+    abo: AboOption = None,
+    donor_registry: RegistriesOption = None,
+    status: StatusOption = None,
+    min_tnc: TncOption = None,
+    min_cd34: Cd34Option = None,
+    require_known: KnownOption = False,
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
     ranked_by: RankOption = None,
     bands: BandsOption = None,
+    recipients: RecipientsOption = None,
+    capacities: CapacitiesOption = None,
+    weeks: WeeksOption = 4,
+    give_up: GiveUpOption = "0.01,0.01",
+    fairness: FairnessOption = None,
+    points: PointsOption = "",
+    work: WorkOption = 10,
     as_of: Annotated[
-        str | None, typer.Option(help="Day for donors' ages, YYYY-MM-DD; by default today.")
+        str | None,
+        typer.Option(
+            help="Day for donors' ages and deadlines, YYYY-MM-DD; by default today, or the day "
+            "of the batch with --resume."
+        ),
     ] = None,
     release: ReleaseOption = None,
     folder: RegistryOption = None,
@@ -70,162 +138,102 @@ def batch(
 ) -> None:
     """Search, probabilities, risks and ranks for every patient, then one allocation over all.
 
-    Writes candidates.parquet, allocation.parquet, summary.json, and rejects where there are any.
+    Writes candidates, allocation, summary.json, and rejects and notes where there are any.
     """
-    wanted = SearchSettings(
-        Criteria(searched_loci(loci), max_mismatches),
-        parse_day(as_of),
+    day = parse_day(as_of or (stored_day(out) if resume else None))
+    plan = allocation_settings(capacities, weeks, give_up, fairness, points, work, threads)
+    asked = SearchSettings(
+        hla_criteria(
+            searched_loci(loci), max_mismatches, max_mismatches_at, direction, level, potential
+        ),
+        day,
         null_imputation,
         rank_rule(ranked_by, bands),
+        donor_criteria(
+            *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
+            require_known,
+        ),
+        size=best,
     )
     nomenclature = open_nomenclature(release)
     store = open_registry(folder)
-    index = open_index(store, nomenclature)
-    people, rejects_file = read_people(
-        patients, nomenclature, out / "rejects.csv", ReadingOptions(strict, blank_second)
+    search = BatchSearch(
+        nomenclature,
+        ReferenceFolder(settings().reference).proteins(nomenclature.release),
+        store,
+        open_index(store, nomenclature),
+        FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
+        active_model(settings().models),
+        asked,
     )
-    results = run_search(people, nomenclature, store, index, wanted)
-    table = result_table(results, {})
-    allocation = allocate_candidates(table, list(results.matches))
-    shown = with_allocation(table.drop(columns="typing"), allocation)
-    write_results(results, shown, "parquet", out / "candidates.parquet")
-    _write_allocation(allocation, out / "allocation.parquet")
-    summary = {
-        **results.provenance,
-        "patients": len(people),
-        "rejected_patients": rejects_file is not None,
-        "patients_with_candidates": int(table["patient"].nunique()),
-        "candidates": len(table),
-        **_figures(allocation),
+    options = ReadingOptions(strict, blank_second)
+    state = {
+        **search.state,
+        "the day": day.isoformat(),
+        "the patients": file_digest(patients),
+        "how patients are read": repr(options),
+        "the recipients": "" if recipients is None else file_digest(recipients),
+        "the allocation": repr(replace(plan, effort=replace(plan.effort, threads=1))),
+        "the format": form.value,
     }
-    with replacing(out / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    typer.echo(
-        f"{len(people):,} patients, {len(table):,} candidates, {summary['allocated']:,} allocated: "
-        f"{summary['status']}, utility {summary['objective']:,}, bound {summary['bound']:,}; "
-        f"written to {out}"
-    )
-    end_with_rejects(rejects_file)
-
-
-def allocate(
-    candidates: Annotated[Path, typer.Argument(help="Parquet of match --patients or of batch.")],
-    out: Annotated[Path, typer.Option(help="Parquet file for the allocation.")],
-    recipients: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV: patient, urgency, centre, laboratory, deadline, ancestry, previous."
-        ),
-    ] = None,
-    capacities: Annotated[
-        Path | None, typer.Option(help="CSV: kind (centre, laboratory, registry), name, most.")
-    ] = None,
-    weeks: Annotated[int, typer.Option(min=1, help="Length of the plan in weeks.")] = 4,
-    give_up: Annotated[
-        str, typer.Option(help="Shares of recipients and of utility left to what comes after.")
-    ] = "0.01,0.01",
-    fairness: Annotated[
-        float | None,
-        typer.Option(help="Serve ancestry groups alike, and give up this share of that."),
-    ] = None,
-    points: Annotated[
-        str, typer.Option(help="Weights of the utility, such as p10=1000,risk=2000.")
-    ] = "",
-    one_more: Annotated[
-        list[str] | None, typer.Option(help="What a second donor like this one would be worth.")
-    ] = None,
-    as_of: Annotated[
-        str | None, typer.Option(help="Day from which deadlines count; by default today.")
-    ] = None,
-    work: Annotated[float, typer.Option(min=0, help="Most work of a search, about seconds.")] = 10,
-    threads: Annotated[int, typer.Option(min=1, help="Components searched at a time.")] = 2,
-) -> None:
-    """One plan for all patients: most served, then most utility, then least change."""
-    table = read_candidates(candidates)
-    patients = list(dict.fromkeys(table["patient"]))
-    day = parse_day(as_of)
-    wanted = AllocationSettings(
-        Objectives(*_numbers(give_up, "--give-up"), fairness=fairness),
-        _points(points),
-        Effort(work=work, threads=threads),
-        NO_CAPACITIES if capacities is None else read_capacities(capacities),
-        weeks,
-    )
-    known = None if recipients is None else read_recipients(recipients, patients, day)
-    if unknown := sorted({*(one_more or [])} - {*table.get("donor", ())}):
-        raise InputFileError(
-            f"donor {unknown[0]!r} is no candidate of any patient; name one that is"
-        )
-    allocation = allocate_candidates(table, patients, known, wanted)
-    _write_allocation(allocation, out)
-    figures = _figures(allocation)
-    typer.echo(
-        f"{len(allocation.table):,} patients, {figures['allocated']:,} allocated: "
-        f"{figures['status']}, utility {figures['objective']:,}, bound {figures['bound']:,}, "
-        f"{figures['components']:,} components; written to {out}"
-    )
-    for level in allocation.solution.levels:
-        typer.echo(
-            f"{level.objective.value}: {level.reached:,}; best {level.best:,}, bound "
-            f"{level.bound:,}, gap {100 * level.gap:.2f} %, floor {level.least:,}"
-        )
-    for donor in one_more or []:
-        more = allocation.one_more_like(donor)
-        gains = [
-            f"{after.objective.value} {after.best - before.best:+,}"
-            for before, after in zip(allocation.solution.levels, more.levels, strict=True)
-        ]
-        typer.echo(f"one more donor like {donor}: {', '.join(gains)}")
-
-
-def _numbers(text: str, option: str) -> tuple[float, float]:
-    try:
-        recipients, utility = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is not two numbers such as 0.01,0.01", param_hint=option
-        ) from error
-    return recipients, utility
-
-
-def _points(text: str) -> Points:
-    given = {}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
-        if name not in {field.name for field in fields(Points)} or not value.isdecimal():
-            names = ", ".join(field.name for field in fields(Points))
-            raise typer.BadParameter(
-                f"{part!r} is not name=points with a name of {names}", param_hint="--points"
+    with checkpoints(out, state, resume) as done:
+        if done.is_complete:
+            typer.echo(f"the batch in {out} is complete")
+            return
+        people, rejects = _people(patients, nomenclature, options, asked)
+        if len(rejects):
+            rejects.write(out / "rejects.csv")
+        names = [person.id for person in people]
+        known = None if recipients is None else read_recipients(recipients, names, day)
+        chunks = chunks_of(people)
+        results = BatchResults(done, len(chunks), names, search.schema, search.provenance, form)
+        try:
+            _search(search, chunks, done, threads)
+            allocation, summary = results.write(known, plan, len(rejects))
+        except KeyboardInterrupt:
+            kept = sum(len(part) for number, part in enumerate(chunks) if done.has(number))
+            typer.echo(
+                f"stopped: {kept:,} of {len(people):,} patients are done and kept in {out}; give "
+                "the same command with --resume to go on",
+                err=True,
             )
-        given[name] = int(value)
-    return Points(**given)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+    typer.echo(
+        f"{summary['candidates']:,} candidates; {allocation_line(allocation)}; written to {out}"
+    )
+    end_with_rejects(out / "rejects.csv" if len(rejects) else None)
 
 
-def _figures(allocation: Allocation) -> dict[str, Any]:
-    solution = allocation.solution
-    return {
-        "allocated": int((allocation.table["allocated"] != "").sum()),
-        "status": solution.status.value,
-        "objective": solution.objective,
-        "bound": solution.bound,
-        "components": solution.n_components,
-        "levels": _levels(solution),
-    }
+def _people(
+    file: Path, nomenclature: Nomenclature, options: ReadingOptions, asked: SearchSettings
+) -> tuple[list[Person], Rejects]:
+    """Those of a file who can be searched for, and the others with their reasons."""
+    reader = RecordReader(nomenclature, options)
+    people = []
+    for person in reader.people(file):
+        try:
+            donor_filter(asked.donors, person.id, person.facts["weight_kg"])
+        except InputFileError as error:
+            reader.rejects.add([("", person.id, str(error))])
+        else:
+            people.append(person)
+    return people, reader.rejects
 
 
-def _levels(solution: AllocationSolution) -> list[dict[str, Any]]:
-    return [
-        {
-            "objective": level.objective.value,
-            "best": level.best,
-            "bound": level.bound,
-            "least": level.least,
-            "reached": level.reached,
-        }
-        for level in solution.levels
-    ]
-
-
-def _write_allocation(allocation: Allocation, path: Path) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pandas(allocation.table, preserve_index=False), temporary)
+def _search(
+    search: BatchSearch,
+    chunks: Sequence[Sequence[Person]],
+    done: Checkpoints,
+    threads: int,
+) -> None:
+    """Search the chunks that are not done yet, and keep each."""
+    left = [number for number in range(len(chunks)) if not done.has(number)]
+    total = sum(map(len, chunks))
+    before = total - sum(len(chunks[number]) for number in left)
+    if before:
+        typer.echo(f"{before:,} of {total:,} patients were done before", err=True)
+    with counted_progress("patients", total, before) as progress:
+        for number, table in in_threads(
+            left, lambda n, told: search.run(chunks[n], told), threads, progress
+        ):
+            done.write(number, table)

@@ -1,10 +1,10 @@
-"""What the commands share: errors as one line, options, progress."""
+"""What the commands share: options, progress, people of a file."""
 
 from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +12,21 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from data.donor_files import Person
-from data.frequency_store import FrequencyFolder
-from data.index import StoredIndex
-from data.models import active_model
+from data.donor_files import AS_WRITTEN, BlankSecond, Person, ReadingOptions, RecordReader
 from data.nomenclature import ReferenceFolder
-from data.registry import AS_WRITTEN, BlankSecond, ReadingOptions, RecordReader, Registry
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
-from matching.rank import DEFAULT_KEYS, RankRule, parse_rule
 from service.config import Settings
-from service.results import SearchResults
-from service.search import SearchSettings, notes_of, search_people
 
 EXIT_REFUSED = 1
 EXIT_WITH_REJECTS = 3
@@ -38,16 +39,6 @@ ReleaseOption = Annotated[
         "--release", help="Nomenclature release; by default the newest installed one, or demo."
     ),
 ]
-RegistryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        help="Registry: a folder or postgresql://HOST/DATABASE; by default GRAFTMATCH_REGISTRY or "
-        "GRAFTMATCH_HOME/registry.",
-    ),
-]
-
-
 StrictOption = Annotated[
     bool,
     typer.Option(
@@ -58,19 +49,6 @@ BlankSecondOption = Annotated[
     BlankSecond, typer.Option("--blank-second", help="What a blank second position means.")
 ]
 
-RankOption = Annotated[
-    str | None,
-    typer.Option(
-        "--rank",
-        help="Keys that donors are ordered by, separated by commas, or a .toml file of a rule; "
-        f"by default {','.join(DEFAULT_KEYS)}.",
-    ),
-]
-BandsOption = Annotated[
-    str | None,
-    typer.Option("--bands", help="Lower bounds of the bands of P in percent, such as 99,95,75."),
-]
-
 
 def settings() -> Settings:
     return Settings()
@@ -79,10 +57,6 @@ def settings() -> Settings:
 def open_nomenclature(release: str | None, strict: bool = False) -> Nomenclature:
     folder = ReferenceFolder(settings().reference)
     return replace(folder.open(release or folder.latest()), strict=strict)
-
-
-def open_registry(location: str | None) -> Registry:
-    return settings().open_registry(location)
 
 
 def console() -> Console:
@@ -103,47 +77,32 @@ def progress_of(what: str) -> Iterator[Callable[[object], None]]:
         )
 
 
-def run_search(
-    people: Sequence[Person],
-    nomenclature: Nomenclature,
-    store: Registry,
-    index: StoredIndex,
-    wanted: SearchSettings,
-) -> SearchResults:
-    """Search with the frequency set and the model in use; notes of typings go to stderr."""
-    with progress_of(f"of {len(people):,} patients searched") as progress:
-        results = search_people(
-            people,
-            nomenclature,
-            ReferenceFolder(settings().reference).proteins(nomenclature.release),
-            store,
-            index,
-            FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
-            active_model(settings().models),
-            wanted,
-            progress,
-        )
-    for note in notes_of(results.matches):
-        typer.echo(note, err=True)
-    return results
+@contextmanager
+def counted_progress(what: str, total: int, before: int) -> Iterator[Callable[[int], None]]:
+    """A line on a terminal that says how many of `total` are done, at what rate and how long the
+    rest takes; silent in a pipe. It is told how many more are done, from `before` on."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (
+        *(TextColumn(what), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("left")),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total, completed=before, rate="")
+
+        def told(more: int) -> None:
+            progress.update(task, advance=more)
+            speed = progress.tasks[0].speed
+            progress.update(task, rate="" if speed is None else f"{speed:,.1f}/s")
+
+        yield told
 
 
 def end_with_rejects(path: Path | None) -> None:
     if path is not None:
         typer.echo(f"rejected records and reasons: {path}", err=True)
         raise typer.Exit(EXIT_WITH_REJECTS)
-
-
-def open_index(store: Registry, nomenclature: Nomenclature) -> StoredIndex:
-    """The index of a registry; says on stderr who is not in it."""
-    index = store.index(nomenclature)
-    if index.n_unreadable:
-        typer.echo(
-            f"{index.n_unreadable:,} donors cannot be read under release {nomenclature.release} "
-            f"and are not searched: {index.unreadable}",
-            err=True,
-        )
-    return index
 
 
 def read_people(
@@ -166,21 +125,6 @@ def searched_loci(text: str) -> tuple[Locus, ...]:
         return parse_loci(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--loci") from error
-
-
-def rank_rule(keys: str | None, bands: str | None) -> RankRule:
-    """The rule of `--rank` (keys, or a TOML file) and `--bands`."""
-    try:
-        rule = RankRule()
-        if keys is not None and keys.endswith(".toml"):
-            rule = parse_rule(Path(keys).read_text(encoding="utf-8"))
-        elif keys is not None:
-            rule = RankRule(tuple(key.strip() for key in keys.split(",")))
-        if bands is not None:
-            rule = replace(rule, bands=tuple(float(band) for band in bands.split(",")))
-        return rule
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(str(error), param_hint="--rank or --bands") from error
 
 
 def parse_day(text: str | None) -> datetime.date:

@@ -70,6 +70,8 @@ PatientFactsOption = Annotated[
 ]
 _PATIENT_LEVELS = {"sex": "sexes", "cmv": "cmv", "abo": "abo"}
 _PATIENT_NUMBERS = {"age_years": (0, 120), "weight_kg": (1, 500)}
+# Of whose frequencies the patient is imputed under.
+_PATIENT_TEXTS = ("ancestry", "registry")
 
 
 def hla_criteria(
@@ -192,8 +194,10 @@ def facts_of(text: str | None) -> dict[str, Any]:
                 facts[name] = float(value)
                 if not low <= facts[name] <= high:
                     raise ValueError(f"{name} {value!r} is not in {low} to {high}")
+            elif name in _PATIENT_TEXTS:
+                facts[name] = value
             else:
-                known = (*_PATIENT_NUMBERS, *_PATIENT_LEVELS)
+                known = (*_PATIENT_NUMBERS, *_PATIENT_LEVELS, *_PATIENT_TEXTS)
                 raise ValueError(f"{name!r} is none of {', '.join(known)}")
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--patient-facts") from error

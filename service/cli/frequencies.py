@@ -69,7 +69,7 @@ def frequencies_show(
     """Show the imported sets, the one in use, or the one for a population and registry."""
     folder = FrequencyFolder(settings().frequencies)
     if population is not None:
-        card, reason = folder.best_for(population, registry)
+        card, reason = folder.choice().best_for(population, registry)
         typer.echo(f"chosen by: {reason}")
         _print_card(card, folder)
         return

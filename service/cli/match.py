@@ -11,7 +11,6 @@ import pandas as pd
 import typer
 
 from data.donor_files import Person
-from data.frequency_store import FrequencyFolder
 from data.index import StoredIndex
 from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
@@ -23,21 +22,14 @@ from matching.pair import PairDetails
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.common import (
-    BandsOption,
     BlankSecondOption,
-    RankOption,
-    RegistryOption,
     ReleaseOption,
     StrictOption,
     console,
     end_with_rejects,
-    open_index,
     open_nomenclature,
-    open_registry,
     parse_day,
-    rank_rule,
     read_people,
-    run_search,
     searched_loci,
     settings,
 )
@@ -68,6 +60,16 @@ from service.cli.saved import (
     repeat_search,
     save_search,
     searches,
+)
+from service.cli.searching import (
+    BandsOption,
+    RankOption,
+    RegistryOption,
+    open_index,
+    open_registry,
+    rank_rule,
+    run_search,
+    search_sets,
 )
 from service.convert import LIMITS
 from service.criteria import criteria_json
@@ -242,7 +244,7 @@ def _state(
     person: Person, wanted: SearchSettings, nomenclature: Nomenclature, index: StoredIndex
 ) -> dict[str, str]:
     """What the pages of a search depend on."""
-    frequencies = FrequencyFolder(settings().frequencies).active_for(nomenclature.release)
+    sets = search_sets(nomenclature, wanted.nulls)
     return search_state(
         typing_of(person.written),
         person.facts,
@@ -252,7 +254,7 @@ def _state(
         {
             "release": nomenclature.release,
             "index": index.version,
-            "frequency set": frequencies[0] if frequencies else "",
+            "frequency set": sets.label if sets else "",
             "risk model": model_label(active_model(settings().models)),
         },
     )

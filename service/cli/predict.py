@@ -181,19 +181,19 @@ def predict(
         theirs = impute_by_ancestry(imputer, offered, under, precision, recombine)
         shared = None
         if haplotypes:
-            pairs = _pairs(imputer, wanted, under, mine, precision)
             shared = SharedHaplotypes(
                 imputer,
-                dict(zip(mine.names, pairs, strict=True)),
+                _pairs(imputer, wanted, under, mine, precision),
                 _pairs(imputer, offered, under, theirs, precision),
             )
     with progress_of("patients predicted") as progress:
-        results = predictions(imputer, mine, theirs, min_probability)
-        counted = ((p, progress(i) or found) for i, (p, found) in enumerate(results, 1))
+        results = predictions(imputer, mine, theirs, min_probability, full)
+        counted = (progress(found.end) or found for found in results)
         if form is OutputForm.WMDA:
             typings = tuple({p.id: p.written for p in people} for people in (wanted, offered))
             exact = len(under.populations.labels) == 1 and not recombine
-            n = write_study(out, counted, theirs.names, imputer, (typings[0], typings[1]), exact)
+            names = mine.names, theirs.names
+            n = write_study(out, counted, names, imputer, (typings[0], typings[1]), exact)
         else:
             cut = any(people.imputed.dropped.any() for people in (mine, theirs))
             columns = Columns(imputer.frequencies.loci, full, haplotypes, cut, recombine)

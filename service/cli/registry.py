@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from data.frequencies import read_frequencies
-from data.frequency_store import FrequencyFolder
+from data.index import MassSets
 from data.registry import (
     MAX_DELETED_SHARE,
     BlankSecond,
@@ -20,20 +20,16 @@ from data.registry import (
 )
 from data.synthetic import simulate
 from matching.errors import InputFileError, StoreError
-from matching.haplotypes import NullImputation, Resolution
-from matching.masses import MassTables
+from matching.haplotypes import NullImputation
 from service.cli.common import (
     BlankSecondOption,
-    RegistryOption,
     ReleaseOption,
     StrictOption,
     end_with_rejects,
     open_nomenclature,
-    open_registry,
     progress_of,
-    settings,
 )
-from service.imputation import imputer_of
+from service.cli.searching import RegistryOption, open_registry, search_sets
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
 _SHOWN_NOTES = 10
@@ -76,31 +72,55 @@ def registry_import(
     ] = None,
     strict: StrictOption = False,
     blank_second: BlankSecondOption = BlankSecond.REFUSE,
+    masses: Annotated[
+        bool,
+        typer.Option(
+            "--masses/--no-masses",
+            help="Then compute what fast match probabilities need of every donor.",
+        ),
+    ] = True,
 ) -> None:
     """Add, update and delete donors. All or nothing but for rejected records."""
     nomenclature = open_nomenclature(release)
     rejects_path = rejects or file.with_name(file.name + ".rejects.csv")
     compared = differences or file.with_name(file.name + ".differences.csv")
     request = ImportRequest(mode, validate_only, allow_deletions, compared)
+    changes = not validate_only and mode is not Mode.CHECK
+
+    def searchable(summary: ImportSummary) -> MassSets | None:
+        _show(summary, nomenclature.release, request)
+        if not masses or not changes:
+            return None
+        sets = search_sets(nomenclature, NullImputation.TYPED)
+        if sets is None:
+            typer.echo("note: no frequency set is in use, so no masses are computed", err=True)
+        return None if sets is None else sets.masses
+
     with progress_of("records") as progress:
         store = open_registry(folder)
         summary = store.import_file(
             *(file, nomenclature, rejects_path, progress),
-            *(ReadingOptions(strict, blank_second), request),
+            *(ReadingOptions(strict, blank_second), request, searchable),
         )
+    end_with_rejects(summary.rejects_file)
+
+
+def _show(summary: ImportSummary, release: str, request: ImportRequest) -> None:
     typer.echo(
         f"read {summary.read:,} = new {summary.new:,} + updated {summary.updated:,} + unchanged "
         f"{summary.unchanged:,} + deleted {summary.deleted:,} + rejected {summary.rejected:,} "
-        f"(release {nomenclature.release})"
+        f"(release {release})"
     )
-    if mode is Mode.CHECK:
-        typer.echo(f"{summary.absent:,} stored donors are not in the file; differences: {compared}")
-    elif mode is Mode.FULL:
+    if request.mode is Mode.CHECK:
+        typer.echo(
+            f"{summary.absent:,} stored donors are not in the file; differences: "
+            f"{request.differences}"
+        )
+    elif request.mode is Mode.FULL:
         typer.echo(f"{summary.absent:,} donors that the file does not hold were deleted")
-    if validate_only or mode is Mode.CHECK:
+    if request.validate_only or request.mode is Mode.CHECK:
         typer.echo("nothing was changed")
     _show_notes(summary)
-    end_with_rejects(summary.rejects_file)
 
 
 def _show_notes(summary: ImportSummary) -> None:
@@ -151,20 +171,18 @@ def registry_masses(
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
 ) -> None:
-    """Compute what fast match probabilities need of every donor, for the frequency set in use."""
+    """Compute what fast match probabilities need of every donor, under the sets of searches."""
     store, nomenclature = open_registry(folder), open_nomenclature(release)
-    active = FrequencyFolder(settings().frequencies).active_for(nomenclature.release)
-    if active is None:
+    sets = search_sets(nomenclature, null_imputation)
+    if sets is None:
         raise InputFileError(
             "no frequency set is in use; import one: graftmatch frequencies import FILE"
         )
-    label, frequencies = active
-    imputer = imputer_of(frequencies, nomenclature, null_imputation, Resolution.P_GROUP)
     with progress_of("donors") as progress:
-        masses = store.fill_masses(nomenclature, MassTables(imputer), progress)
+        masses = store.fill_masses(nomenclature, sets.masses, progress)
     typer.echo(
-        f"masses of {len(masses.index):,} donors under {label} (release {nomenclature.release}, "
-        f"index {masses.index.version})"
+        f"masses of {len(masses.index):,} donors under {sets.label} (release "
+        f"{nomenclature.release}, index {masses.index.version})"
     )
 
 

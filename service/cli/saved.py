@@ -19,14 +19,8 @@ from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
 from matching.rank import RankRule
 from matching.typings import split_gl, typing_of
-from service.cli.common import (
-    console,
-    open_index,
-    open_nomenclature,
-    open_registry,
-    run_search,
-    settings,
-)
+from service.cli.common import console, open_nomenclature, settings
+from service.cli.searching import open_index, open_registry, run_search
 from service.criteria import criteria_json, criteria_of
 from service.repeat import Difference, differences, history_since, run_of
 from service.results import SearchResults

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from service.config import ServeSettings
 from service.observability.metrics import serve_metrics
 from service.server.interceptor import SERVICE
 from service.server.listening import certificates, check_exposure, check_free
 from service.server.running import run, serve_one
 from service.server.workers import serve_many
+from service.server_settings import ServeSettings
 from service.snapshot import Snapshot
 
 __all__ = ["SERVICE", "run", "serve"]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from service.config import EXPOSED, ServeSettings, option
 from service.security.tls import Certificates
+from service.server_settings import EXPOSED, ServeSettings, option
 from service.status import ServerError
 
 

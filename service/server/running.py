@@ -13,7 +13,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import Tracer
 
-from service.config import ServeSettings
 from service.convert import LIMITS
 from service.observability import traces
 from service.pb.graftmatch.v1 import graftmatch_pb2_grpc
@@ -24,6 +23,7 @@ from service.server.computing import ComputePool
 from service.server.interceptor import SERVICE, CallInterceptor
 from service.server.listening import address_of, certificates
 from service.server.reloading import keep_current
+from service.server_settings import ServeSettings
 from service.servicers import GraftMatchServicer
 from service.snapshot import Snapshot
 from service.status import ServerError

@@ -24,11 +24,11 @@ from typing import Any
 from prometheus_client.multiprocess import mark_process_dead
 
 from matching.errors import GraftmatchError
-from service.config import ServeSettings
 from service.observability.logs import log_to_stderr
 from service.observability.metrics import FOLDER, serve_metrics
 from service.server.listening import reserved
 from service.server.running import serve_one
+from service.server_settings import ServeSettings
 from service.snapshot import Snapshot
 from service.status import ServerError
 

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from data.registry import Registry
 
-_SCHEMAS = count(1)
+_NUMBERS = count(1)
 
 
 def _binaries() -> Path | None:
@@ -30,7 +30,7 @@ def _binaries() -> Path | None:
     return next((f for f in folders if (f / "initdb").exists() and (f / "pg_ctl").exists()), None)
 
 
-def _unprivileged_user() -> str:
+def unprivileged_user() -> str:
     """Who runs the server: it refuses to run as root."""
     if os.getuid():
         return getpass.getuser()
@@ -45,7 +45,7 @@ def postgres_server() -> Iterator[str]:
     binaries = _binaries()
     if binaries is None:
         pytest.skip("PostgreSQL: no initdb and pg_ctl here; install Debian's postgresql")
-    user = _unprivileged_user()
+    user = unprivileged_user()
     folder = Path(tempfile.mkdtemp(prefix="graftmatch-postgres-"))
     if not os.getuid():
         shutil.chown(folder, user)
@@ -86,27 +86,33 @@ def restart_postgres(address: str) -> None:
     subprocess.run(
         [f"{_binaries()}/pg_ctl", "restart", "-w", "-m", "immediate", "-D", str(cluster)],
         check=True,
-        user=_unprivileged_user() if not os.getuid() else None,
+        user=unprivileged_user() if not os.getuid() else None,
         cwd=Path(cluster).parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
 
 
-@pytest.fixture
-def postgres(postgres_server: str) -> str:
-    """Address of an empty schema of its own."""
-    schema = f"registry_{next(_SCHEMAS)}"
-    engine = sa.create_engine(postgres_server.replace("postgresql:", "postgresql+psycopg:"))
+@pytest.fixture(params=["sqlite", "postgres"])
+def registries(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Registry]:
+    """Makes empty registries, on each kind of database."""
+    if request.param == "sqlite":
+        return lambda: Registry.at(tmp_path / f"registry{next(_NUMBERS)}", tmp_path)
+    server = str(request.getfixturevalue("postgres_server"))
+    return lambda: Registry.at(new_schema(server), tmp_path)
+
+
+def new_schema(server: str) -> str:
+    """Address of an empty schema."""
+    schema = f"registry_{next(_NUMBERS)}"
+    engine = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
     engine.dispose()
-    return f"{postgres_server}?options=-csearch_path%3D{schema}"
+    return f"{server}?options=-csearch_path%3D{schema}"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
+@pytest.fixture
+def registry(registries: Callable[[], Registry]) -> Registry:
     """An empty registry on each kind of database."""
-    if request.param == "sqlite":
-        return Registry.at(tmp_path / "registry", tmp_path)
-    return Registry.at(str(request.getfixturevalue("postgres")), tmp_path)
+    return registries()

@@ -1,11 +1,15 @@
-"""What an index holds."""
+"""What a registry and its index hold."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from data.index import StoredIndex
+from data.registry import Registry
 
 
 def rows(index: StoredIndex) -> npt.NDArray[np.int64]:
@@ -20,3 +24,16 @@ def rows(index: StoredIndex) -> npt.NDArray[np.int64]:
 def identifiers(index: StoredIndex) -> list[str]:
     """Identifiers of the donors, sorted."""
     return sorted(index.ids(rows(index)))
+
+
+def write(path: Path, donors: Iterable[tuple[str, str]]) -> Path:
+    """A file of donors and their GL strings."""
+    path.write_text("".join(f"{identifier}%{gl}\n" for identifier, gl in donors))
+    return path
+
+
+def stored(registry: Registry) -> dict[str, str]:
+    """Typings of all donors."""
+    with registry.opened() as source:
+        ids = [i for batch in source.donors() for i in batch["id"].to_pylist()]
+        return source.typings(ids)

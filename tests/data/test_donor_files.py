@@ -85,7 +85,7 @@ def test_parquet_types_become_text(tmp_path: Path, demo: Nomenclature) -> None:
         (b"id,sex\nD1,F\n", "the typing must stand either"),
         (b"id,gl,a\nD1,x,y\n", "and not in both"),
         (b"\x1f\x8b\x08\x00broken", "is damaged"),
-        (b"PAR1 and no more", "no readable Parquet"),
+        (b"PAR1 and no more", "is damaged: "),
     ],
 )
 def test_files_that_are_refused(tmp_path: Path, content: bytes, match: str) -> None:

@@ -204,12 +204,12 @@ def test_the_store_maps_names_and_keeps_the_order_of_fallback(
         ("Y", "S", "r", "the set in use"),
         ("", "", "r", "the set in use"),
     ):
-        card, why = folder.best_for(population, registry)
+        card, why = folder.choice().best_for(population, registry)
         assert (card.name, why) == (name, reason)
     with pytest.raises(InputFileError, match="reads none of the haplotypes of Z: locus A"):
         folder.import_file(path, "Z", None, nomenclature, DAY)
     with pytest.raises(InputFileError, match="no imported set fits population 'Q'"):
-        FrequencyFolder(tmp_path / "none").best_for("Q", "")
+        FrequencyFolder(tmp_path / "none").choice().best_for("Q", "")
     (tmp_path / "home/x.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputFileError, match="is damaged"):
         folder.cards()

@@ -37,11 +37,13 @@ from data.synthetic_cohort import write_synthetic_cohort
 from data.training import train_into
 from matching.errors import GraftmatchError, ModelError
 from matching.fit import curves, evaluate
-from matching.risk import OUTCOMES, VARIABLES, RiskModel, predict
+from matching.risk import OUTCOMES, VARIABLES, RiskModel, predict, spread_of_effects
 
 PUBLIC_STUDY = re.compile(r"\b(DS|CK|IB|IN|LY|GV|GS)\d{4}\b")
 GVHD = re.compile(r"GVHD|all endpoints")
 Row = dict[str, str]
+# What the effects scatter beyond their standard errors, as the model says.
+SPREAD = 0.43
 SIDES = tuple(f"{side}{end}" for side in ("from", "to") for end in ("", "_low", "_high"))
 
 
@@ -167,9 +169,22 @@ def test_figures_of_one_contrast_are_pooled_by_inverse_variance() -> None:
     weights = np.array([(2 * kroger) ** -2, 1, 1])
     outcome = literature_model().outcome("cgvhd")
     i = outcome.labels.index("atg: yes")
-    expected = weights @ (np.array(betas) - logit(0.42)) / weights.sum()
+    published = weights @ (np.array(betas) - logit(0.42)) / weights.sum()
+    assert outcome.references[i].startswith(f"published {published:.3f}: ")
+    expected = published * SPREAD**2 / (SPREAD**2 + 1 / weights.sum())
     assert outcome.coefficients[1 + i] == pytest.approx(expected, abs=1e-4)
     assert outcome.covariance[1 + i, 1 + i] == pytest.approx(1 / weights.sum(), rel=1e-4)
+
+
+def test_the_spread_of_effects_is_that_of_the_published_log_odds() -> None:
+    model = literature_model()
+    errors = np.sqrt(np.concatenate([np.diag(one.covariance)[1:] for one in model.outcomes]))
+    texts = [text for one in model.outcomes for text in one.references]
+    betas = np.array([float(re.match(r"published (-?[\d.]+): ", t)[1]) for t in texts])  # type: ignore[index]
+    assert spread_of_effects(betas, errors) == pytest.approx(SPREAD, abs=0.005)
+    coefficients = np.concatenate([one.coefficients[1:] for one in model.outcomes])
+    assert coefficients == pytest.approx(betas * SPREAD**2 / (SPREAD**2 + errors**2), abs=0.001)
+    assert f"standard deviation of {SPREAD} " in model.notes[0]
 
 
 def test_the_literature_model_gives_back_the_incidences_it_is_made_of() -> None:
@@ -178,10 +193,19 @@ def test_the_literature_model_gives_back_the_incidences_it_is_made_of() -> None:
     assert reference.probability[0] == pytest.approx(0.45)
     columns = {"hla_match": np.array(["10/10", "9/10 class I", "9/10 class I, PBM-GVH mismatched"])}
     found = predict(model.outcome("agvhd_3_4"), columns, 3).probability
-    assert found == pytest.approx([0.16, 0.25, 1 - 0.84**1.77])
+    # 25 % has no interval (0.5); the hazard ratio has one, 1.54 to 2.04.
+    limits = [np.log(p / (1 - p)) for p in (1 - 0.84**1.54, 1 - 0.84**2.04)]
+    for p, published, error in (
+        (found[1], 0.25, 0.5),
+        (found[2], 1 - 0.84**1.77, (limits[1] - limits[0]) / 3.919928),
+    ):
+        beta = np.log(published / (1 - published)) - np.log(0.16 / 0.84)
+        beta *= SPREAD**2 / (SPREAD**2 + error**2)
+        assert np.log(p / (1 - p)) - np.log(0.16 / 0.84) == pytest.approx(beta, abs=1e-5)
     older = predict(model.outcome("cgvhd"), {"donor_age_years": np.array([50.0])}, 1)
     # 49 % against 44 % at two years, carried to a baseline of 42 % as a hazard ratio.
-    assert older.probability[0] == pytest.approx(1 - 0.58 ** (np.log(0.51) / np.log(0.56)))
+    published = 1 - 0.58 ** (np.log(0.51) / np.log(0.56))
+    assert 0.42 < older.probability[0] < published
 
 
 def test_the_card_names_baselines_errors_and_what_was_left_out(figures: Any) -> None:

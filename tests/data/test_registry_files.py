@@ -1,222 +1,18 @@
-"""A registry that is killed, runs full, is read-only, or comes from an earlier version."""
+"""Stores of an earlier version, and files that are none."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import sqlite3
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from data.nomenclature import ReferenceFolder
 from data.registry import Registry
-from matching.errors import OutputError, StoreError
-from matching.loci import Locus
+from matching.errors import StoreError
 from matching.nomenclature import Nomenclature
-from tests.conftest import PROJECT
-from tests.data.indexed import identifiers, rows
-from tests.data.release_texts import release_texts, write_release
+from tests.data.indexed import identifiers, stored, write
 
 A1, A2 = "A*01:01+A*01:01", "A*02:01+A*02:01"
-
-
-def write(path: Path, rows: list[tuple[str, str]]) -> Path:
-    path.write_text("".join(f"{identifier}%{gl}\n" for identifier, gl in rows))
-    return path
-
-
-def content(registry: Registry) -> dict[str, str]:
-    """Typings of all donors; the index holds the same, or is behind and whole."""
-    with registry.opened() as source:
-        ids = [i for batch in source.donors() for i in batch["id"].to_pylist()]
-        return source.typings(ids)
-
-
-IMPORT = """
-import sys
-from pathlib import Path
-from data.nomenclature import ReferenceFolder
-from data.registry import Registry
-home = Path(sys.argv[1])
-demo = ReferenceFolder(home / "reference").open("demo")
-Registry.at(sys.argv[2], home).import_file(Path(sys.argv[3]), demo, home / "rejects.csv")
-"""
-
-
-def kill_imports(registry: Registry, demo: Nomenclature, home: Path, times: int) -> None:
-    """Kill imports of changing files at random moments: each is there as a whole or not at all."""
-    rng = np.random.default_rng(times)
-    files = [
-        write(home / f"{k}.txt", [(f"N{i}", (A1, A2)[(i + k) % 2]) for i in range(k, 3_000 + k)])
-        for k in range(2)
-    ]
-    expected = dict(line.strip().split("%") for line in files[0].open())
-    registry.import_file(files[0], demo, home / "r.csv")
-    outcomes = set()
-    duration = 0.0
-    for k in range(1, times + 2):
-        path = files[k % 2]
-        # A fork starts at once, so that the moments spread over the import itself.
-        process = multiprocessing.get_context("fork").Process(
-            target=registry.import_file, args=(path, demo, home / "r.csv")
-        )
-        started = time.monotonic()
-        process.start()
-        if duration:
-            time.sleep(duration * float(rng.random()))
-            process.kill()
-        process.join()
-        after = expected | dict(line.strip().split("%") for line in path.open())
-        if not duration:
-            # The first one is not killed and tells how long an import takes.
-            assert process.exitcode == 0
-            duration = 1.2 * (time.monotonic() - started)
-        found = content(registry)
-        assert found in (expected, after)
-        outcomes.add(found == after)
-        assert identifiers(registry.index(demo)) in (sorted(expected), sorted(after))
-        # The next run completes, with the result of one that was never disturbed.
-        registry.import_file(path, demo, home / "r.csv")
-        expected = after
-        assert content(registry) == expected
-        assert identifiers(registry.index(demo)) == sorted(expected)
-        with registry.opened() as source:
-            assert registry.index(demo).version.endswith(f"-{source.revision}")
-    assert outcomes == {False, True}
-
-
-def test_imports_that_are_killed(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
-    kill_imports(registry, demo, tmp_path, 10)
-
-
-@pytest.mark.slow
-def test_many_imports_that_are_killed(
-    registry: Registry, demo: Nomenclature, tmp_path: Path
-) -> None:
-    kill_imports(registry, demo, tmp_path, 50)
-
-
-def test_an_importer_with_readers(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
-    """Readers see all donors with one typing or all with the other one."""
-    names = [f"N{i:03}" for i in range(200)]
-    files = [
-        write(tmp_path / f"{k}.txt", [(i, gl) for i in names]) for k, gl in enumerate((A1, A2))
-    ]
-    registry.import_file(files[0], demo, tmp_path / "r.csv")
-    stop = threading.Event()
-    torn: list[object] = []
-    reads = [0] * 4
-
-    def read(reader: int) -> None:
-        while not stop.is_set():
-            try:
-                found = set(content(registry).values())
-                index = registry.index(demo)
-                typed = {index.donors.genotype(int(row), Locus.A) for row in rows(index)}
-            except Exception as error:
-                torn.append(error)
-                return
-            if len(found) != 1 or len(typed) != 1 or identifiers(index) != names:
-                torn.append((found, typed))
-            reads[reader] += 1
-
-    threads = [threading.Thread(target=read, args=(reader,)) for reader in range(4)]
-    for thread in threads:
-        thread.start()
-    for k in range(1, 9):
-        summary = registry.import_file(files[k % 2], demo, tmp_path / "r.csv")
-        assert summary.updated == 200
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert not torn and min(reads) > 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("a full disk needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk(small_disk: Path, demo: Nomenclature, tmp_path: Path) -> None:
-    registry = Registry(small_disk / "registry")
-    few = write(tmp_path / "few.txt", [("D1", A1), ("D2", A2)])
-    registry.import_file(few, demo, tmp_path / "r.csv")
-    before = registry.index(demo).version
-    many = write(tmp_path / "many.txt", [(f"N{i}", A1) for i in range(60_000)])
-    with pytest.raises(StoreError, match="disk is full"):
-        registry.import_file(many, demo, tmp_path / "r.csv")
-    assert registry.index(demo).version == before
-    assert content(registry) == {"D1": A1, "D2": A2}
-    reference = ReferenceFolder(small_disk / "reference")
-    source = write_release(tmp_path / "source", release_texts())
-    filler = small_disk / "filler"
-    with pytest.raises(OSError, match="No space left"):
-        filler.write_bytes(b"x" * 4_000_000)
-    with pytest.raises(OutputError, match="No space left"):
-        reference.install("9.1.0", str(source))
-    assert not reference.root.exists() or list(reference.root.iterdir()) == []
-    filler.unlink()
-    assert registry.import_file(few, demo, tmp_path / "r.csv").unchanged == 2
-
-
-LIMITED = """
-import resource, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
-"""
-
-
-def test_a_file_that_may_not_grow(demo: Nomenclature, tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
-    few = write(tmp_path / "few.txt", [("D1", A1), ("D2", A2)])
-    registry.import_file(few, demo, tmp_path / "r.csv")
-    many = write(tmp_path / "many.txt", [(f"N{i}", A1) for i in range(30_000)])
-    process = subprocess.run(
-        [sys.executable, "-c", LIMITED + IMPORT, tmp_path, registry.location, many],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 1
-    assert "StoreError" in process.stderr and "the disk is full" in process.stderr
-    assert "nothing was changed" in process.stderr
-    assert content(registry) == {"D1": A1, "D2": A2}
-    assert registry.import_file(many, demo, tmp_path / "r.csv").new == 30_000
-
-
-def test_a_read_only_disk(small_disk: Path, demo: Nomenclature, tmp_path: Path) -> None:
-    registry = Registry(small_disk / "registry")
-    few = write(tmp_path / "few.txt", [("D1", A1)])
-    registry.import_file(few, demo, tmp_path / "r.csv")
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    other = write(tmp_path / "other.txt", [("D2", A1)])
-    with pytest.raises(StoreError, match="cannot be written here"):
-        registry.import_file(other, demo, tmp_path / "r.csv")
-    with pytest.raises(StoreError, match="cannot create"):
-        Registry(small_disk / "new").import_file(other, demo, tmp_path / "r.csv")
-    # Searches go on.
-    assert content(registry) == {"D1": A1} and identifiers(registry.index(demo)) == ["D1"]
-    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
-    assert registry.import_file(other, demo, tmp_path / "r.csv").new == 1
 
 
 def test_a_file_that_is_no_store(demo: Nomenclature, tmp_path: Path) -> None:
@@ -295,4 +91,4 @@ def test_an_import_that_brings_a_store_up_to_date(demo: Nomenclature, tmp_path: 
     registry = schema_2(tmp_path / "registry")
     few = write(tmp_path / "few.txt", [("D1", A1)])
     assert registry.import_file(few, demo, tmp_path / "r.csv").new == 1
-    assert content(registry) == {"D1": A1}
+    assert stored(registry) == {"D1": A1}

@@ -16,6 +16,7 @@ from matching.allocate import (
     UTILITY_LIMIT,
     AllocationProblem,
     AllocationSolution,
+    Effort,
     Explanation,
     Objective,
     Objectives,
@@ -182,10 +183,9 @@ def test_swap_costs_are_those_of_a_new_allocation(problem: AllocationProblem) ->
     edges, size = edges_of(problem), (len(problem.patients), len(problem.donors))
     rows = {row.patient: row for row in explanations(problem, solution)}
     assert list(rows) == sorted(rows)
-    with pytest.MonkeyPatch.context() as patch:  # several attempts, a source at a time
-        patch.setattr(explain, "ARCS_PER_PATIENT", 1)
-        patch.setattr(explain, "SOURCES_AT_ONCE", 1)
-        assert explanations(problem, solution) == tuple(rows.values())
+    with pytest.MonkeyPatch.context() as patch:  # one at a time, on several threads
+        patch.setattr(explain, "DETOURS_AT_ONCE", 1)
+        assert explanations(problem, solution, Effort(threads=3)) == tuple(rows.values())
     for patient, got in enumerate(solution.donor_of.tolist()):
         candidates = {d: u for (p, d), u in edges.items() if p == patient}
         if not candidates:

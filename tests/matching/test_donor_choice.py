@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_coded_columns_are_the_texts_they_stand_for() -> None:
     starts = np.array([0, 50, 51, 200])
     coded: dict[str, Any] = dict(columns)
     for name in ("donor_type", "sex_match"):
-        levels = tuple(sorted(set(columns[name]) - {""}))
+        levels = ("no level of the model", *sorted(set(columns[name]) - {""}))
         codes = [levels.index(text) if text else -1 for text in columns[name]]
         coded[name] = Coded(np.array(codes, dtype=np.int8), levels)
     plain, found = (compare_donors(model(), given, starts) for given in (columns, coded))
@@ -124,10 +125,36 @@ def test_what_the_donors_have_in_common_does_not_widen_the_difference() -> None:
 
 def test_the_order_of_donors_is_irrelevant() -> None:
     columns = pairs(5, 40)
-    order = np.random.default_rng(0).permutation(40)
-    mixed = {name: values[order] for name, values in columns.items()}
-    first, second = (compare_donors(model(), c, np.array([0, 40])) for c in (columns, mixed))
-    assert np.allclose(first.difference[order], second.difference, equal_nan=True)
+    # Without effects all risks are equal, so that the factors decide which is the best.
+    flat = replace(model(), coefficients=np.zeros(9))
+    for one in (model(), flat):
+        order = np.random.default_rng(0).permutation(40)
+        mixed = {name: values[order] for name, values in columns.items()}
+        first, second = (compare_donors(one, c, np.array([0, 40])) for c in (columns, mixed))
+        for name in ("probability", "low", "difference_low"):
+            assert np.allclose(
+                getattr(first, name)[order], getattr(second, name), atol=1e-12, equal_nan=True
+            )
+        for name in columns:
+            left, right = columns[name][first.best[0]], mixed[name][second.best[0]]
+            assert left == right or (np.isnan(left) and np.isnan(right))
+
+
+def test_risks_beyond_what_a_float_holds_are_0_and_1() -> None:
+    for intercept, risk in ((-800.0, 0.0), (800.0, 1.0)):
+        extreme = replace(model(), coefficients=np.r_[intercept, np.zeros(8)])
+        found = compare_donors(extreme, pairs(1, 30), np.array([0, 30]))
+        fits = np.isfinite(found.probability)
+        assert fits.any()
+        for values in (found.probability, found.low, found.high):
+            assert np.allclose(values[fits], risk, atol=1e-12)
+        assert np.allclose(found.difference[fits], 0, atol=1e-12)
+
+
+def test_without_any_known_factor_all_donors_are_alike() -> None:
+    found = compare_donors(model(), {}, np.array([0, 3]))
+    assert found.probability == pytest.approx(predict(model(), {}, 3).probability)
+    assert found.difference_low.tolist() == found.difference_high.tolist() == [0, 0, 0]
 
 
 def test_columns_of_another_length_are_refused() -> None:

@@ -39,6 +39,8 @@ from matching.fit import (
     weighted_auc,
     with_prior,
 )
+from matching.fit.prior import prior_of
+from matching.fit.training import choose_strength, material
 from matching.risk import centred
 from tests.oracles.incidence import aalen_johansen
 
@@ -145,7 +147,13 @@ def test_it_works_as_a_classifier_of_scikit_learn() -> None:
     x = rng.normal(size=(300, 2))
     y = (rng.random(300) < expit(2 * x[:, 0])).astype(int)
     classifier = clone(GraftRiskClassifier(prior_sd=1.5))
-    assert classifier.get_params() == {"prior_mean": None, "prior_sd": 1.5, "strength": 1.0}
+    assert classifier.get_params() == {
+        "prior_mean": None,
+        "prior_sd": 1.5,
+        "strength": 1.0,
+        "intercept_mean": 0.0,
+        "intercept_sd": np.inf,
+    }
     assert cross_val_score(classifier, x, y, scoring="roc_auc").mean() > 0.8
     fitted = classifier.fit(x, y)
     assert fitted.predict_proba(x).sum(axis=1) == pytest.approx(np.ones(300))
@@ -178,6 +186,47 @@ def test_a_prior_pulls_to_its_mean_by_its_strength() -> None:
         return float(np.logaddexp(0, eta).sum() - y @ eta + prior)
 
     assert fits[2] == pytest.approx(minimize(lost, np.zeros(3), tol=1e-10).x[1:], abs=1e-5)
+
+
+def test_the_intercept_has_a_prior_of_its_own() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(100, 1))
+    y = (rng.random(100) < 0.3).astype(int)
+    alone = GraftRiskClassifier(0.0, 1e-6).fit(x, y)
+    pulled = GraftRiskClassifier(0.0, 1e-6, intercept_mean=1.0, intercept_sd=0.2).fit(x, y)
+    # Where the derivative of the log-likelihood is that of the prior.
+    beta = pulled.coefficients_[0]
+    assert alone.coefficients_[0] < beta < 1
+    assert y.sum() - 100 * expit(beta) == pytest.approx((beta - 1) / 0.2**2, abs=1e-5)
+    assert pulled.covariance_[0, 0] < alone.covariance_[0, 0]
+
+
+def test_the_intercept_of_a_fit_leans_on_the_incidence_of_the_literature(cohort: Cohort) -> None:
+    (outcome, *_) = literature_model().outcomes
+    few, rows = cohort.some(np.arange(150)), np.arange(150)
+    lower = replace(outcome, coefficients=outcome.coefficients - np.eye(10)[0])
+    usual, other, free = (
+        fit_outcome(few, outcome.outcome, rows, literature, 1, strength).model.coefficients[0]
+        for literature, strength in ((outcome, (3, 200)), (lower, (3, 200)), (outcome, (0, 0)))
+    )
+    # The prior's share: information p (1 - p) 150 from the data, 4 from the literature.
+    assert 0.05 < usual - other < 0.2
+    assert free == fit_outcome(few, outcome.outcome, rows, lower, 1, (0, 0)).model.coefficients[0]
+
+
+def test_the_strongest_prior_is_taken_unless_the_data_speak_against_it(cohort: Cohort) -> None:
+    (outcome, *_) = literature_model().outcomes
+    rows = np.arange(len(cohort))
+    found = material(cohort, outcome.outcome, rows, outcome)
+    prior = prior_of(found.factors, found.spread, outcome)
+    rng = np.random.default_rng(6)
+    nothing = replace(found, y=rng.permutation(found.y))
+    none = replace(prior, mean=np.zeros(len(prior.mean)))
+    assert choose_strength(nothing, none, 1) == (10.0, 400.0)
+    # Effects that the literature has the other way round, and large ones that it has not.
+    score = np.nan_to_num(found.matrix) @ np.where(prior.informed, -8 * prior.mean, 0.5)
+    against = replace(found, y=(rng.random(len(rows)) < expit(score)).astype(np.float64))
+    assert choose_strength(against, prior, 1) == (1.0, 200.0)
 
 
 def test_the_prior_of_a_fit_is_that_of_the_literature(cohort: Cohort) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from data.frequencies import read_frequencies
 from data.synthetic import MIX, Population, Profile, draw_people, population_of
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.loci import Locus
-from matching.masses import MassTables
+from matching.masses import Entries, MassTables
 from matching.masses import tables as masses_tables
 from matching.nomenclature import Allele, Nomenclature
 from matching.probability import predict
@@ -129,9 +129,24 @@ def tables_of(source: Source, n_loci: int, nulls: NullImputation) -> MassTables:
     return MassTables(Imputer(as_set(source, n_loci), RELEASE, nulls, Resolution.P_GROUP))
 
 
-def encoded(tables: MassTables, people: list[tuple[str, ...]]) -> np.ndarray[tuple[int, int]]:
+def encoded(
+    tables: MassTables, people: list[tuple[str, ...]]
+) -> tuple[Entries, np.ndarray[tuple[int, int]]]:
     columns = zip(*people, strict=True)
-    return tables.encode(dict(zip(tables.loci, map(list, columns), strict=True)))
+    return encode(tables, dict(zip(tables.loci, map(list, columns), strict=True)))
+
+
+def encode(
+    tables: MassTables, texts: Mapping[Locus, Sequence[str]]
+) -> tuple[Entries, np.ndarray[tuple[int, int]]]:
+    """The distinct typings of each locus, and which of them (n, n_loci) every one is."""
+    loci = tables.locus_entries()
+    columns = [of.encode(texts[locus]) for locus, of in zip(tables.loci, loci, strict=True)]
+    return Entries.of([of.table() for of in loci]), np.stack(columns, axis=1)
+
+
+def is_exact(entries: Entries, codes: np.ndarray[tuple[int, int]]) -> np.ndarray[tuple[int]]:
+    return entries.any_of(codes, entries.exact)
 
 
 @pytest.mark.parametrize("nulls", NullImputation)
@@ -142,7 +157,7 @@ def test_total_masses_equal_the_enumeration(nulls: NullImputation, data: st.Data
     source = data.draw(sources(n_loci))
     people = data.draw(st.lists(typings(n_loci), min_size=1, max_size=6))
     tables = tables_of(source, n_loci, nulls)
-    found = tables.total_masses(encoded(tables, people))
+    found = tables.total_masses(*encoded(tables, people))
     for texts, mass in zip(people, found.tolist(), strict=True):
         exact = sum(genotypes(source, texts, nulls is NullImputation.PARTNER).values())
         assert (mass == 0) == (exact == 0)
@@ -180,15 +195,15 @@ def test_probabilities_equal_the_enumeration(nulls: NullImputation, data: st.Dat
         return
     imputed = imputer.impute_one(wanted)
     patient = tables.patient(imputer, imputed[0], imputed[1])
-    codes = encoded(tables, people)
-    total = tables.total_masses(codes)
+    entries, codes = encoded(tables, people)
+    total = tables.total_masses(entries, codes)
     up_to = data.draw(st.sampled_from([1, 2]))
-    found = tables.search(patient, codes, total, up_to)
+    found = tables.search(patient, entries, codes, total, up_to)
     assert found.dropped == 0 and found.p.shape == (len(people), up_to + 1)
     # The oracle takes one of two orientations where a null and its partner could be either.
     ours = genotypes(theirs, people[0], partner)
     typed_null = tables_of(theirs, n_loci, nulls)
-    patient_is_null = bool(typed_null.is_exact(encoded(typed_null, people[:1]))[0])
+    patient_is_null = bool(is_exact(*encoded(typed_null, people[:1]))[0])
     for d, texts in enumerate(people):
         donor = genotypes(source, texts, partner)
         if found.exact[d] or not ours or not donor:
@@ -210,12 +225,12 @@ def test_a_simulated_registry_equals_pairwise_prediction(demo: Nomenclature) -> 
     imputer = Imputer(source.over(FIVE), demo, NullImputation.TYPED, Resolution.P_GROUP)
     tables = MassTables(imputer)
     texts = drawn(population_of(imputer.frequencies, demo), MIX, 2000, 1)
-    codes = tables.encode(texts)
-    assert 0 < tables.is_exact(codes).sum() < 200
+    entries, codes = encode(tables, texts)
+    assert 0 < is_exact(entries, codes).sum() < 200
     kept = [row for row in range(2000) if joined(texts, row)]
     donors = [parse_typing(joined(texts, row)) for row in kept]
-    left = ~tables.is_exact(codes)[kept]
-    total = tables.total_masses(codes)
+    left = ~is_exact(entries, codes)[kept]
+    total = tables.total_masses(entries, codes)
     imputed = imputer.impute(donors)
     assert total[kept] == pytest.approx(imputed.mass, rel=1e-9)
     assert (total > 0).mean() > 0.9
@@ -228,8 +243,8 @@ def test_a_simulated_registry_equals_pairwise_prediction(demo: Nomenclature) -> 
         patient = tables.patient(imputer, genotypes, weights)
         expected = predict(imputer, (genotypes, weights), imputed).p_mismatches
         for up_to in (1, 2):
-            found = tables.search(patient, codes, total, up_to)
-            assert np.array_equal(found.exact, tables.is_exact(codes))
+            found = tables.search(patient, entries, codes, total, up_to)
+            assert np.array_equal(found.exact, is_exact(entries, codes))
             assert np.isnan(found.p[found.exact]).all()
             assert found.p[kept][left] == pytest.approx(
                 expected[left, : up_to + 1], rel=1e-9, abs=0, nan_ok=True
@@ -245,15 +260,17 @@ def test_threads_and_chunks_make_no_difference(
     imputer = Imputer(source.over(FIVE), demo, NullImputation.TYPED, Resolution.P_GROUP)
     tables = MassTables(imputer)
     texts = drawn(population_of(imputer.frequencies, demo), MIX, 300, 3)
-    codes = tables.encode(texts)
+    entries, codes = encode(tables, texts)
     genotypes, weights, _ = imputer.impute_one(parse_typing(joined(texts, 0)))
     patient = tables.patient(imputer, genotypes, weights)
-    total = tables.total_masses(codes)
-    whole = tables.search(patient, codes, total, 2).p
+    total = tables.total_masses(entries, codes)
+    whole = tables.search(patient, entries, codes, total, 2).p
     monkeypatch.setattr(masses_tables, "CHUNK", 7)
-    assert np.array_equal(tables.total_masses(codes, 2), total)
-    assert np.array_equal(tables.search(patient, codes, total, 2, 0.0, 2).p, whole, equal_nan=True)
-    empty = tables.search(patient, codes[:0], total[:0], 2)
+    assert np.array_equal(tables.total_masses(entries, codes, 2), total)
+    assert np.array_equal(
+        tables.search(patient, entries, codes, total, 2, 0.0, 2).p, whole, equal_nan=True
+    )
+    empty = tables.search(patient, entries, codes[:0], total[:0], 2)
     assert empty.p.shape == (0, 3)
 
 
@@ -262,20 +279,20 @@ def test_the_lightest_genotypes_are_dropped_up_to_the_precision(demo: Nomenclatu
     imputer = Imputer(source.over(FIVE), demo, NullImputation.TYPED, Resolution.P_GROUP)
     tables = MassTables(imputer)
     texts = drawn(population_of(imputer.frequencies, demo), MIX, 200, 4)
-    codes = tables.encode(texts)
-    total = tables.total_masses(codes)
+    entries, codes = encode(tables, texts)
+    total = tables.total_masses(entries, codes)
     genotypes, weights, _ = imputer.impute_one(parse_typing("A*02:01+A*02:01"))
     assert len(weights) > 20
     patient = tables.patient(imputer, genotypes, weights)
-    whole = tables.search(patient, codes, total, 2)
+    whole = tables.search(patient, entries, codes, total, 2)
     assert whole.dropped == 0
     for precision in (0.3, 0.01, 1e-9):
-        found = tables.search(patient, codes, total, 2, precision)
+        found = tables.search(patient, entries, codes, total, 2, precision)
         assert 0 < found.dropped <= precision or precision == 1e-9
         seen = ~np.isnan(whole.p)
         missing = whole.p[seen] - found.p[seen]
         assert (missing >= -1e-15).all() and (missing <= found.dropped + 1e-15).all()
-    everything = tables.search(patient, codes, total, 2, 1.1)
+    everything = tables.search(patient, entries, codes, total, 2, 1.1)
     assert everything.dropped == pytest.approx(1) and np.nanmax(everything.p) == 0
 
 
@@ -302,17 +319,18 @@ def test_typings_beyond_the_arrays_are_left_to_pairwise_prediction() -> None:
     imputer = Imputer(frequencies, release, NullImputation.TYPED, Resolution.P_GROUP)
     tables = MassTables(imputer)
     long = "|".join(f"{a}+{b}" for a, b in pairwise(names))
-    codes = tables.encode(
-        {Locus.A: [long, f"{names[50]}+A*02:01N", f"{names[50]}+{names[51]}", ""]}
+    entries, codes = encode(
+        tables, {Locus.A: [long, f"{names[50]}+A*02:01N", f"{names[50]}+{names[51]}", ""]}
     )
-    assert tables.is_exact(codes).tolist() == [True, True, False, False]
-    total = tables.total_masses(codes)
+    assert is_exact(entries, codes).tolist() == [True, True, False, False]
+    total = tables.total_masses(entries, codes)
     # A set without the null explains nothing of it.
     assert np.isnan(total).tolist() == [True, False, False, False] and total[1] == 0
     assert total[2:] == pytest.approx([2 / 90**2, 1])
     for text, is_far in ((f"{names[50]}+{names[51]}", False), (f"{names[0]}+{names[1]}", True)):
         genotypes, weights, _ = imputer.impute_one(parse_typing(text))
-        found = tables.search(tables.patient(imputer, genotypes, weights), codes, total, 2)
+        patient = tables.patient(imputer, genotypes, weights)
+        found = tables.search(patient, entries, codes, total, 2)
         assert found.exact.tolist() == ([True] * 4 if is_far else [True, True, False, False])
         assert np.isnan(found.p).all(axis=1).tolist() == found.exact.tolist()
 
@@ -354,5 +372,5 @@ def test_many_haplotypes_that_differ_at_the_last_loci_alone() -> None:
     people: list[tuple[str, ...]] = [
         ("", "", f"{b}+B*02:01", "") for b in NAMES["B"] if not b.endswith("N")
     ]
-    for texts, mass in zip(people, tables.total_masses(encoded(tables, people)), strict=True):
+    for texts, mass in zip(people, tables.total_masses(*encoded(tables, people)), strict=True):
         assert mass == pytest.approx(float(sum(genotypes(source, texts, False).values())))

@@ -9,9 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.frequencies import read_frequencies
-from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.haplotypes import (
+    FrequencySet,
+    ImputedGenotypes,
+    Imputer,
+    NullImputation,
+    Resolution,
+)
+from matching.imputation_kernels import NOTHING
 from matching.loci import Locus
 from matching.nomenclature import Allele, Nomenclature
 from matching.probability import DonorTable, predict
@@ -106,12 +115,54 @@ def test_only_pairs_above_the_minimum_are_kept() -> None:
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
     texts = ["A*01:01+A*01:01", "A*02:01+A*02:01", "A*01:02+A*01:02"]
     donors = imputer.impute(map(parse_typing, texts))
-    patient = imputer.impute_one(parse_typing("A*01:01+A*01:01"))[:2]
-    assert predict(imputer, patient, donors, 0.0).donors.tolist() == [0]
-    assert predict(imputer, patient, donors, 1.0).donors.tolist() == []
+    table = DonorTable(imputer, donors)
+    assert table.near(donors.take(np.array([0])), 0.0).donors.tolist() == [0]
+    assert table.near(donors.take(np.array([0])), 1.0).donors.tolist() == []
     nobody = imputer.impute_one(parse_typing(texts[2]))[:2]
-    assert len(predict(imputer, nobody, donors, 0.0).donors) == 0
+    assert len(table.near(donors.take(np.array([2])), 0.0).donors) == 0
     assert np.isnan(predict(imputer, nobody, donors).p_mismatches).all()
+
+
+@given(data=st.data(), n_loci=st.integers(1, 7))
+@settings(max_examples=60, deadline=None)
+def test_near_pairs_are_those_of_a_prediction_of_every_pair(
+    data: st.DataObject, n_loci: int
+) -> None:
+    """Genotypes of few tokens, so that many pairs are near; code 0 expresses nothing."""
+    loci = tuple(list(Locus)[:n_loci])
+    names = tuple((f"{locus.value}*01:01", f"{locus.value}*02:01") for locus in loci)
+    frequencies = FrequencySet("test", loci, names, np.zeros((1, n_loci), np.int32), np.ones(1))
+    imputer = Imputer(frequencies, RELEASE, NullImputation.TYPED, Resolution.TWO_FIELD)
+    n_codes = len(imputer.genotypes(0))
+    usable = [c for c in range(n_codes) if c == 0 or NOTHING not in imputer.genotypes(0)[c]]
+
+    def people() -> ImputedGenotypes:
+        counts = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=6))
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        n = int(offsets[-1])
+        row = st.lists(st.sampled_from(usable), min_size=n_loci, max_size=n_loci)
+        codes = np.array(data.draw(st.lists(row, min_size=n, max_size=n)), np.int32)
+        weights = np.array(data.draw(st.lists(st.floats(0.01, 1), min_size=n, max_size=n)))
+        mass = np.array([1.0 if count else 0.0 for count in counts])
+        dropped = np.where(mass > 0, 0.25, 0.0)
+        return ImputedGenotypes(offsets, codes.reshape(n, n_loci), weights, mass, dropped)
+
+    patients, donors = people(), people()
+    above = data.draw(st.sampled_from([0.0, 0.1, 0.5]))
+    table = DonorTable(imputer, donors)
+    found = table.near(patients, above, 2)
+    for p in range(len(patients)):
+        rows = slice(*patients.offsets[p : p + 2])
+        whole = table.predict(
+            (patients.codes[rows], patients.weights[rows]), np.arange(len(donors)),
+            float(patients.dropped[p]),
+        )  # fmt: skip
+        kept = np.flatnonzero(whole.p_mismatches.sum(axis=1) > above)
+        own = found.of_patient(p)
+        assert own.donors.tolist() == kept.tolist()
+        assert np.allclose(own.p_mismatches, whole.p_mismatches[kept], atol=1e-12)
+        assert np.array_equal(own.p_locus, whole.p_locus[kept])
+        assert np.array_equal(own.dropped, whole.dropped[kept])
 
 
 def test_p_groups_match_where_names_do_not() -> None:
@@ -206,29 +257,25 @@ def test_the_exercise_equals_the_expected_file_and_the_published_counts(
     imputed = imputer.impute(donors.values())
     assert (imputed.mass > 0).all() and not imputed.dropped.any()
     table = DonorTable(imputer, imputed)
-    names = np.array(list(donors))
-    rows, positive = [], np.zeros(3, dtype=np.int64)
-    one_percent = certain = 0
-    for name, typing in patients.items():
-        codes, weights, mass = imputer.impute_one(typing)
-        assert mass > 0
-        found = table.predict((codes, weights), table.near((codes, weights), 0.0))
-        positive += (found.p_mismatches > 0).sum(axis=0)
-        # Rounding half up, as the study prints whole percents; ties are exact.
-        percent = np.floor(100 * found.p_mismatches[:, 0] + 0.5 + 1e-9)
-        one_percent += int((percent >= 1).sum())
-        certain += int((percent >= 100).sum())
-        kept = found.p_mismatches.sum(axis=1) > 0.0005
-        columns = {
-            f"p_{locus.value.lower()}": found.p_two[kept, i]
-            for i, locus in enumerate(imputer.frequencies.loci)
-        }
-        columns |= {f"p{10 - k}": found.p_mismatches[kept, k] for k in range(3)}
-        donor = names[found.donors[kept]]
-        rows.append(pd.DataFrame({"patient": name, "donor": donor, **columns}))
+    found = table.near(imputer.impute(patients.values()), 0.0, 2)
+    positive = (found.p_mismatches > 0).sum(axis=0)
+    # Rounding half up, as the study prints whole percents; ties are exact.
+    percent = np.floor(100 * found.p_mismatches[:, 0] + 0.5 + 1e-9)
+    one_percent, certain = int((percent >= 1).sum()), int((percent >= 100).sum())
+    kept = found.p_mismatches.sum(axis=1) > 0.0005
+    columns = {
+        f"p_{locus.value.lower()}": found.p_two[kept, i]
+        for i, locus in enumerate(imputer.frequencies.loci)
+    }
+    columns |= {f"p{10 - k}": found.p_mismatches[kept, k] for k in range(3)}
+    who = [
+        np.array(list(people))[rows[kept]]
+        for people, rows in ((patients, found.patients), (donors, found.donors))
+    ]
+    ours = pd.DataFrame({"patient": who[0], "donor": who[1], **columns})
     assert positive.tolist() == [4616, 17990, 63069]
     assert (one_percent, certain) == (4333, 808)
-    ours = pd.concat(rows).set_index(["patient", "donor"])
+    ours = ours.set_index(["patient", "donor"])
     theirs = expected.set_index(["patient", "donor"])
     half = ours[ours.index.get_level_values(0).isin(expected["patient"].unique())]
     assert half.index.equals(theirs.index)

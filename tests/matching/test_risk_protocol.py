@@ -92,29 +92,23 @@ def small_centres(
 def test_a_few_small_centres_gain_from_the_literature(
     ds1302: Cohort, literature: RiskModel
 ) -> None:
-    found = small_centres(ds1302, literature, 12, (GVHD[0], GVHD[2]))
+    found = small_centres(ds1302, literature, 12, GVHD)
     for losses in found.values():
-        assert (losses[:, 0] < losses[:, 1]).mean() >= 0.7
-        assert losses[:, 0].mean() < losses[:, 2].mean()
+        assert (losses[:, 0] < losses[:, 1]).mean() >= 0.8
+        # The mean of 12 differences has a standard error of 0.0005; the bound is that of all 100.
+        assert losses[:, 0].mean() < losses[:, 2].mean() + 0.0005
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        GVHD[0],
-        # 26 events in 200 patients and few published effects: measured 50 of 100 draws, and log
-        # losses of .3875 against .3871 of the literature model alone.
-        pytest.param(GVHD[1], marks=pytest.mark.xfail(reason="no gain for grades III-IV yet")),
-        GVHD[2],
-    ],
-    ids=lambda outcome: outcome.name,
-)
+@pytest.mark.parametrize("outcome", GVHD, ids=lambda outcome: outcome.name)
 def test_small_centres_gain_from_the_literature(
-    ds1302: Cohort, literature: RiskModel, outcome: Outcome
+    ds1302: Cohort, literature: RiskModel, outcome: Outcome, record_property: Any
 ) -> None:
     losses = small_centres(ds1302, literature, 100, (outcome,))[outcome.name]
-    assert (losses[:, 0] < losses[:, 1]).mean() >= 0.8
+    better = (losses[:, 0] < losses[:, 1]).mean()
+    means = ", ".join(f"{mean:.4f}" for mean in losses.mean(axis=0))
+    record_property("shown", f"200 patients, {outcome.name}: better in {better:.0%}; {means}")
+    assert better >= 0.8
     assert losses[:, 0].mean() <= losses[:, 2].mean()
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import grpc
 
-from service.config import serve_settings
 from service.pb.graftmatch.v1 import graftmatch_pb2_grpc
 from service.server import run
 from service.server.listening import reserved
+from service.server_settings import serve_settings
 from service.snapshot import Snapshot
 
 PATIENT = (

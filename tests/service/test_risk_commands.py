@@ -39,7 +39,7 @@ def test_a_model_from_cohort_to_use_and_back(
 ) -> None:
     asked = ("risk", "predict", "--set", "donor_age_years=45", "--set", "sex_match=F-M", "--json")
     literature = json.loads(run(*asked)[1])
-    assert literature["model"].startswith("literature-2@")
+    assert literature["model"].startswith("literature-3@")
     for answer in literature["outcomes"].values():
         assert 0 < answer["low"] < answer["probability"] < answer["high"] < 1
         log_odds = answer["intercept"] + sum(row["log_odds"] for row in answer["factors"])
@@ -71,8 +71,8 @@ def test_a_model_from_cohort_to_use_and_back(
     shown = run("risk", "show")[1]
     assert "27. **Usability.**" in shown and "On other.csv" in shown
     assert json.loads(run("risk", "show", "--json")[1])["name"] == "ours"
-    assert "literature-2@" in run("risk", "rollback")[1]
-    assert json.loads(run(*asked)[1])["model"].startswith("literature-2@")
+    assert "literature-3@" in run("risk", "rollback")[1]
+    assert json.loads(run(*asked)[1])["model"].startswith("literature-3@")
     assert "ours@" in run("risk", "rollback")[1]
 
 

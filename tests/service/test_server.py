@@ -38,10 +38,11 @@ from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
-from service.config import EXPOSED, Settings, serve_settings
+from service.config import Settings
 from service.convert import LIMITS
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
 from service.server import SERVICE, serve
+from service.server_settings import EXPOSED, serve_settings
 from service.snapshot import Snapshot, load_snapshot
 from service.status import ServerError
 from tests.conftest import PROJECT
@@ -647,7 +648,8 @@ def test_a_host_that_is_none_is_refused(snapshot: Snapshot, host: str) -> None:
 _SERVE = """
 import sys
 from pathlib import Path
-from service.config import Settings, serve_settings
+from service.config import Settings
+from service.server_settings import serve_settings
 from service.server import serve
 from service.snapshot import load_snapshot
 settings = Settings(home=Path(sys.argv[1]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def test_a_log_that_cannot_be_written_stops_the_start(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It would go on writing to what stands for stderr in this test.
-    monkeypatch.setattr(sys.modules["service.cli.serve"], "log_to_stderr", lambda: None)
+    monkeypatch.setattr(import_module("service.cli.serve"), "log_to_stderr", lambda: None)
     code, _, told = run("serve", "--release", "demo", "--port", 0, "--audit-log", tmp_path)
     assert code == 1 and f"cannot write the audit log {tmp_path}: Is a directory" in told
     assert told.count("\n") == 1

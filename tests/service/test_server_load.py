@@ -98,14 +98,14 @@ def test_work_that_nobody_waits_for_stops(
     """At the next donor, whether the caller has gone or its time is up."""
     begun, gone, stopped = threading.Event(), threading.Event(), threading.Event()
     donors: list[object] = []
-    status = servicers._donor_status
+    unchanged = servicers._unchanged
 
     def slow(*arguments: Any) -> Any:
         donors.append(arguments)
         if len(donors) == 3:
             begun.set()
             assert gone.wait(20)
-        return status(*arguments)
+        return unchanged(*arguments)
 
     def noted() -> None:
         try:
@@ -115,7 +115,7 @@ def test_work_that_nobody_waits_for_stops(
             raise
 
     checkpoint = calls.checkpoint
-    monkeypatch.setattr(servicers, "_donor_status", slow)
+    monkeypatch.setattr(servicers, "_unchanged", slow)
     monkeypatch.setattr(calls, "checkpoint", noted)
 
     def given_up() -> float:

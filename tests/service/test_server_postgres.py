@@ -13,14 +13,15 @@ import grpc
 import pytest
 
 from data.nomenclature import DEMO_RELEASE
+from data.registry import Registry
 from matching.nomenclature import Nomenclature
 from service.config import Settings
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.snapshot import load_snapshot
-from tests.data.conftest import postgres, postgres_server, restart_postgres
+from tests.data.conftest import new_schema, postgres_server, restart_postgres
 from tests.service.serving import PATIENT, running, stub_of
 
-__all__ = ["postgres", "postgres_server"]
+__all__ = ["postgres_server"]
 SEARCH = pb.SearchDonorsRequest(patient=PATIENT)
 
 
@@ -41,16 +42,17 @@ def found(stub: Any) -> list[str]:
 
 @pytest.mark.slow
 def test_an_import_on_another_machine_and_a_restart(
-    postgres: str,
+    postgres_server: str,
     tmp_path: Path,
     demo: Nomenclature,
 ) -> None:
-    settings = [Settings(home=tmp_path / name, registry=postgres) for name in ("one", "other")]
+    place = new_schema(postgres_server)
+    settings = [Settings(home=tmp_path / name, registry=place) for name in ("one", "other")]
 
     def imported(*names: str) -> None:
         file = tmp_path / "donors.csv"
         file.write_text("id,gl\n" + "".join(f"{name},{PATIENT}\n" for name in names))
-        settings[0].open_registry(None).import_file(file, demo, tmp_path / "rejects")
+        Registry.at(place, settings[0].home).import_file(file, demo, tmp_path / "rejects")
 
     imported("D1")
     snapshot = load_snapshot(settings[1], DEMO_RELEASE)
@@ -72,7 +74,7 @@ def test_an_import_on_another_machine_and_a_restart(
             return answers
 
         under_way = [pool.submit(searches) for _ in range(2)]
-        restart_postgres(postgres)
+        restart_postgres(postgres_server)
         done.set()
         for answers in under_way:
             assert answers.result() <= {("D1", "D2"), ("UNAVAILABLE",)}

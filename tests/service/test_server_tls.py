@@ -11,12 +11,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from service.config import EXPOSED, serve_settings
 from service.observability.metrics import CERTIFICATE_EXPIRES
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.tls import Certificates
 from service.server import serve
 from service.server.listening import check_exposure
+from service.server_settings import EXPOSED, serve_settings
 from service.snapshot import Snapshot
 from service.status import ServerError
 from tests.service.certificates import Pair, authority, signed

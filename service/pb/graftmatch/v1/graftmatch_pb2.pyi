@@ -263,34 +263,42 @@ class DonorCriteria(_message.Message):
     def __init__(self, types: _Optional[_Iterable[str]] = ..., sexes: _Optional[_Iterable[str]] = ..., cmv: _Optional[_Iterable[str]] = ..., abo: _Optional[_Iterable[str]] = ..., registries: _Optional[_Iterable[str]] = ..., statuses: _Optional[_Iterable[str]] = ..., min_age_years: _Optional[float] = ..., max_age_years: _Optional[float] = ..., min_tnc_1e7_per_kg: _Optional[float] = ..., min_cd34_1e6_per_kg: _Optional[float] = ..., require_known: _Optional[bool] = ...) -> None: ...
 
 class PatientFacts(_message.Message):
-    __slots__ = ("age_years", "sex", "cmv", "abo", "weight_kg")
+    __slots__ = ("age_years", "sex", "cmv", "abo", "weight_kg", "ancestry", "registry")
     AGE_YEARS_FIELD_NUMBER: _ClassVar[int]
     SEX_FIELD_NUMBER: _ClassVar[int]
     CMV_FIELD_NUMBER: _ClassVar[int]
     ABO_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_KG_FIELD_NUMBER: _ClassVar[int]
+    ANCESTRY_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
     age_years: float
     sex: str
     cmv: str
     abo: str
     weight_kg: float
-    def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., weight_kg: _Optional[float] = ...) -> None: ...
+    ancestry: str
+    registry: str
+    def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsResponse(_message.Message):
-    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token")
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     found: int
     candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
     notes: _containers.RepeatedScalarFieldContainer[str]
     as_of: str
     next_page_token: str
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    missing_masses: int
+    dropped: float
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for", "rank_values")

@@ -1,9 +1,4 @@
-"""One release of the IPD-IMGT/HLA nomenclature as an immutable value.
-
-A written name is read by rules R4 to R8: an allele, a shorter name for all alleles with those
-leading fields, a G, P or g group, `XX` for a whole first field, a multiple allele code, an antigen,
-and otherwise whatever the release's own records of renamed and deleted names lead to.
-"""
+"""A release, and how it reads a written name (rules R4 to R8)."""
 
 from __future__ import annotations
 
@@ -21,6 +16,14 @@ import numpy.typing as npt
 
 from matching.errors import IncompleteReferenceError, UnknownNameError
 from matching.names import code_members, modern_name
+from matching.nomenclature.alleles import (
+    EXPRESSION_SUFFIXES,
+    Allele,
+    protein_name,
+    split_name,
+    tce_group,
+    two_fields,
+)
 from matching.serology import (
     GENE_OF_PREFIX,
     PREFIX_OF_CARRIER,
@@ -31,34 +34,12 @@ from matching.serology import (
     split_antigen,
 )
 
-EXPRESSION_SUFFIXES = "NLSQCA"
 NO_P_GROUP = -1
 _CODE = re.compile(r"([A-Z0-9]+)\*([0-9]{2,5}):(?!XX$)([A-Z]{2,8})")
 _BROAD = re.compile(r"([A-Z0-9]+)\*([0-9]{2}):XX")
 _GROUP = re.compile(
     r"([A-Z0-9]+\*\d+:\d+:\d+)(G)|([A-Z0-9]+\*\d+:\d+)(P)|([A-Z0-9]+\*\d+:\d+[NLSQCA]?)(g)"
 )
-
-
-class Allele(NamedTuple):
-    """One row of a release. Names carry the gene: `A*01:01:01:01`.
-
-    `p_group` is None where the allele expresses nothing or its gene has no P groups; an allele
-    on a line of its own in hla_nom_p is its own group. `g_group` likewise for hla_nom_g.
-    `sequence` is Full or Partial and `dna` gDNA or cDNA (Allele_status.txt), empty if unstated.
-    `serology` holds the columns of rel_dna_ser after the allele, `/` between antigens: six-field
-    files give unambiguous, possible, assumed and expert, later ones more.
-    `tce_v1` and `tce_v2` are the raw assignments of dpb_tce.csv, such as `3`, `2a` or `2$`.
-    """
-
-    name: str
-    p_group: str | None
-    g_group: str | None
-    sequence: str
-    dna: str
-    serology: str
-    tce_v1: str
-    tce_v2: str
 
 
 class Reading(NamedTuple):
@@ -69,41 +50,6 @@ class Reading(NamedTuple):
 
     alleles: tuple[int, ...]
     note: str = ""
-
-
-def split_name(name: str) -> tuple[str, list[str], str]:
-    """Gene, fields and expression suffix of an allele name.
-
-    >>> split_name("A*01:04:01:01N")
-    ('A', ['01', '04', '01', '01'], 'N')
-    """
-    gene, _, rest = name.partition("*")
-    suffix = rest[-1:] if rest[-1:] in EXPRESSION_SUFFIXES else ""
-    return gene, (rest[:-1] if suffix else rest).split(":"), suffix
-
-
-def two_fields(name: str) -> str:
-    """The name of the protein, without suffix.
-
-    >>> two_fields("A*01:04:01:01N")
-    'A*01:04'
-    """
-    gene, fields, _ = split_name(name)
-    return f"{gene}*{':'.join(fields[:2])}"
-
-
-def _protein(name: str) -> str:
-    return two_fields(name) + split_name(name)[2]
-
-
-def tce_group(raw: str) -> int:
-    """TCE group 1 to 3 of a raw assignment, 0 for none (rule R14: `2a$` is 2, `0` is a null).
-
-    >>> [tce_group(raw) for raw in ("3", "2a$", "0", "")]
-    [3, 2, 0, 0]
-    """
-    digit = re.match(r"[123]", raw)
-    return int(digit.group()) if digit else 0
 
 
 @dataclass(frozen=True)
@@ -197,7 +143,9 @@ class Nomenclature:
         of_g_group: dict[str, str] = {}
         for allele in self.alleles:
             if allele.p_group is not None and allele.g_group is not None:
-                of_g_group.setdefault(allele.g_group, _protein(allele.p_group.removesuffix("P")))
+                of_g_group.setdefault(
+                    allele.g_group, protein_name(allele.p_group.removesuffix("P"))
+                )
         of_null: dict[str, str] = {}
         for allele in self.alleles:
             if allele.p_group is None and allele.g_group in of_g_group:
@@ -205,12 +153,12 @@ class Nomenclature:
         names = []
         for allele in self.alleles:
             if allele.p_group is not None:
-                names.append(_protein(allele.p_group.removesuffix("P")))
+                names.append(protein_name(allele.p_group.removesuffix("P")))
             elif allele.g_group is None:
                 names.append(allele.name)
             else:
                 grouped = of_g_group.get(allele.g_group) or of_null.get(two_fields(allele.name))
-                names.append(grouped or _protein(allele.name))
+                names.append(grouped or protein_name(allele.name))
         return tuple(names)
 
     @cached_property

@@ -1,0 +1,161 @@
+"""Values -> messages of responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from matching.genotypes import Genotype
+from matching.kernels import (
+    COUNT_BEST,
+    COUNT_WORST,
+    DONOR_1,
+    DONOR_2,
+    GVH_BEST,
+    GVH_WORST,
+    HVG_BEST,
+    HVG_WORST,
+)
+from matching.loci import LOCI, Locus
+from matching.nomenclature import Nomenclature
+from matching.pipeline import Matches
+from matching.risk import Known, Prediction
+from matching.search import POSITION_LETTERS
+from matching.typings import Position, Typing
+from service.masses import CandidateProbabilities, Outcome
+from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
+
+
+def typing_response(
+    typing: Typing,
+    genotype: Genotype,
+    nomenclature: Nomenclature,
+    provenance: common_pb2.Provenance,
+) -> graftmatch_pb2.ParseTypingResponse:
+    """A typing as read."""
+
+    def position(written: Position, groups: Iterable[int], tce: int) -> Any:
+        return graftmatch_pb2.TypedPosition(
+            text=written.text,
+            form=written.form.value,
+            p_groups=[nomenclature.p_group_names[code] for code in groups if code >= 0],
+            tce_group=tce,
+        )
+
+    loci = []
+    for locus, (written, meant) in typing.loci.zip(genotype.loci).items():
+        if written is not None and meant is not None:
+            first = position(written.first, meant.first, meant.tce[0])
+            second = position(written.second, meant.second, meant.tce[1])
+            loci.append(
+                graftmatch_pb2.LocusTyping(
+                    locus=locus.value,
+                    first=first,
+                    second=second,
+                    others=[f"{a.text}+{b.text}" for a, b in written.others],
+                )
+            )
+    return graftmatch_pb2.ParseTypingResponse(
+        provenance=provenance,
+        canonical=typing.text,
+        loci=loci,
+        carried=typing.carried,
+        notes=genotype.notes,
+    )
+
+
+def comparisons(
+    matches: Matches, probabilities: CandidateProbabilities
+) -> list[common_pb2.Comparison]:
+    """One message a candidate, in their order."""
+    candidates = matches.candidates
+    best, worst = candidates.mismatches_best.tolist(), candidates.mismatches_worst.tolist()
+    gvh = zip(candidates.total(GVH_BEST), candidates.total(GVH_WORST), strict=True)
+    hvg = zip(candidates.total(HVG_BEST), candidates.total(HVG_WORST), strict=True)
+    rows = zip(
+        zip(best, worst, strict=True),
+        gvh,
+        hvg,
+        candidates.compared.tolist(),
+        matches.tce,
+        probabilities.p.tolist(),
+        map(Outcome, probabilities.outcomes.tolist()),
+        strict=True,
+    )
+    return [
+        common_pb2.Comparison(
+            mismatches=as_range(*mismatches),
+            gvh=as_range(*to_host),
+            hvg=as_range(*to_graft),
+            loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
+            dpb1_tce=common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}"),
+            probability_status=common_pb2.ProbabilityStatus.Value(
+                f"PROBABILITY_STATUS_{outcome.name}"
+            ),
+            **_known_probabilities(p),
+        )
+        for mismatches, to_host, to_graft, compared, tce, p, outcome in rows
+    ]
+
+
+def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
+    return {} if np.isnan(p[0]) else dict(zip(("p10", "p9", "p8"), p, strict=True))
+
+
+def as_range(best: int, worst: int) -> common_pb2.Range:
+    return common_pb2.Range(best=int(best), worst=int(worst))
+
+
+def _locus(locus: Locus, row: Sequence[int]) -> common_pb2.LocusComparison:
+    return common_pb2.LocusComparison(
+        locus=locus.value,
+        matches=as_range(row[COUNT_BEST], row[COUNT_WORST]),
+        gvh=as_range(row[GVH_BEST], row[GVH_WORST]),
+        hvg=as_range(row[HVG_BEST], row[HVG_WORST]),
+        positions=POSITION_LETTERS[row[DONOR_1]] + POSITION_LETTERS[row[DONOR_2]],
+    )
+
+
+def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.DonorFacts:
+    """The facts of a donor; None and NaN are unknown."""
+    message = graftmatch_pb2.DonorFacts()
+    for name in ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry"):
+        setattr(message, name, facts[name] or "")
+    # A day before the birth date has no age.
+    if age_years >= 0:
+        message.age_years = int(age_years)
+    if facts["weight_kg"] is not None:
+        message.weight_kg = facts["weight_kg"]
+    return message
+
+
+def outcome_risk(prediction: Prediction) -> graftmatch_pb2.OutcomeRisk:
+    """The prediction of one case."""
+    if not prediction.applicable[0]:
+        return graftmatch_pb2.OutcomeRisk(
+            outcome=prediction.outcome, horizon_days=prediction.horizon_days, not_applicable=True
+        )
+    rows = zip(
+        prediction.factors,
+        prediction.contributions[0].tolist(),
+        prediction.known[0].tolist(),
+        strict=True,
+    )
+    return graftmatch_pb2.OutcomeRisk(
+        outcome=prediction.outcome,
+        horizon_days=prediction.horizon_days,
+        probability=prediction.probability[0],
+        low=prediction.low[0],
+        high=prediction.high[0],
+        intercept=prediction.intercept,
+        contributions=[
+            graftmatch_pb2.Contribution(
+                factor=factor,
+                log_odds=log_odds,
+                known=graftmatch_pb2.Known.Value(f"KNOWN_{Known(known).name}"),
+            )
+            for factor, log_odds, known in rows
+        ],
+    )

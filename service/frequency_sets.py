@@ -1,0 +1,90 @@
+"""The frequency sets of searches: whose each is, made ready once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from data.frequency_store import FrequencyChoice, FrequencyFolder
+from data.index import MassSets
+from matching.errors import InputFileError
+from matching.haplotypes import FrequencySet, Imputer, NullImputation, Populations, Resolution
+from matching.masses import MassTables
+from matching.nomenclature import Nomenclature
+from service.imputation import FIVE, Ancestries, Prior, open_sets
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSets:
+    """The sets that carry the loci of P(10/10), under one release.
+
+    Everyone is imputed under the set of their own ancestry and registry, patients and donors alike,
+    as `under` says. One object serves any number of searches and threads; what is costly of a set
+    is made ready when it is first needed. `label`: names and contents of the sets, the one in use
+    first; `rule`: what the choice among them depends on.
+    """
+
+    label: str
+    rule: str
+    under: Ancestries
+    nomenclature: Nomenclature
+    nulls: NullImputation
+
+    @classmethod
+    def load(
+        cls, folder: FrequencyFolder, nomenclature: Nomenclature, nulls: NullImputation
+    ) -> SearchSets | None:
+        """The imported sets; the embedded one where none is in use and the release is the demo;
+        None where there is none. Raises `InputFileError`."""
+        cards = folder.choice().cards
+        if not any(card.active for card in cards):
+            embedded = folder.active_for(nomenclature.release)
+            if embedded is None:
+                return None
+            label, found = embedded
+            populations = _over_five([found])
+            prior = ((populations.labels[0], 1.0),)
+            return cls(label, "", Ancestries(populations, prior, False), nomenclature, nulls)
+        needed = {locus.value for locus in FIVE}
+        used = FrequencyChoice(tuple(c for c in cards if c.active or needed <= set(c.loci)))
+        under = Ancestries(_over_five(open_sets(folder, used)), (), True, used)
+        shown = sorted(used.cards, key=lambda card: not card.active)
+        rule = json.dumps([(c.name, c.population, c.registry, c.active) for c in used.cards])
+        return cls("+".join(card.label for card in shown), rule, under, nomenclature, nulls)
+
+    def prior(self, ancestry: str, registry: str) -> Prior:
+        """The sets, and their shares, of people of an ancestry and a registry, "" if unknown."""
+        found = self.under.prior(ancestry, registry)
+        # Whoever has no set of their own has the one in use.
+        assert found is not None
+        return found
+
+    def prior_of(self, facts: Mapping[str, Any]) -> Prior:
+        """`prior` of a person with some facts."""
+        return self.prior(*(str(facts.get(name) or "") for name in ("ancestry", "registry")))
+
+    @cached_property
+    def _imputer(self) -> Imputer:
+        shared = self.under.populations.shared
+        return Imputer(shared, self.nomenclature, self.nulls, Resolution.P_GROUP)
+
+    def imputer(self) -> Imputer:
+        """An imputer over the haplotypes of all sets, for one call and one thread."""
+        return self._imputer.fresh()
+
+    @cached_property
+    def masses(self) -> MassSets:
+        """What total masses are computed and looked up with."""
+        populations = self.under.populations
+        tables = tuple(MassTables(self._imputer, values) for values in populations.frequencies)
+        return MassSets(populations.labels, tables, self.prior, self.rule)
+
+
+def _over_five(sets: Sequence[FrequencySet]) -> Populations:
+    try:
+        return Populations.of([found.over(FIVE) for found in sets])
+    except ValueError as error:
+        raise InputFileError(f"{error}, which P(10/10) needs; choose another set") from error

@@ -1,0 +1,312 @@
+"""The files of match, batch and typing-plan that a report is made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from data.donor_files import INDEXED_FACTS
+from data.donor_files.columns import NUMBERS as NUMBER_FACTS
+from matching.errors import InputFileError
+from matching.loci import LOCI, Locus
+from matching.rank import REASONS
+from matching.risk import OUTCOMES
+from matching.search import POSITION_LETTERS
+from service.recipients import read_table
+
+NEEDED = ("patient", "rank", "donor", "mismatches_best", "mismatches_worst")
+PROVENANCE = ("release", "index", "frequency_set", "model")
+COUNTS = ("count_best", "count_worst", "gvh_best", "gvh_worst", "hvg_best", "hvg_worst")
+POSITIONS = ("position_1", "position_2")
+TOTALS = ("gvh_best", "gvh_worst", "hvg_best", "hvg_worst")
+DETAILS = (
+    *("category", "leader_genotype", "leader_matched", "leader_shared", "leader_from_family"),
+    "dpb1_expression",
+)
+ALLOCATION_TEXTS = ("allocated", "second", "best", "reason", "best_given_to", "limit")
+PLAN = ("patient", "donor", "p10", "p9", "availability", "gain")
+_FORMATS = (".parquet", ".csv", ".jsonl")
+# Most mismatches over nine loci.
+_MOST = 18
+
+
+def at_locus(locus: Locus, name: str) -> str:
+    """The column of one locus, such as `drb1_count_best`."""
+    return f"{locus.value.lower()}_{name}"
+
+
+def risk_columns(outcome: str) -> tuple[str, str, str]:
+    """Columns of a predicted risk and its 95 % interval."""
+    return (f"risk_{outcome}", f"risk_{outcome}_low", f"risk_{outcome}_high")
+
+
+# Every column that a report shows, with the range of a number (of integers where it is whole) or
+# None for a text.
+_NUMBER = (0.0, 1e12)
+_SHARE = (0.0, 1.0)
+COLUMNS: Mapping[str, tuple[float, float] | None] = {
+    **dict.fromkeys(("patient", "donor")),
+    "rank": (1, 10**9),
+    **dict.fromkeys(("mismatches_best", "mismatches_worst", *TOTALS), (0, _MOST)),
+    **dict.fromkeys(("p10", "p9"), _SHARE),
+    **{name: _SHARE for outcome in OUTCOMES for name in risk_columns(outcome.name)},
+    **{at_locus(locus, name): (0, 2) for locus in LOCI for name in COUNTS},
+    **dict.fromkeys(at_locus(locus, name) for locus in LOCI for name in POSITIONS),
+    "dpb1_tce": None,
+    **{name: _NUMBER if name in NUMBER_FACTS else None for name in INDEXED_FACTS},
+    **dict.fromkeys(f"rank_{key}" for key in REASONS),
+    **dict.fromkeys(("ranked_below_previous_for", "allocated_to", "typing", *DETAILS)),
+    **dict.fromkeys(PROVENANCE),
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was found of one run.
+
+    `candidates`: one row a patient and donor, the columns of `COLUMNS` that the file has; texts are
+    categories, what is unknown is missing. `provenance`: what the run states of itself.
+    `allocation`, `plan`, `rejects`: tables, None where none is known. `proof`: status and
+    levels of the allocation of batch, empty where they are not known.
+    """
+
+    candidates: pd.DataFrame
+    provenance: Mapping[str, Any]
+    proof: Mapping[str, Any]
+    allocation: pd.DataFrame | None
+    plan: pd.DataFrame | None
+    rejects: pd.DataFrame | None
+
+
+def read_results(path: Path, allocation: Path | None = None, plan: Path | None = None) -> Results:
+    """The results in the folder of batch or in a file of candidates, CSV, Parquet or JSON Lines.
+
+    `allocation`: a file of allocate, by default that of the folder. `plan`: a file of typing-plan.
+    Raises `InputFileError` where a file is missing, damaged, or holds something else.
+    """
+    summary: Mapping[str, Any] = {}
+    proof: Mapping[str, Any] = {}
+    if path.is_dir():
+        file = next((f for form in _FORMATS if (f := path / f"candidates{form}").is_file()), None)
+        if file is None:
+            names = ", ".join(f"candidates{form}" for form in _FORMATS)
+            raise InputFileError(f"{path} holds none of {names}; give a folder that batch wrote")
+        summary = _read_summary(path / "summary.json")
+        given = path / "allocation.parquet"
+        if allocation is None and given.is_file():
+            allocation = given
+            proof = {name: summary[name] for name in ("status", "levels") if name in summary}
+        rejects = path / "rejects.csv"
+    else:
+        file, rejects = path, path.with_name(f"{path.name}.rejects.csv")
+    candidates, note = _read_candidates(file)
+    for name in (*PROVENANCE, "as_of"):
+        if name in note and name in summary and note[name] != summary[name]:
+            raise InputFileError(
+                f"{file} is of {name} {note[name]!r}, but {path / 'summary.json'} of "
+                f"{summary[name]!r}; give the files of one run"
+            )
+    stated = {name: _only(candidates, name) for name in PROVENANCE if name in candidates}
+    found = Results(
+        candidates.drop(columns=[name for name in PROVENANCE if name in candidates]),
+        {**stated, **summary, **note},
+        proof,
+        None if allocation is None else _read_allocation(allocation),
+        None if plan is None else _read_plan(plan),
+        _read_rejects(rejects, summary),
+    )
+    if candidates.empty and found.allocation is None:
+        raise InputFileError(f"{file} holds no donor of any patient; there is nothing to report")
+    return found
+
+
+def _read_candidates(path: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    """The columns that are known, checked, and what Parquet says of the run."""
+    note: Mapping[str, Any] = {}
+    try:
+        if path.suffix == ".parquet":
+            schema = pq.read_schema(path)
+            table = pq.read_table(path, columns=_known(path, schema.names))
+            note = _object(path, (schema.metadata or {}).get(b"graftmatch", b"{}"))
+        elif path.suffix == ".csv":
+            table = _read_csv(path)
+        elif path.suffix == ".jsonl":
+            table = _read_json_lines(path)
+        else:
+            raise InputFileError(
+                f"{path} is neither a folder of batch nor a file that ends in "
+                f"{', '.join(_FORMATS)}; give what match or batch wrote"
+            )
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputFileError(f"cannot read candidates from {path}: {error}") from error
+    return _checked(path, _typed(path, table)), note
+
+
+def _known(path: Path, names: Iterable[str]) -> list[str]:
+    found = list(names)
+    if missing := [name for name in NEEDED if name not in found]:
+        raise InputFileError(
+            f"{path} lacks the columns {', '.join(missing)}; give what match or batch wrote"
+        )
+    return [name for name in COLUMNS if name in found]
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    return pa.string() if COLUMNS[name] is None else pa.float64()
+
+
+def _read_csv(path: Path) -> pa.Table:
+    with path.open("rb") as file, pa.csv.open_csv(file) as reader:
+        names = _known(path, reader.schema.names)
+    # Only a blank is unknown: an identifier may be NA, or begin with zeros.
+    return pa.csv.read_csv(
+        path,
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: _arrow_type(name) for name in names},
+            include_columns=names,
+            null_values=[""],
+            strings_can_be_null=True,
+        ),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+    )
+
+
+def _read_json_lines(path: Path) -> pa.Table:
+    with path.open("rb") as file:
+        first = file.readline()
+    names = _known(path, _object(path, first))
+    return pa.json.read_json(
+        path,
+        parse_options=pa.json.ParseOptions(
+            explicit_schema=pa.schema([(name, _arrow_type(name)) for name in names]),
+            unexpected_field_behavior="ignore",
+        ),
+    )
+
+
+def _typed(path: Path, table: pa.Table) -> pd.DataFrame:
+    columns = {}
+    for name in table.column_names:
+        column = table.column(name)
+        try:
+            if pa.types.is_dictionary(column.type):
+                column = column.cast(column.type.value_type)
+            column = column.cast(_arrow_type(name))
+        except pa.ArrowException as error:
+            wanted = "text" if COLUMNS[name] is None else "a number"
+            raise InputFileError(f"{path}: column {name} is not {wanted}: {error}") from error
+        if COLUMNS[name] is not None:
+            columns[name] = column.to_pandas()
+            continue
+        texts = column.dictionary_encode().to_pandas()
+        # A blank is unknown in every form of a file.
+        columns[name] = texts.cat.remove_categories(texts.cat.categories.intersection([""]))
+    return pd.DataFrame(columns)
+
+
+def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    for name in NEEDED:
+        if (blank := table[name].isna()).any():
+            raise InputFileError(f"{path}: column {name} is blank in row {int(blank.argmax()) + 1}")
+    for name, limits in COLUMNS.items():
+        if limits is None or name not in table:
+            continue
+        wrong = ~table[name].between(*limits)
+        whole = isinstance(limits[0], int)
+        if whole:
+            wrong |= table[name] % 1 != 0
+        wrong &= table[name].notna()
+        if wrong.any():
+            value, kind = table.loc[wrong, name].iloc[0], "a whole number" if whole else "a number"
+            allowed = f"{kind} from {limits[0]:g} to {limits[1]:g}"
+            raise _of_row(path, table, wrong, f"{name} {value:g} is not {allowed}")
+    for name in (at_locus(locus, name) for locus in LOCI for name in POSITIONS):
+        if name in table:
+            wrong = ~table[name].isin(POSITION_LETTERS)
+            if wrong.any():
+                value = table.loc[wrong, name].iloc[0]
+                letters = " ".join(POSITION_LETTERS)
+                raise _of_row(path, table, wrong, f"{name} {value!r} is none of {letters}")
+    for name in ("donor", "rank"):
+        twice = table.duplicated(["patient", name])
+        if twice.any():
+            raise _of_row(path, table, twice, f"the same {name} comes twice; give one run's file")
+    return table
+
+
+def _of_row(path: Path, table: pd.DataFrame, wrong: pd.Series, reason: str) -> InputFileError:
+    row = table[wrong].iloc[0]
+    return InputFileError(f"{path}: patient {row['patient']!r}, donor {row['donor']!r}: {reason}")
+
+
+def _only(table: pd.DataFrame, name: str) -> str:
+    """The values of a column of provenance: one, unless files of several runs were joined."""
+    return ", ".join(map(str, table[name].dropna().unique()))
+
+
+def _read_summary(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return _object(path, path.read_bytes())
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error}") from error
+
+
+def _object(path: Path, text: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InputFileError(f"{path} is not JSON as batch and match write it: {error}") from error
+    if not isinstance(found, dict):
+        raise InputFileError(f"{path} is not JSON as batch and match write it: no object")
+    return found
+
+
+def _read_allocation(path: Path) -> pd.DataFrame:
+    try:
+        table: pd.DataFrame = pq.read_table(path).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputFileError(f"cannot read an allocation from {path}: {error}") from error
+    needed = ("patient", *ALLOCATION_TEXTS, "utility", "swap_cost", "backups")
+    if missing := [name for name in needed if name not in table]:
+        raise InputFileError(
+            f"{path} lacks the columns {', '.join(missing)}; give what batch or allocate wrote"
+        )
+    if (twice := table["patient"].duplicated()).any():
+        name = table.loc[twice, "patient"].iloc[0]
+        raise InputFileError(f"{path}: patient {name!r} has two rows; give one plan")
+    return table
+
+
+def _read_rejects(path: Path, summary: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Refused records: none where batch says so, None where nothing is known of them."""
+    columns = ("id", "reason")
+    if path.is_file():
+        return read_table(path, "record", columns)
+    if "rejected_patients" in summary and not summary["rejected_patients"]:
+        return pd.DataFrame(columns=["record", *columns], dtype=str)
+    return None
+
+
+def _read_plan(path: Path) -> pd.DataFrame:
+    table = read_table(path, "order", PLAN)
+    for name in ("order", "p10", "p9", "availability", "gain"):
+        values = pd.to_numeric(table[name], errors="coerce")
+        if values.isna().any():
+            wrong = table[values.isna()].iloc[0]
+            raise InputFileError(
+                f"{path}: {name} {wrong[name]!r} of patient {wrong['patient']!r} is no number; "
+                "give what typing-plan wrote"
+            )
+        table[name] = values
+    return table.sort_values("order", kind="stable", ignore_index=True)
