@@ -22,7 +22,7 @@ from service.imputation import Prior
 
 THREADS = 2
 # Donors that are imputed one by one before it is asked whether anybody still waits.
-_IN_PAIRS = 50
+_IN_PAIRS = 5
 
 
 class Outcome(IntEnum):
