@@ -102,9 +102,7 @@ class Search:
         request = search_request(message, snapshot.nomenclature)
         index = snapshot.index
         if index is None:
-            raise EmptyRegistryError(
-                "the registry holds no donors; import some and start the server again"
-            )
+            raise EmptyRegistryError("the registry holds no donors; import some")
         as_of = request.as_of or datetime.date.today()
         state = search_state(
             request.patient,
