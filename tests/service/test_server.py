@@ -629,6 +629,18 @@ def test_reflection_lists_the_service(channel: grpc.Channel) -> None:
     assert {"graftmatch.v1.GraftMatchService", "grpc.health.v1.Health"} <= names
 
 
+def test_reflection_can_be_switched_off(snapshot: Snapshot) -> None:
+    with (
+        running(snapshot, reflection=False) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        with pytest.raises(grpc.RpcError) as refused:
+            next(stub.ServerReflectionInfo(iter([request])))
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_port_in_use_is_one_clear_line(snapshot: Snapshot, host: str, workers: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -107,33 +109,64 @@ def test_nothing_is_answered_that_cannot_be_written_down(
         assert list(stub.SearchDonors(request))
 
 
-def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder that 64 KiB fill."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small tmpfs cannot be mounted here")
     try:
-        log = AuditLog(folder / "audit.jsonl", b"k" * 32)
-        call = Call("SearchDonors", REQUEST_ID, ANYONE)
-        written = 0
-        try:
-            while written < 1000:
-                log.records(call, map(str, range(100)))
-                written += 1
-        except AuditError as error:
-            full = str(error)
-        assert "No space left on device" in full
-        assert len(lines(folder / "audit.jsonl")) == written > 10
-        log.close()
-        with pytest.raises(ServerError, match=r"cannot write the audit log .*No such file"):
-            AuditLog(folder / "none" / "audit.jsonl", b"k" * 32)
+        yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_no_half_line(small_disk: Path) -> None:
+    log = AuditLog(small_disk / "audit.jsonl", b"k" * 32)
+    call = Call("SearchDonors", REQUEST_ID, ANYONE)
+    written = 0
+    try:
+        while written < 1000:
+            log.records(call, map(str, range(100)))
+            written += 1
+    except AuditError as error:
+        full = str(error)
+    assert "No space left on device" in full
+    assert len(lines(small_disk / "audit.jsonl")) == written > 10
+    log.close()
+    with pytest.raises(ServerError, match=r"cannot write the audit log .*No such file"):
+        AuditLog(small_disk / "none" / "audit.jsonl", b"k" * 32)
+
+
+def test_a_server_with_a_full_disk_tells_nothing(snapshot: Snapshot, small_disk: Path) -> None:
+    log, other = small_disk / "audit.jsonl", small_disk / "other"
+    request = pb.SearchDonorsRequest(patient=PATIENT, batch_size=1)
+    with running(snapshot, audit_log=log) as address, grpc.insecure_channel(address) as channel:
+        stub = stub_of(channel)
+        n = len(list(stub.SearchDonors(request)))
+        with contextlib.suppress(OSError), other.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 512)
+        received: list[Any] = []
+        try:
+            # What is left of the last page of memory takes some lines.
+            for number in range(1000):
+                received.clear()
+                request_id = f"{number:08x}"
+                sent = (("x-request-id", request_id),)
+                received.extend(stub.SearchDonors(request, metadata=sent))
+        except grpc.RpcError as error:
+            code = error.code()
+        assert code is grpc.StatusCode.UNAVAILABLE
+        other.unlink()
+        assert len(list(stub.SearchDonors(request))) == n
+    # A message is told only if its line is written, and no half line is left.
+    written = lines(log)
+    last = [line for line in written if line["request_id"] == request_id]
+    assert n > sum("records" in line for line in last) >= len(received)
+    assert written[-1]["outcome"] == "OK"
 
 
 def test_a_log_that_cannot_be_written_stops_the_start(

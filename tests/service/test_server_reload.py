@@ -108,6 +108,27 @@ def test_the_first_import_is_taken_up(tmp_path: Path, demo: Nomenclature) -> Non
         assert donors_of(stub)[1] == ["D1"]
 
 
+def test_masses_that_are_computed_later_are_taken_up(folder: Path, demo: Nomenclature) -> None:
+    snapshot = load_snapshot(Settings(home=folder), DEMO_RELEASE)
+    assert snapshot.sets is not None
+    with (
+        running(snapshot, reload_seconds=0.05) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = stub_of(channel)
+        (before,) = stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT))
+        assert before.missing_masses == before.found == 2
+        Registry(folder / "registry").fill_masses(demo, snapshot.sets.masses)
+
+        def now() -> Any:
+            (answer,) = stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT))
+            return answer
+
+        eventually(lambda: now().missing_masses == 0)
+        found = [answer.candidates[0].comparison.p10 for answer in (before, now())]
+        assert found[1] == pytest.approx(found[0]) and found[0] > 0
+
+
 def test_another_frequency_set_is_taken_up_and_a_damaged_one_is_not(
     folder: Path, demo: Nomenclature
 ) -> None:
