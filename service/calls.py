@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import traceback
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 
-import grpc
-from grpc_status import rpc_status
+from matching.errors import GraftmatchError
+from service.security.caller import Caller
 
-from service.security.tokens import Caller
-from service.status import CallEndedError, code_of, is_told, status_of
-
-_LOG = logging.getLogger("graftmatch.service")
 T = TypeVar("T")
+
+
+class CallEndedError(GraftmatchError):
+    """The work of a call whose caller does not wait any more; nobody is told."""
 
 
 @dataclass
 class Call:
-    """`code`: how it ended, None before. `ended`: nobody waits for its work any more."""
+    """`code`: name of the status it ended with, None before. `ended`: nobody waits any more."""
 
     rpc: str
     request_id: str
     caller: Caller
-    code: grpc.StatusCode | None = None
+    code: str | None = None
     ended: bool = False
 
 
@@ -46,19 +44,3 @@ def watched(items: Iterable[T]) -> Iterator[T]:
     for item in items:
         checkpoint()
         yield item
-
-
-async def abort(context: Any, error: Exception) -> NoReturn:
-    """End the present call with the status of an error; one that is not told is logged."""
-    code = code_of(error)
-    call = CURRENT.get()
-    if call is not None:
-        call.code = code
-    if not is_told(error):
-        # Where it happened and no more: the text of an error may quote a typing.
-        where = "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
-        _LOG.error("%s, %s at %s", code.name, type(error).__name__, where)
-    status = rpc_status.to_status(status_of(error))
-    told = status.trailing_metadata + context.trailing_metadata()
-    await context.abort(status.code, status.details, told)
-    raise AssertionError("abort raises")

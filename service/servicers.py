@@ -28,7 +28,7 @@ from matching.rank import Ranking, value_texts
 from matching.risk import predict as predict_risk
 from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
-from service.calls import abort, checkpoint, watched
+from service.calls import checkpoint, watched
 from service.convert import LIMITS
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
@@ -42,7 +42,7 @@ from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.ranking import Ranker
 from service.snapshot import Snapshot, with_model_in_use
-from service.status import EmptyRegistryError, NotReadyError
+from service.status import EmptyRegistryError, NotReadyError, abort
 
 _LOG = logging.getLogger("graftmatch.service")
 T = TypeVar("T")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from matching.errors import (
     AllocationError,
@@ -22,7 +25,9 @@ from matching.errors import (
     TypingError,
     TypingPlanError,
 )
+from service.calls import CURRENT, CallEndedError
 
+_LOG = logging.getLogger("graftmatch.service")
 # Status details travel in HTTP/2 headers, which clients limit to 8 KB.
 MAX_VIOLATIONS = 20
 MAX_REASON_CHARACTERS = 200
@@ -55,10 +60,6 @@ class OverloadedError(GraftmatchError):
     def __init__(self, retry_seconds: float) -> None:
         self.retry_seconds = retry_seconds
         super().__init__(f"too many calls at once; try again in {retry_seconds:.1f} s")
-
-
-class CallEndedError(GraftmatchError):
-    """The work of a call whose caller does not wait any more; nobody is told."""
 
 
 class EmptyRegistryError(StoreError):
@@ -155,3 +156,19 @@ def status_of(error: BaseException) -> Any:
         retry.retry_delay.FromMilliseconds(round(1000 * error.retry_seconds))
         status.details.add().Pack(retry)
     return status
+
+
+async def abort(context: Any, error: Exception) -> NoReturn:
+    """End the present call with the status of an error; one that is not told is logged."""
+    code = code_of(error)
+    call = CURRENT.get()
+    if call is not None:
+        call.code = code.name
+    if not is_told(error):
+        # Where it happened and no more: the text of an error may quote a typing.
+        where = "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
+        _LOG.error("%s, %s at %s", code.name, type(error).__name__, where)
+    status = rpc_status.to_status(status_of(error))
+    told = status.trailing_metadata + context.trailing_metadata()
+    await context.abort(status.code, status.details, told)
+    raise AssertionError("abort raises")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from service.security.tokens import Role, new_token
+from service.security.caller import Role
+from service.security.tokens import new_token
 
 token = typer.Typer(no_args_is_help=True, help="Tokens of callers of the service.")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.security.tokens import Caller, Role
+from service.security.caller import Caller, Role
 from service.status import ForbiddenError
 
 Ids = Callable[[Any], Iterable[str]]

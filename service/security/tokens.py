@@ -8,7 +8,6 @@ cannot be guessed however fast a hash is, and every call has to compute it.
 from __future__ import annotations
 
 import datetime
-import enum
 import hashlib
 import hmac
 import logging
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from service.security.caller import Caller, Role
 from service.security.watched import Signature, signature_of
 from service.status import ServerError, UnauthenticatedError
 
@@ -27,28 +27,6 @@ _LOG = logging.getLogger("graftmatch.tokens")
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"gm_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _NAMES = frozenset(("id", "site", "roles", "sha256", "expires"))
-
-
-class Role(enum.Enum):
-    """What a token is for."""
-
-    SEARCH = "search"
-    IMPORT = "import"
-    ANALYST = "analyst"
-    ADMIN = "admin"
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Whom a token stands for. `token`: its identifier, which is no secret."""
-
-    site: str
-    token: str
-    roles: frozenset[Role]
-
-
-# Whose calls they are where the server asks for no tokens.
-ANYONE = Caller("", "", frozenset(Role))
 
 
 @dataclass(frozen=True)

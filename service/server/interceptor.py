@@ -17,20 +17,21 @@ from opentelemetry.context import Context
 from opentelemetry.propagate import extract
 from opentelemetry.trace import NoOpTracer, Span, SpanKind, StatusCode, Tracer
 
-from service.calls import CURRENT, Call, abort
+from service.calls import CURRENT, Call, CallEndedError
 from service.observability import metrics
 from service.observability.logs import call_log
 from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.security.access import ACCESS, Access, check_role
 from service.security.audit import AuditLog
-from service.security.tokens import ANYONE, Caller, Tokens
+from service.security.caller import ANYONE, Caller
+from service.security.tokens import Tokens
 from service.status import (
     AuditError,
-    CallEndedError,
     ForbiddenError,
     NotReadyError,
     OverloadedError,
     UnauthenticatedError,
+    abort,
 )
 
 SERVICE = graftmatch_pb2.DESCRIPTOR.services_by_name["GraftMatchService"].full_name
@@ -42,7 +43,7 @@ _RETRY_SECONDS = (0.1, 30.0)
 _CLOCK_SECONDS = 0.1
 # Weight of the last call in the mean time of calls.
 _NEWEST = 0.1
-_OURS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
+_OURS = ("INTERNAL", "UNAVAILABLE")
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -185,14 +186,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 answer = await work()
                 if self._audit is not None:
                     self._audit.outcome(call, "OK", time.perf_counter() - began)
-                call.code = grpc.StatusCode.OK
+                call.code = "OK"
                 return answer
             except grpc.aio.AbortError:
                 raise
             except asyncio.CancelledError:
                 left = context.time_remaining()
                 late = left is not None and left <= _CLOCK_SECONDS
-                call.code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+                call.code = "DEADLINE_EXCEEDED" if late else "CANCELLED"
                 raise
             except Exception as error:
                 await abort(context, error)
@@ -201,24 +202,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 self._tell(call, span, time.perf_counter() - began)
 
     def _tell(self, call: Call, span: Span, seconds: float) -> None:
-        code = call.code or grpc.StatusCode.INTERNAL
-        if code is grpc.StatusCode.OK:
+        code = call.code or "INTERNAL"
+        if code == "OK":
             self._mean_seconds += _NEWEST * (seconds - self._mean_seconds)
-        elif self._audit is not None and code is not grpc.StatusCode.UNAUTHENTICATED:
+        elif self._audit is not None and code != "UNAUTHENTICATED":
             # Strangers are told of in the log alone: they must not be able to fill this disk.
             try:
-                self._audit.outcome(call, code.name, seconds)
+                self._audit.outcome(call, code, seconds)
             except AuditError:
                 _LOG.error("the audit log cannot be written")
-        metrics.CALLS.labels(call.rpc, code.name).inc()
+        metrics.CALLS.labels(call.rpc, code).inc()
         metrics.SECONDS.labels(call.rpc).observe(seconds)
-        span.set_attribute("rpc.grpc.status_code", code.value[0])
+        span.set_attribute("rpc.grpc.status_code", grpc.StatusCode[code].value[0])
         if code in _OURS:
             span.set_status(StatusCode.ERROR)
         self._log.info(
             "call",
             rpc=call.rpc,
-            code=code.name,
+            code=code,
             milliseconds=round(1000 * seconds, 1),
             site=call.caller.site,
             token=call.caller.token,

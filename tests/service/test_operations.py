@@ -19,7 +19,7 @@ from service.cli.serve import serve
 from service.config import Settings
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.access import ACCESS
-from service.security.tokens import Role
+from service.security.caller import Role
 from service.server_settings import ServeSettings, variable
 from service.settings_page import PAGE, with_reference
 from service.snapshot import load_snapshot

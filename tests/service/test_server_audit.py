@@ -18,7 +18,7 @@ import pytest
 from service.calls import Call
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.audit import MAX_RECORDS, AuditLog, audit_key, lines_about, record_hash
-from service.security.tokens import ANYONE, Caller, Role
+from service.security.caller import ANYONE, Caller, Role
 from service.snapshot import Snapshot
 from service.status import AuditError, ServerError
 from tests.service.conftest import Run

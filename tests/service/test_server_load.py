@@ -14,11 +14,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from service import calls, servicers
+from service.calls import CallEndedError
 from service.observability import metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.server.interceptor import SERVICE
 from service.snapshot import Snapshot
-from service.status import CallEndedError
 from tests.service.serving import PATIENT, running, started, stub_of
 
 TYPING = pb.ParseTypingRequest(typing="A*01:01+A*02:01")

@@ -24,7 +24,7 @@ from service.observability import traces
 from service.observability.logs import formatter
 from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
-from service.security.tokens import Role
+from service.security.caller import Role
 from service.snapshot import Snapshot
 from service.status import ServerError
 from tests.service.serving import PATIENT, running, stub_of

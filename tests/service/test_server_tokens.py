@@ -14,7 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.access import ACCESS, check_role
-from service.security.tokens import Caller, Role, Tokens, new_token
+from service.security.caller import Caller, Role
+from service.security.tokens import Tokens, new_token
 from service.snapshot import Snapshot
 from service.status import ForbiddenError, ServerError
 from tests.service.conftest import Run
