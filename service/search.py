@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,21 +12,30 @@ import numpy as np
 import numpy.typing as npt
 
 from data.donor_files import Person
-from data.index import StoredIndex, open_masses
+from data.index import DonorFilter, IndexMasses, StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
+from matching.errors import TypingError
+from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.immunogenetics import Leaders
 from matching.nomenclature import Nomenclature
 from matching.pipeline import Matches, match
-from matching.rank import RankRule
+from matching.rank import Ranking, RankRule
 from matching.risk import RiskModel
 from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
+from service.calls import checkpoint, watched
 from service.criteria import donor_filter
 from service.frequency_sets import SearchSets
-from service.masses import candidate_probabilities
-from service.pairs import pair_factors, predicted_risks
+from service.masses import (
+    UNLIMITED,
+    CandidateProbabilities,
+    GenotypeLimits,
+    Outcome,
+    candidate_probabilities,
+)
+from service.pairs import Facts, pair_factors, predicted_risks
 from service.ranking import Ranker
 from service.results import Predicted, SearchResults
 
@@ -34,7 +43,9 @@ from service.results import Predicted, SearchResults
 @dataclass(frozen=True)
 class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
-    all by default. `donors`: what is asked of facts, see `service.criteria`."""
+    all by default. `donors`: what is asked of facts, see `service.criteria`. `up_to`: probabilities
+    of so many mismatches (1 or 2), by default 2 where two are allowed; `with_probabilities`: False
+    leaves all of them out."""
 
     criteria: Criteria
     as_of: datetime.date
@@ -43,94 +54,177 @@ class SearchSettings:
     donors: Mapping[str, Any] = field(default_factory=dict)
     start: int = 0
     size: int | None = None
+    up_to: int | None = None
+    with_probabilities: bool = True
+
+
+@dataclass(frozen=True)
+class Page:
+    """The donors of one patient from a rank on, best first.
+
+    `risks`: columns of `predicted_risks`. `found`: how many donors there are in all;
+    `missing_masses`: of how many of these the masses are not computed yet.
+    """
+
+    matches: Matches
+    ranking: Ranking
+    probabilities: CandidateProbabilities
+    risks: Mapping[str, npt.NDArray[np.float64]]
+    found: int
+    missing_masses: int
+
+
+@dataclass(frozen=True, eq=False)
+class DonorSearch:
+    """All that searches need and that does not depend on the patient, made ready once.
+
+    One object serves any number of searches and threads. `registry`: the store behind the index,
+    which only reported typings are read from; it may be newer. `sets` and `masses`, those of the
+    index under these: None where no frequency set is in use.
+    """
+
+    nomenclature: Nomenclature
+    registry: Registry
+    index: StoredIndex
+    sets: SearchSets | None
+    masses: IndexMasses | None
+    leaders: Leaders
+
+    @classmethod
+    def of(
+        cls,
+        nomenclature: Nomenclature,
+        proteins: Mapping[str, str],
+        registry: Registry,
+        index: StoredIndex,
+        sets: SearchSets | None,
+    ) -> DonorSearch:
+        """`proteins`: sequences by allele name, for leaders. Raises `StoreError`."""
+        masses = None if sets is None else open_masses(index, sets.masses)
+        return cls(nomenclature, registry, index, sets, masses, Leaders(nomenclature, proteins))
+
+    def page(
+        self,
+        patient: Typing,
+        facts: Facts,
+        model: RiskModel,
+        settings: SearchSettings,
+        wanted: DonorFilter | None = None,
+        limits: GenotypeLimits = UNLIMITED,
+    ) -> Page:
+        """Search, impute, rank and predict for one patient.
+
+        Probabilities are NaN where unknown: no frequency set, or a side that its set does not
+        represent. They come from the masses of the index where these were computed under the sets,
+        and from pairs otherwise, which is the same and slower. `wanted`: what is asked of donors
+        besides. Raises `TypingError` and `StoreError`.
+        """
+        kept = None if wanted is None else partial(self.index.kept, wanted, settings.as_of)
+        found = match(patient, self.nomenclature, self.index.donors, settings.criteria, kept)
+        probable = self._probabilities(patient, facts, found.candidates.rows, settings, limits)
+        checkpoint()
+        end = len(found) if settings.size is None else settings.start + settings.size
+        ranker = Ranker(
+            settings.rule, self.index, settings.as_of, model, self.leaders, self.registry.typings
+        )
+        ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
+        ranking = ranking.part(settings.start, len(ranking))
+        shown = found.take(ranking.order)
+        factors = pair_factors(facts, self.index, settings.as_of, shown.candidates)
+        return Page(
+            shown,
+            ranking,
+            probable.take(ranking.order),
+            predicted_risks(model, factors, len(shown)),
+            len(found),
+            int(probable.missing.sum()),
+        )
+
+    def _probabilities(
+        self,
+        patient: Typing,
+        facts: Facts,
+        rows: npt.NDArray[np.int64],
+        settings: SearchSettings,
+        limits: GenotypeLimits,
+    ) -> CandidateProbabilities:
+        up_to = settings.up_to or (2 if settings.criteria.max_mismatches >= 2 else 1)
+        if not settings.with_probabilities:
+            return CandidateProbabilities.without(len(rows), Outcome.NOT_REQUESTED, up_to)
+        if self.sets is None or self.masses is None:
+            return CandidateProbabilities.without(len(rows), Outcome.NO_FREQUENCY_SET, up_to)
+        return candidate_probabilities(
+            *(self.sets, self.masses, patient, self.sets.prior_of(facts), rows, self._typings),
+            up_to=up_to,
+            limits=limits,
+        )
+
+    def _typings(self, rows: npt.NDArray[np.int64]) -> list[Typing | None]:
+        """Typings of some rows as reported, None where the record is no longer what the index
+        holds."""
+        if not len(rows):
+            return []
+        names = self.index.ids(rows)
+        reported = self.registry.typings(watched(names))
+        return [
+            self._unchanged(reported.get(name, ""), row)
+            for name, row in zip(watched(names), rows.tolist(), strict=True)
+        ]
+
+    def _unchanged(self, text: str, row: int) -> Typing | None:
+        try:
+            typing = parse_typing(text)
+            presented = encode(typing, self.nomenclature).loci
+        except TypingError:
+            return None
+        for locus, genotype in presented.items():
+            if genotype != self.index.donors.genotype(row, locus):
+                return None
+        return typing
 
 
 def search_people(
     people: Sequence[Person],
-    nomenclature: Nomenclature,
-    proteins: Mapping[str, str],
-    store: Registry,
-    index: StoredIndex,
-    sets: SearchSets | None,
+    search: DonorSearch,
     model: RiskModel,
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
 ) -> SearchResults:
-    """Search, impute, rank and predict for each patient, in order.
-
-    P(10/10) and P(9/10) are NaN where unknown: no frequency sets (None), or a side that its set
-    does not represent. They come from the masses of the index where these were computed under the
-    sets, and from pairs otherwise, which is the same and slower. `proteins`: sequences by allele
-    name, for leaders.
-    """
-    gl_strings: dict[str, str] = {}
-
-    def typings_of(ids: Iterable[str]) -> Mapping[str, str]:
-        gl_strings.update(store.typings([name for name in ids if name not in gl_strings]))
-        return gl_strings
-
-    leaders = Leaders(nomenclature, proteins)
-    ranker = Ranker(settings.rule, index, settings.as_of, model, leaders, typings_of)
-    typings = {person.id: typing_of(person.written) for person in people}
-    found = {}
-    for person in people:
-        wanted = donor_filter(settings.donors, person.id, person.facts["weight_kg"])
-        found[person.id] = match(
-            typings[person.id],
-            nomenclature,
-            index.donors,
-            settings.criteria,
-            partial(index.kept, wanted, settings.as_of) if settings.donors else None,
-        )
-    rows_found = np.unique(
-        np.concatenate([np.empty(0, np.int64), *(m.candidates.rows for m in found.values())])
-    )
-    masses = None if sets is None else open_masses(index, sets.masses)
-    if (masses is not None and not masses.is_complete) or len(people) > 1:
-        typings_of(index.ids(rows_found))
-
-    def typings_in(rows: npt.NDArray[np.int64]) -> list[Typing | None]:
-        names = index.ids(rows)
-        texts = typings_of(names)
-        # A donor that was deleted since the index was made has no typing.
-        return [parse_typing(texts[name]) if name in texts else None for name in names]
-
-    end = None if settings.size is None else settings.start + settings.size
-    matches, scores, rankings, predicted = {}, {}, {}, {}
+    """The donors of each patient, in order."""
+    pages = {}
     for done, person in enumerate(people, 1):
-        of_patient = found[person.id]
-        p = np.full((len(of_patient), 2), np.nan)
-        if sets is not None and masses is not None:
-            probable = candidate_probabilities(
-                *(sets, masses, typings[person.id], sets.prior_of(person.facts)),
-                *(of_patient.candidates.rows, typings_in),
-            )
-            p = probable.p
-            predicted[person.id] = Predicted(int(probable.missing.sum()), probable.dropped)
-        ranking = ranker.rank(typings[person.id], person.facts, of_patient, p, end)
-        ranking = ranking.part(settings.start, len(ranking))
-        shown = of_patient.take(ranking.order)
-        rows = shown.candidates.rows
-        factors = pair_factors(person.facts, index, settings.as_of, shown.candidates)
-        p10, p9 = p[ranking.order].T
-        scores[person.id] = {"p10": p10, "p9": p9, **predicted_risks(model, factors, len(rows))}
-        matches[person.id], rankings[person.id] = shown, ranking
+        wanted = donor_filter(settings.donors, person.id, person.facts["weight_kg"])
+        pages[person.id] = search.page(
+            typing_of(person.written),
+            person.facts,
+            model,
+            settings,
+            wanted if settings.donors else None,
+        )
         progress(done)
+    names = ("p10", "p9", "p8")
     return SearchResults(
-        matches,
-        scores,
-        rankings,
-        {name: len(of_patient) for name, of_patient in found.items()},
-        index,
-        nomenclature.release,
-        "" if sets is None else sets.label,
+        {patient: page.matches for patient, page in pages.items()},
+        {
+            patient: dict(zip(names, page.probabilities.p.T, strict=False)) | dict(page.risks)
+            for patient, page in pages.items()
+        },
+        {patient: page.ranking for patient, page in pages.items()},
+        {patient: page.found for patient, page in pages.items()},
+        search.index,
+        search.nomenclature.release,
+        "" if search.sets is None else search.sets.label,
         model_label(model),
         settings.criteria,
         settings.donors,
         settings.as_of,
         settings.rule,
         settings.start,
-        predicted=predicted,
+        predicted={
+            patient: Predicted(page.missing_masses, page.probabilities.dropped)
+            for patient, page in pages.items()
+            if search.sets is not None
+        },
     )
 
 

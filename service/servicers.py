@@ -9,38 +9,28 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
-from matching.donor_index import DonorIndex
-from matching.errors import ModelError, TypingError
-from matching.genotypes import encode
-from matching.immunogenetics import Leaders
+from matching.errors import ModelError
 from matching.pair import PairDetails
-from matching.pipeline import Matches, match, match_one
-from matching.rank import Ranking, value_texts
+from matching.pipeline import match_one
+from matching.rank import value_texts
 from matching.risk import predict as predict_risk
-from matching.typings import Typing, parse_typing
 from service import convert, convert_typing
-from service.calls import checkpoint, watched
 from service.convert import LIMITS
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
 from service.masses import (
-    CandidateProbabilities,
-    Outcome,
-    candidate_probabilities,
     pair_probabilities,
 )
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
-from service.ranking import Ranker
+from service.search import Page, SearchSettings
 from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, NotReadyError, abort
 
@@ -78,21 +68,16 @@ def explain_typing_answer(
 
 @dataclass(frozen=True)
 class Search:
-    """A search that was run: `matches` holds the donors to return, ranked, the first at `start`.
+    """A search that was run: `page` holds the donors to return, ranked, the first at `start`.
 
-    Its batches are answered one by one, by one thread at a time. `found`: how many donors there
-    are in all. `missing_masses`: of how many of them the masses are not computed yet.
+    Its batches are answered one by one, by one thread at a time.
     """
 
     snapshot: Snapshot
     index: StoredIndex
     request: SearchRequest
-    found: int
     start: int
-    matches: Matches
-    ranking: Ranking
-    probabilities: CandidateProbabilities
-    missing_masses: int
+    page: Page
     as_of: datetime.date
     next_page_token: str
 
@@ -100,8 +85,8 @@ class Search:
     def run(cls, snapshot: Snapshot, message: graftmatch_pb2.SearchDonorsRequest) -> Search:
         """Raises `RequestError`, `EmptyRegistryError` and `StoreError`."""
         request = search_request(message, snapshot.nomenclature)
-        index = snapshot.index
-        if index is None:
+        search = snapshot.search
+        if search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
         as_of = request.as_of or datetime.date.today()
         state = search_state(
@@ -115,63 +100,46 @@ class Search:
             request.rule,
             {
                 "release": snapshot.nomenclature.release,
-                "index": index.version,
+                "index": search.index.version,
                 "frequency set": snapshot.frequency_set,
                 "risk model": snapshot.model_label,
             },
         )
         start = page_start(request.page_token, state) if request.page_token else 0
-        found = match(
-            request.patient,
-            snapshot.nomenclature,
-            index.donors,
+        settings = SearchSettings(
             request.criteria,
-            partial(index.kept, request.filter, as_of) if request.donors else None,
-        )
-        predicted = _probabilities(snapshot, index, request, found)
-        missing = int(predicted.missing.sum())
-        size = request.page_size or request.limit
-        end = len(found) if size is None else min(start + size, len(found))
-        ranker = Ranker(
-            request.rule,
-            index,
             as_of,
-            snapshot.model,
-            Leaders(snapshot.nomenclature, snapshot.proteins),
-            snapshot.registry.typings,
+            rule=request.rule,
+            start=start,
+            size=request.page_size or request.limit,
+            up_to=2,
+            with_probabilities=request.with_probabilities,
         )
-        checkpoint()
-        p = predicted.p[:, :2]
-        ranking = ranker.rank(request.patient, request.facts, found, p, end).part(start, end)
-        more = request.page_size is not None and end < len(found)
-        return cls(
-            snapshot,
-            index,
-            request,
-            len(found),
-            start,
-            found.take(ranking.order),
-            ranking,
-            predicted.take(ranking.order),
-            missing,
-            as_of,
-            page_token(end, state) if more else "",
+        page = search.page(
+            *(request.patient, request.facts, snapshot.model, settings),
+            request.filter if request.donors else None,
+            LIMITS.genotypes,
         )
+        end = start + len(page.matches)
+        more = request.page_size is not None and end < page.found
+        token = page_token(end, state) if more else ""
+        return cls(snapshot, search.index, request, start, page, as_of, token)
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
-        part = np.arange(begin, min(begin + self.request.batch_size, len(self.matches)))
-        matches, ranking = self.matches.take(part), self.ranking.part(begin, begin + len(part))
+        end = min(begin + self.request.batch_size, len(self.page.matches))
+        part = np.arange(begin, end)
+        matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
         ids = self.index.ids(rows)
-        compared = convert.comparisons(matches, self.probabilities.take(part))
+        compared = convert.comparisons(matches, self.page.probabilities.take(part))
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
         texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
             provenance=provenance(self.snapshot),
-            found=self.found,
+            found=self.page.found,
             candidates=[
                 graftmatch_pb2.Candidate(
                     rank=self.start + begin + i + 1,
@@ -189,47 +157,9 @@ class Search:
             notes=matches.notes,
             as_of=self.as_of.isoformat(),
             next_page_token=self.next_page_token,
-            missing_masses=self.missing_masses,
-            dropped=self.probabilities.dropped,
+            missing_masses=self.page.missing_masses,
+            dropped=self.page.probabilities.dropped,
         )
-
-
-def _probabilities(
-    snapshot: Snapshot, index: StoredIndex, request: SearchRequest, found: Matches
-) -> CandidateProbabilities:
-    """Of every donor that was found. Raises `StoreError`."""
-    if not request.with_probabilities:
-        return CandidateProbabilities.without(len(found), Outcome.NOT_REQUESTED)
-    if snapshot.sets is None or snapshot.masses is None:
-        return CandidateProbabilities.without(len(found), Outcome.NO_FREQUENCY_SET)
-
-    def typings_of(rows: npt.NDArray[np.int64]) -> list[Typing | None]:
-        names = index.ids(rows)
-        reported = snapshot.registry.typings(watched(names))
-        return [
-            _unchanged(reported.get(name, ""), index.donors, row, snapshot)
-            for name, row in zip(watched(names), rows.tolist(), strict=True)
-        ]
-
-    return candidate_probabilities(
-        *(snapshot.sets, snapshot.masses, request.patient, snapshot.sets.prior_of(request.facts)),
-        *(found.candidates.rows, typings_of),
-        up_to=2,
-        limits=LIMITS.genotypes,
-    )
-
-
-def _unchanged(text: str, donors: DonorIndex, row: int, snapshot: Snapshot) -> Typing | None:
-    """The typing of a donor's record, None if it is no longer what the index holds."""
-    try:
-        typing = parse_typing(text)
-        presented = encode(typing, snapshot.nomenclature).loci
-    except TypingError:
-        return None
-    for locus, genotype in presented.items():
-        if genotype != donors.genotype(row, locus):
-            return None
-    return typing
 
 
 def score_pair_answer(
@@ -318,7 +248,7 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
         search = await self._run(context, Search.run, self.snapshot, request)
-        for begin in range(0, max(len(search.matches), 1), search.request.batch_size):
+        for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
             yield await self._run(context, search.batch, begin)
 
     async def ScorePair(  # noqa: N802

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from data.frequency_store import FrequencyCard, FrequencyFolder
-from data.index import IndexMasses, StoredIndex, open_masses
 from data.models import ModelsVersion, active_model, active_version, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
@@ -17,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.search import DonorSearch
 
 
 @dataclass
@@ -41,10 +41,8 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
-    `index`: None where nothing was imported. `registry`: the store behind it, which only the
-    reported typings of candidates are read from; it may be newer than the index.
-    `sets`: the frequencies of searches, None where no set is in use. `masses`: of the index under
-    these. `model_label` names the version of the model.
+    `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
+    use. `search`: None where nothing was imported. `model_label` names the version of the model.
     `models`, `models_version`: the folder that the model is from, and its state then.
     `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
@@ -53,9 +51,8 @@ class Snapshot:
     proteins: Mapping[str, str]
     releases: Releases
     registry: Registry
-    index: StoredIndex | None
     sets: SearchSets | None
-    masses: IndexMasses | None
+    search: DonorSearch | None
     model: RiskModel
     model_label: str
     models: Path
@@ -66,7 +63,7 @@ class Snapshot:
     @property
     def index_version(self) -> str:
         """State of the registry, "" where nothing was imported."""
-        return "" if self.index is None else self.index.version
+        return "" if self.search is None else self.search.index.version
 
     @property
     def described(self) -> str:
@@ -100,7 +97,8 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
     An index that is behind the store, as after an import on another machine, is brought up to date.
     Raises `StoreError`, `OutputError` and `InputFileError`.
     """
-    index, sets, masses = snapshot.index, snapshot.sets, snapshot.masses
+    search, sets = snapshot.search, snapshot.sets
+    index = None if search is None else search.index
     if snapshot.registry.version() not in ("", snapshot.index_version):
         index = snapshot.registry.update_index(snapshot.nomenclature)
     cards = snapshot.frequencies.choice().cards
@@ -108,16 +106,21 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         cards = snapshot.cards
     else:
         sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
-    if index is None or sets is None:
-        masses = None
-    elif masses is None or index is not snapshot.index or sets is not snapshot.sets:
-        masses = open_masses(index, sets.masses)
-    elif not masses.is_complete:
-        # They are written after the index.
-        found = open_masses(index, sets.masses)
-        masses = found if found.is_complete else masses
-    now = {"index": index, "sets": sets, "cards": cards, "masses": masses}
+    same = search is not None and index is search.index and sets is snapshot.sets
+    if index is not None and not (same and _has_masses(search)):
+        found = DonorSearch.of(
+            snapshot.nomenclature, snapshot.proteins, snapshot.registry, index, sets
+        )
+        # Masses are written after the index.
+        if not same or _has_masses(found):
+            search = found
+    now = {"search": search, "sets": sets, "cards": cards}
     return {name: value for name, value in now.items() if value is not getattr(snapshot, name)}
+
+
+def _has_masses(search: DonorSearch | None) -> bool:
+    """Whether nothing is left that may still be written."""
+    return search is None or search.masses is None or search.masses.is_complete
 
 
 def load_snapshot(
@@ -135,19 +138,21 @@ def load_snapshot(
     # Before the sets are read, so that an import in between is seen later.
     cards = frequencies.choice().cards
     sets = SearchSets.load(frequencies, nomenclature, NullImputation.TYPED)
-    index = store.index(nomenclature) if store.holds_donors() else None
-    masses = None if sets is None or index is None else open_masses(index, sets.masses)
+    proteins = folder.proteins(nomenclature.release)
+    search = None
+    if store.holds_donors():
+        index = store.index(nomenclature)
+        search = DonorSearch.of(nomenclature, proteins, store, index, sets)
     # Before the model is read, so that a promotion in between is seen at the next call.
     version = active_version(settings.models)
     model = active_model(settings.models)
     return Snapshot(
         nomenclature,
-        folder.proteins(nomenclature.release),
+        proteins,
         Releases(folder, nomenclature),
         store,
-        index,
         sets,
-        masses,
+        search,
         model,
         model_label(model),
         settings.models,

@@ -16,14 +16,13 @@ from data.donor_files.columns import (
 from data.donor_files.reader import (
     AS_WRITTEN,
     CONTENT,
-    TYPING,
     BlankSecond,
     CheckedBatch,
     ReadingOptions,
     RecordReader,
-    written_of,
 )
 from data.donor_files.rejects import Reject, Rejects, duplicate
+from data.donor_files.typing_columns import TYPING, written_of
 
 __all__ = [
     "AS_WRITTEN",

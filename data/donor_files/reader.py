@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.donor_files.batches import Batch, PeopleFile
+from data.donor_files.column_reader import ColumnReader
 from data.donor_files.columns import (
     DEFAULTS,
     FACTS,
@@ -23,6 +24,15 @@ from data.donor_files.columns import (
     check_time,
 )
 from data.donor_files.rejects import Reject, Rejects, duplicate
+from data.donor_files.typing_columns import (
+    NOTHING_WRITTEN,
+    TYPING,
+    merged_genes,
+    phase_blocks,
+    phase_text,
+    split_or_error,
+    written_of,
+)
 from matching.errors import RecordError, TypingError
 from matching.genotypes import BookBuilder, book_builders
 from matching.linkage import Copies, drb345_copies
@@ -32,18 +42,12 @@ from matching.typings import (
     Position,
     Written,
     homozygous_where_blank,
-    merge_drb345,
     parse_locus,
     split_gl,
 )
 
-# The content of a record, as it is stored; `phase` are loci in phase with each other, such as
-# "A,B;DRB345,DRB1", and `typing_release` is the release that the typing names, or "".
-TYPING = (*(locus.value.lower() for locus in LOCI), "carried", "phase", "typing_release")
+# The content of a record, as it is stored.
 CONTENT = (*FACTS, *TYPING)
-# Distinct values of a column that are remembered, so that one of identifiers takes no memory.
-_REMEMBERED = 100_000
-_REMEMBERED_ERRORS = 20_000
 
 
 class BlankSecond(Enum):
@@ -84,51 +88,6 @@ class CheckedBatch:
 
 
 @dataclass
-class _Column:
-    """Values of a column by text; `errors` holds the texts that are refused."""
-
-    read: Callable[[str], Any]
-    values: dict[str, Any] = field(default_factory=dict)
-    errors: dict[str, Exception] = field(default_factory=dict)
-
-    def all(self, texts: Sequence[str]) -> tuple[list[Any], dict[int, Exception]]:
-        """Value of each text, and the errors by position."""
-        values, errors = self.values, self.errors
-        try:
-            found = list(map(values.__getitem__, texts))
-        except KeyError:
-            for text in set(texts).difference(values):
-                self._remember(text)
-            found = list(map(values.__getitem__, texts))
-        bad = {}
-        if errors and not errors.keys().isdisjoint(texts):
-            bad = {i: errors[text] for i, text in enumerate(texts) if text in errors}
-        return found, bad
-
-    def _remember(self, text: str) -> None:
-        try:
-            self.values[text] = self.read(text)
-        except (RecordError, TypingError) as error:
-            self.values[text] = None
-            error.__cause__ = error.__context__ = None
-            self.errors[text] = error.with_traceback(None)
-
-    def forget(self) -> None:
-        """Keep memory bounded."""
-        if len(self.values) > _REMEMBERED:
-            self.values.clear()
-            self.errors.clear()
-        self.forget_errors()
-
-    def forget_errors(self) -> None:
-        """Keep memory bounded where any number of values is remembered, but not of errors."""
-        if len(self.errors) > _REMEMBERED_ERRORS:
-            for text in self.errors:
-                del self.values[text]
-            self.errors.clear()
-
-
-@dataclass
 class RecordReader:
     """Checked people of a file, and the rejects with their reasons, in the file's order.
 
@@ -141,22 +100,22 @@ class RecordReader:
     read: int = 0
     disagreeing: int = 0
     _builders: Mapping[Locus, BookBuilder] = field(init=False)
-    _changes: _Column = field(init=False)
-    _times: _Column = field(init=False)
-    _facts: dict[str, _Column] = field(init=False)
-    _loci: dict[Locus, _Column] = field(init=False)
-    _copies: dict[Locus, _Column] = field(init=False)
+    _changes: ColumnReader = field(init=False)
+    _times: ColumnReader = field(init=False)
+    _facts: dict[str, ColumnReader] = field(init=False)
+    _loci: dict[Locus, ColumnReader] = field(init=False)
+    _copies: dict[Locus, ColumnReader] = field(init=False)
     _agreeing: dict[tuple[Copies, Copies], bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.nomenclature = replace(self.nomenclature, strict=self.options.strict)
         self._builders = book_builders(self.nomenclature)
-        self._changes = _Column(lambda text: check_change(text.strip()))
-        self._times = _Column(lambda text: check_time("reported_at", text.strip()))
-        self._facts = {name: _Column(self._reader_of(name)) for name in FACTS}
-        self._loci = {locus: _Column(self._locus_reader(locus)) for locus in LOCI}
+        self._changes = ColumnReader(lambda text: check_change(text.strip()))
+        self._times = ColumnReader(lambda text: check_time("reported_at", text.strip()))
+        self._facts = {name: ColumnReader(self._reader_of(name)) for name in FACTS}
+        self._loci = {locus: ColumnReader(self._locus_reader(locus)) for locus in LOCI}
         self._copies = {
-            locus: _Column(self._copies_reader(locus)) for locus in (Locus.DRB1, Locus.DRB345)
+            locus: ColumnReader(self._copies_reader(locus)) for locus in (Locus.DRB1, Locus.DRB345)
         }
 
     @property
@@ -255,12 +214,12 @@ class RecordReader:
         carried, phases, releases = blank, blank, blank
         texts: Mapping[Locus, Sequence[str]]
         if "gl" in columns:
-            split = [_split(text) for text in columns["gl"]]
+            split = [split_or_error(text) for text in columns["gl"]]
             _keep_first(errors, {i: w for i, w in enumerate(split) if isinstance(w, Exception)})
-            written = [_NOTHING if isinstance(one, Exception) else one for one in split]
+            written = [NOTHING_WRITTEN if isinstance(one, Exception) else one for one in split]
             texts = {locus: [one.loci.get(locus, "") for one in written] for locus in LOCI}
             carried = ["^".join(one.carried) for one in written]
-            phases = [_phase_text(one.phase) for one in written]
+            phases = [phase_text(one.phase) for one in written]
             releases = [one.release for one in written]
         else:
             texts = {locus: columns.get(locus.value.lower(), blank) for locus in LOCI}
@@ -268,7 +227,7 @@ class RecordReader:
                 (gene, columns[name]) for name, gene in GENE_COLUMNS.items() if name in columns
             ]
             if genes:
-                merged, bad = _merged(genes)
+                merged, bad = merged_genes(genes)
                 _keep_first(errors, bad)
                 texts = {**texts, Locus.DRB345: merged}
         canonical: list[Sequence[str | None]] = []
@@ -282,8 +241,8 @@ class RecordReader:
                 errors.setdefault(i, RecordError("typing", "", "no locus is typed"))
             elif phases[i]:
                 typed = {locus for locus, text in zip(LOCI, of_person, strict=True) if text}
-                blocks = [block for block in _phase_blocks(phases[i]) if typed >= set(block)]
-                phases[i] = _phase_text(blocks)
+                blocks = [block for block in phase_blocks(phases[i]) if typed >= set(block)]
+                phases[i] = phase_text(blocks)
         return [*canonical, carried, phases, releases]
 
     def _count_disagreeing(
@@ -345,9 +304,6 @@ class RecordReader:
         return read
 
 
-_NOTHING = Written({})
-
-
 def _keep_first(errors: dict[int, Exception], further: Mapping[int, Exception]) -> None:
     for i, error in further.items():
         errors.setdefault(i, error)
@@ -372,66 +328,6 @@ def _two_ages(facts: Sequence[Sequence[Any]]) -> dict[int, Exception]:
     }
 
 
-def _split(text: str) -> Written | TypingError:
-    stripped = text.strip()
-    if not stripped:
-        return _NOTHING
-    try:
-        return split_gl(stripped)
-    except TypingError as error:
-        return error.with_traceback(None)
-
-
-def _merged(
-    genes: Sequence[tuple[str, Sequence[str]]],
-) -> tuple[list[str], dict[int, Exception]]:
-    """DRB3, DRB4 and DRB5 of every record as one locus."""
-    known: dict[tuple[str, ...], str | TypingError] = {}
-    merged: list[str] = []
-    errors: dict[int, Exception] = {}
-    for i, texts in enumerate(zip(*(texts for _, texts in genes), strict=True)):
-        found = known.get(texts)
-        if found is None:
-            found = known[texts] = _merge([g for g, _ in genes], texts)
-        merged.append("" if isinstance(found, TypingError) else found)
-        if isinstance(found, TypingError):
-            errors[i] = found
-    return merged, errors
-
-
-def _merge(genes: Sequence[str], texts: Sequence[str]) -> str | TypingError:
-    copies = [
-        _with_gene(gene, text.strip())
-        for gene, text in zip(genes, texts, strict=True)
-        if text.strip()
-    ]
-    try:
-        return merge_drb345(copies) if copies else ""
-    except TypingError as error:
-        return error.with_traceback(None)
-
-
-def _with_gene(gene: str, text: str) -> str:
-    """The text of a column of one gene, every copy with its gene."""
-    copies = (copy.strip() for copy in text.split("+"))
-    return "+".join(copy if "*" in copy or not copy else f"{gene}*{copy}" for copy in copies)
-
-
-def _phase_text(blocks: Iterable[Sequence[Locus]]) -> str:
-    return ";".join(",".join(locus.value for locus in block) for block in blocks)
-
-
-def _phase_blocks(text: str) -> tuple[tuple[Locus, ...], ...]:
-    return tuple(tuple(map(Locus, block.split(","))) for block in text.split(";") if block)
-
-
 def _person(identifier: str, content: Sequence[Any]) -> Person:
     facts = dict(zip(FACTS, content, strict=False))
     return Person(identifier, facts, written_of(content[len(FACTS) :]))
-
-
-def written_of(typing: Sequence[Any]) -> Written:
-    """The typing of values of `TYPING`."""
-    *texts, carried, phase, release = typing
-    loci = {locus: text for locus, text in zip(LOCI, texts, strict=True) if text is not None}
-    return Written(loci, tuple(filter(None, [carried])), _phase_blocks(phase), release)

@@ -21,7 +21,7 @@ from matching.rank import DEFAULT_KEYS, RankRule, parse_rule
 from service.cli.common import progress_of, settings
 from service.frequency_sets import SearchSets
 from service.results import SearchResults
-from service.search import SearchSettings, notes_of, search_people
+from service.search import DonorSearch, SearchSettings, notes_of, search_people
 
 RegistryOption = Annotated[
     str | None,
@@ -75,17 +75,14 @@ def run_search(
 ) -> SearchResults:
     """Search with the frequency sets and the model in use; notes of typings go to stderr."""
     with progress_of(f"of {len(people):,} patients searched") as progress:
-        results = search_people(
-            people,
+        search = DonorSearch.of(
             nomenclature,
             ReferenceFolder(settings().reference).proteins(nomenclature.release),
             store,
             index,
             search_sets(nomenclature, wanted.nulls),
-            active_model(settings().models),
-            wanted,
-            progress,
         )
+        results = search_people(people, search, active_model(settings().models), wanted, progress)
     for note in notes_of(results.matches):
         typer.echo(note, err=True)
     return results

@@ -27,6 +27,7 @@ from service.typing_plan import availability_of
 
 # Sums of weights are exact to about 1e-13; finer differences say nothing.
 _DECIMALS = 9
+_RISK_DECIMALS = 6
 _LABELS = {
     "p10": "P(10/10)",
     "p9": "P(9/10)",
@@ -187,7 +188,9 @@ def _rows(table: pd.DataFrame) -> Columns:
             found[f"locus_{locus.value}"] = _joined(table, names)
     for outcome in OUTCOMES:
         if f"risk_{outcome.name}" in table:
-            found[f"risk_{outcome.name}"] = _joined(table, risk_columns(outcome.name))
+            names = risk_columns(outcome.name)
+            risks = table.reindex(columns=list(names)).round(_RISK_DECIMALS)
+            found[f"risk_{outcome.name}"] = _joined(risks, names)
     texts = [f"rank_{key}" for key in REASONS]
     for name in (*INDEXED_FACTS, *texts, "ranked_below_previous_for", "typing", *DETAILS):
         if name in table:

@@ -42,7 +42,7 @@ def page(content: Mapping[str, Any], plain: bool = False) -> str:
         # In JSON a < stands in texts only; escaped, no text can end the element.
         kind, data = "application/json", text.replace("<", "\\u003c")
     else:
-        packed = gzip.compress(text.encode(), mtime=0)
+        packed = gzip.compress(text.encode(), compresslevel=6, mtime=0)
         kind, data = "application/gzip", base64.b64encode(packed).decode()
     template = assets.joinpath("page.html").read_text(encoding="utf-8")
     return template.format(

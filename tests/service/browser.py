@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,14 @@ _FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe"),
 )
+# Chromium reads from descriptor 3 and writes to 4.
+_LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD_CLOEXEC, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 _SECONDS = 60.0
 
 
@@ -118,6 +127,10 @@ class Page:
         """The visible part as PNG."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
+    def close(self) -> None:
+        """Close the page."""
+        self.send("Page.close")
+
     def pdf(self) -> bytes:
         """The page as it is printed."""
         answer = self.send("Page.printToPDF", preferCSSPageSize=True, printBackground=True)
@@ -137,10 +150,8 @@ class Browser:
         there_in, self._out = os.pipe()
         self._in, there_out = os.pipe()
         command = [self._command, *_FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
-        # Chromium reads from descriptor 3 and writes to 4.
-        script = f'exec "$@" 3<&{there_in} 4>&{there_out}'
         self._process = subprocess.Popen(
-            ["sh", "-c", script, "sh", *command],
+            [sys.executable, "-S", "-c", _LAUNCH, str(there_in), str(there_out), *command],
             pass_fds=(there_in, there_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

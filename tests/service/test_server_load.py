@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from service import calls, servicers
+from service import calls, search, servicers
 from service.calls import CallEndedError
 from service.observability import metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
@@ -98,7 +98,7 @@ def test_work_that_nobody_waits_for_stops(
     """At the next donor, whether the caller has gone or its time is up."""
     begun, gone, stopped = threading.Event(), threading.Event(), threading.Event()
     donors: list[object] = []
-    unchanged = servicers._unchanged
+    unchanged = search.DonorSearch._unchanged
 
     def slow(*arguments: Any) -> Any:
         donors.append(arguments)
@@ -115,7 +115,7 @@ def test_work_that_nobody_waits_for_stops(
             raise
 
     checkpoint = calls.checkpoint
-    monkeypatch.setattr(servicers, "_unchanged", slow)
+    monkeypatch.setattr(search.DonorSearch, "_unchanged", slow)
     monkeypatch.setattr(calls, "checkpoint", noted)
 
     def given_up() -> float:

@@ -178,8 +178,8 @@ def test_no_patient_is_in_any_of_them(
         "traces": "".join(str(span.to_json()) for span in spans.get_finished_spans()),
         "audit": log.read_text(),
     }
-    assert snapshot.index is not None
-    donors = snapshot.index.ids(np.arange(len(snapshot.index)))
+    assert snapshot.search is not None
+    donors = snapshot.search.index.ids(np.arange(len(snapshot.search.index)))
     for where, all_of_it in told.items():
         assert "ScorePair" in all_of_it, where
         assert [mark for mark in MARKS if mark in all_of_it] == [], where

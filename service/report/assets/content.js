@@ -23,7 +23,10 @@ async function embedded() {
         "or have it written with --plain."
     );
   }
-  const packed = Uint8Array.from(atob(element.textContent), (character) => character.charCodeAt(0));
+  const text = atob(element.textContent);
+  const packed = new Uint8Array(text.length);
+  // A loop: Uint8Array.from with a function takes ten times as long.
+  for (let i = 0; i < text.length; i += 1) packed[i] = text.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }

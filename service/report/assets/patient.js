@@ -157,7 +157,7 @@ function donorFilters(report, patient, changed) {
     plain("abo", "ABO"),
     plain("type", "Type"),
     h("label", { class: "check" }, h("input", { name: "unknown", type: "checkbox", checked: true }), "keep unknown"),
-    h("button", { type: "reset" }, "Clear")
+    h("button", { type: "button", onclick: () => clear() }, "Clear")
   );
   const texts = new Map();
   const own = report.patients.id[patient];
@@ -193,14 +193,11 @@ function donorFilters(report, patient, changed) {
     changed(rows.filter((i) => tests.every((test) => test(i))));
   }
 
+  function clear() {
+    form.reset();
+    apply();
+  }
+
   form.addEventListener("input", apply);
-  form.addEventListener("reset", () => setTimeout(apply));
-  return {
-    element: form,
-    apply,
-    clear() {
-      form.reset();
-      apply();
-    },
-  };
+  return { element: form, apply, clear };
 }

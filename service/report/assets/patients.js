@@ -136,7 +136,7 @@ function patientsView(report) {
     { "aria-label": "Search patients", class: "filters", onsubmit: (event) => event.preventDefault() },
     h("label", null, "Search", search),
     h("label", null, "Show", choice),
-    h("button", { type: "reset" }, "Clear"),
+    h("button", { type: "button", onclick: () => clear() }, "Clear"),
     status
   );
 
@@ -151,8 +151,12 @@ function patientsView(report) {
       kept.length === all.length ? plural(all.length, "patient") : `${grouped(kept.length)} of ${plural(all.length, "patient")}`;
   }
 
+  function clear() {
+    form.reset();
+    apply();
+  }
+
   form.addEventListener("input", apply);
-  form.addEventListener("reset", () => setTimeout(apply));
   apply();
   return h(
     "section",
