@@ -19,7 +19,7 @@ from service.snapshot import load_snapshot
 def _of(name: str) -> Any:
     """The option of a setting."""
     field = ServeSettings.model_fields[name]
-    default = "" if field.default in (None, "") else f" [default: {field.default}]"
+    default = "" if field.default in (None, "") else f" By default {field.default}."
     # The environment is read with the other settings.
     return typer.Option(option(name), help=f"{field.description}{default}", show_default=False)
 
