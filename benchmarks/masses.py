@@ -33,7 +33,7 @@ from matching.masses import Entries, LocusEntries, MassTables
 from matching.nomenclature import Nomenclature
 from matching.search import compare_locus
 from matching.typings import Typing, parse_typing
-from service.imputation import FIVE
+from service.ancestry import FIVE
 
 Change = Callable[[dict[Locus, str]], dict[Locus, str]]
 

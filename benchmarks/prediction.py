@@ -37,7 +37,8 @@ from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.kernels import kernel
 from matching.nomenclature import Nomenclature
 from matching.prediction_kernels import token_mismatches
-from service.imputation import ImputedPeople, ancestries, impute_by_ancestry
+from service.ancestry import ancestries
+from service.imputation import ImputedPeople, impute_by_ancestry
 from service.prediction import Columns, predictions, write_predictions
 
 MIN_PROBABILITY = 0.0005

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,12 +17,13 @@ from data.literature import literature_model
 from data.model_card import card
 from data.models import MODEL_FILE, TRAINING_FILE, model_hash, read_documents, write_model
 from data.plots import can_plot, plot
-from matching.errors import ModelError
+from matching.errors import CohortError, ModelError
 from matching.fit import (
     FOLDS,
     INNER_FOLDS,
     Cohort,
     Evaluation,
+    Fitted,
     boosting,
     cross_validate,
     curves,
@@ -39,12 +40,13 @@ _LOCK = Path(__file__).parent.parent / "requirements.lock"
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, where it was written, and what cross-validation found."""
+    """A model, its hash, what cross-validation found, and why outcomes were left out, by name."""
 
     model: RiskModel
     sha256: str
     evaluations: tuple[Evaluation, ...]
     challengers: tuple[Evaluation, ...]
+    left_out: Mapping[str, str]
     plotted: bool
 
 
@@ -63,25 +65,38 @@ def train_into(
     """Train and write a model folder. The same cohort, seed, code and lock give the same files.
 
     `folds`: outer ones of the nested cross-validation. `challenge`: gradient boosting on the same
-    folds. Raises `CohortError`, `ModelError` and `OutputError`.
+    folds. Without `outcomes` those that the cohort holds are trained, and those that cannot be are
+    left out with the reason. Raises `CohortError`, `ModelError` and `OutputError`.
     """
     literature = literature_model()
-    asked = tuple(outcome.name for outcome in outcomes_of(cohort, outcomes))
-    fitted = []
+    rows = np.arange(len(cohort))
+    fitted: list[Fitted] = []
+    found: list[Evaluation] = []
+    left_out: dict[str, str] = {}
     for outcome in outcomes_of(cohort, outcomes):
         progress(outcome.name)
-        rows = np.arange(len(cohort))
-        fitted.append(fit_outcome(cohort, outcome, rows, literature_for(literature, outcome), seed))
-    strengths = {one.model.name: list(one.strength) for one in fitted}
+        try:
+            model_of = fit_outcome(cohort, outcome, rows, literature_for(literature, outcome), seed)
+            found += cross_validate(
+                cohort, seed, with_prior(literature), folds, resamples, (outcome.name,)
+            )
+            fitted.append(model_of)
+        except CohortError as error:
+            if outcomes:
+                raise
+            left_out[outcome.name] = str(error)
+    if not fitted:
+        raise CohortError("; ".join(left_out.values()))
+    asked = tuple(f.model.name for f in fitted)
+    strengths = {f.model.name: list(f.strength) for f in fitted}
     notes = (
         f"Fitted on {len(cohort)} patients of {len(np.unique(cohort.centre))} centres; logistic at "
         "the horizon, inverse-probability-of-censoring weights, normal prior centred on the "
         "literature model with its standard errors.",
         "The intercept is the average patient of the cohort; contributions are relative to it.",
+        *(f"Not trained: {reason}." for reason in left_out.values()),
     )
     model = RiskModel(name, "fitted", tuple(f.model for f in fitted), cohort.sha256, notes)
-    progress("cross-validation")
-    found = cross_validate(cohort, seed, with_prior(literature), folds, resamples, asked)
     rivals: tuple[Evaluation, ...] = ()
     if challenge:
         progress("gradient boosting on the same folds")
@@ -117,7 +132,7 @@ def train_into(
             title = f"{model.name}, {one.outcome}: {one.how}"
             files[f"plots-{one.outcome}.svg"] = plot(outcome_named(one.outcome), drawn, title)
     sha256 = write_model(folder, model, files)
-    return Trained(model, sha256, found, rivals, can_plot())
+    return Trained(model, sha256, tuple(found), rivals, left_out, can_plot())
 
 
 def refresh_card(folder: Path, model: RiskModel) -> None:

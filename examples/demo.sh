@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on embedded demo data: simulate, import, search, risk, allocation, service.
+# The main job on embedded demo data: simulate, import, search, risk, allocation, report, service.
 # Usage: sh examples/demo.sh BIN, where BIN holds graftmatch and python. Everything lands in .demo.
 set -eu
 bin=$1
@@ -29,10 +29,11 @@ echo "3. A risk model trained on a synthetic cohort (no one's outcome), evaluate
 "$gm" risk predict --set donor_age_years=45 --set sex_match=F-M --set hla_match=10/10 | sed -n '/cgvhd/,$p'
 
 echo
-echo "4. All patients at once: search, probabilities, risks, ranks, and one allocation"
+echo "4. All patients at once: search, probabilities, risks, ranks, one allocation, and the report"
 "$gm" batch .demo/simulated/patients.csv --release demo --as-of 2026-01-01 --out .demo/batch
 "$gm" match --patients .demo/simulated/patients.csv --release demo --as-of 2026-01-01 --limit 8
 "$gm" typing-plan .demo/batch/candidates.parquet --budget 50 --out .demo/requests.csv
+"$gm" report .demo/batch --plan .demo/requests.csv --out .demo/report.html
 
 echo
 echo "5. The service on a free port, and a client"
@@ -55,6 +56,7 @@ trap - EXIT
 
 echo
 echo "What to try next, in this folder:"
+echo "  open .demo/report.html in a browser      # the report of step 4"
 echo "  export GRAFTMATCH_HOME=.demo PATH=\$PWD/$bin:\$PATH"
 echo "  graftmatch match --patients .demo/simulated/patients.csv --release demo --max-mismatches 2 --out donors.csv"
 echo "  graftmatch reference install 3.58.0      # the real nomenclature, from its public repository"

@@ -6,8 +6,8 @@ their own. A donor that was changed or deleted later is marked as removed in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -70,6 +70,17 @@ class Postings:
     rows: npt.NDArray[np.uint32]
     others: npt.NDArray[np.uint16]
 
+    @classmethod
+    def of(
+        cls,
+        locus: Locus,
+        starts: npt.NDArray[np.uint32],
+        rows: npt.NDArray[np.uint32],
+        codes: npt.NDArray[np.uint16],
+    ) -> Postings:
+        """`codes`: those of the segment, (n_rows, `N_LOCI`)."""
+        return cls(starts, rows, np.ascontiguousarray(codes[:, other_columns(locus)][rows]))
+
 
 @dataclass(frozen=True)
 class Large:
@@ -95,6 +106,12 @@ class Large:
         large = [column[at] for column, at in zip(columns, rows, strict=True)]
         starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         return small, cls(starts, np.concatenate(rows), np.concatenate(large))
+
+    def part(self, first: int, last: int) -> Large:
+        """Those of the rows from `first` to before `last`, which are counted from there."""
+        kept = (self.rows >= first) & (self.rows < last)
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return Large(before[self.starts], self.rows[kept] - np.uint32(first), self.codes[kept])
 
     def entries(
         self, codes: npt.NDArray[np.uint16], rows: npt.NDArray[np.int64], column: int
@@ -149,10 +166,27 @@ class Segment:
             PerLocus(tuple(ordered)),
             PerLocus(tuple(Holders.of(book) for book in ordered)),
             tuple(
-                Postings(starts, rows, np.ascontiguousarray(small[:, other_columns(locus)][rows]))
-                for locus, (starts, rows) in sorted(postings, key=lambda p: POSTED.index(p[0]))
+                Postings.of(locus, *posted, small)
+                for locus, posted in sorted(postings, key=lambda p: POSTED.index(p[0]))
             ),
         )
+
+    def part(self, first: int, last: int) -> Segment:
+        """The rows from `first` to before `last`, with the books of all and lists of their own."""
+        codes, large = self.codes[first:last], self.large.part(first, last)
+        here = replace(self, codes=codes, large=large, postings=(), removed=None)
+        rows = np.arange(len(codes), dtype=np.int64)
+        postings = [
+            Postings.of(
+                locus, *_sorted_rows(here.entries(rows, locus), len(self.books[locus])), codes
+            )
+            for locus in POSTED
+        ]
+        removed = self.removed
+        if removed is not None:
+            bits = np.unpackbits(removed, bitorder="little")[first:last]
+            removed = np.packbits(bits, bitorder="little")
+        return replace(here, postings=tuple(postings), removed=removed)
 
     def entries(self, rows: npt.NDArray[np.int64], locus: Locus) -> npt.NDArray[np.uint32]:
         """Entries of some rows at a locus, (n,)."""
@@ -220,11 +254,31 @@ class DonorIndex:
     """The searchable donors under a release.
 
     A row is a position in the segments one after another. It may have been removed: searches
-    return valid rows only.
+    return valid rows only. `part`: see `shard`, None where all is searched.
     """
 
     segments: tuple[Segment, ...]
     nomenclature: Nomenclature
+    part: tuple[tuple[int, Segment], ...] | None = None
+
+    @property
+    def searched(self) -> Iterable[tuple[int, Segment]]:
+        """What is searched: segments, each with its first row."""
+        return (
+            zip(self.first_rows.tolist(), self.segments, strict=False)
+            if self.part is None
+            else self.part
+        )
+
+    def shard(self, number: int, of: int) -> DonorIndex:
+        """The same index, in which only the rows of one of several equal ranges are searched."""
+        first, last = (int(self.first_rows[-1]) * n // of for n in (number, number + 1))
+        part = []
+        for begin, segment in zip(self.first_rows.tolist(), self.segments, strict=False):
+            low, high = max(first - begin, 0), min(last - begin, len(segment))
+            if low < high:
+                part.append((begin + low, segment.part(low, high)))
+        return replace(self, part=tuple(part))
 
     @classmethod
     def of(cls, donors: Sequence[Typing], nomenclature: Nomenclature) -> DonorIndex:

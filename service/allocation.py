@@ -35,7 +35,7 @@ from matching.allocate import (
 )
 from matching.errors import InputFileError
 from matching.immunogenetics import TceCategory
-from service.recipients import NO_CAPACITIES, Capacities, Recipients
+from service.recipients import NO_CAPACITIES, Capacities, Recipients, units_of_yesterday
 
 NEEDED = ("patient", "donor", "p10", "p9", "mismatches_best", "age_years", "dpb1_tce")
 RISK = "risk_agvhd_3_4"
@@ -206,6 +206,8 @@ def allocation_problem(
         values[donor_at] = texts_of(candidates, column, default)
         return values
 
+    position = {name: i for i, name in enumerate(donors)}
+    yesterday = units_of_yesterday(position, known.previous, known.previous_second)
     return AllocationProblem(
         patients=tuple(patients),
         donors=tuple(donors),
@@ -214,8 +216,8 @@ def allocation_problem(
         utility=edge_utility(candidates, settings.points),
         second=donors.get_indexer(pd.Index(second)).astype(np.int64),
         urgency=known.urgency,
-        previous=donors.get_indexer(pd.Index(known.previous)).astype(np.int64),
-        previous_second=donors.get_indexer(pd.Index(known.previous_second)).astype(np.int64),
+        previous=yesterday[0],
+        previous_second=yesterday[1],
         ancestry=known.groups,
         deadline_week=known.deadline_week,
         available=of_donors("status", AVAILABLE) == AVAILABLE,

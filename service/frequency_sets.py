@@ -14,7 +14,7 @@ from matching.errors import InputFileError
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Populations, Resolution
 from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
-from service.imputation import FIVE, Ancestries, Prior, open_sets
+from service.ancestry import FIVE, Ancestries, Prior, open_sets
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ from matching.errors import TooAmbiguousError
 from matching.haplotypes import ImputedGenotypes, Imputer
 from matching.probability import predict
 from matching.typings import Typing
+from service.ancestry import Prior
 from service.calls import watched
 from service.frequency_sets import SearchSets
-from service.imputation import Prior
 
 THREADS = 2
 # Donors that are imputed one by one before it is asked whether anybody still waits.

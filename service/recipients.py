@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from matching.allocate import MOST_URGENT, NO_DEADLINE
+from matching.allocate import MOST_URGENT, NO_DEADLINE, UNALLOCATED
 from matching.errors import InputFileError
 
 TEXTS = ("centre", "laboratory", "ancestry", "previous", "previous_second")
@@ -59,6 +59,20 @@ class Recipients:
         return np.unique(np.array(self.ancestry, dtype=str), return_inverse=True)[1].astype(
             np.int64
         )
+
+
+def units_of_yesterday(
+    position: Mapping[str, int], previous: Sequence[str], previous_second: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(n,) each: the units of each patient's graft in yesterday's plan by their position.
+
+    None of a graft of which a unit is no longer among the donors: it cannot be kept.
+    """
+    found = np.full((2, len(previous)), UNALLOCATED, dtype=np.int64)
+    for i, units in enumerate(zip(previous, previous_second, strict=True)):
+        if all(not name or name in position for name in units):
+            found[:, i] = [position.get(name, UNALLOCATED) for name in units]
+    return found[0], found[1]
 
 
 def read_recipients(path: Path, patients: Sequence[str], as_of: datetime.date) -> Recipients:

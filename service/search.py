@@ -15,6 +15,7 @@ from data.donor_files import Person
 from data.index import DonorFilter, IndexMasses, StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
+from matching.donor_index import DonorIndex
 from matching.errors import TypingError
 from matching.genotypes import encode
 from matching.haplotypes import NullImputation
@@ -119,9 +120,35 @@ class DonorSearch:
         and from pairs otherwise, which is the same and slower. `wanted`: what is asked of donors
         besides. Raises `TypingError` and `StoreError`.
         """
+        found, probable = self.candidates(patient, facts, settings, wanted, limits)
+        return self.ranked(patient, facts, model, settings, found, probable)
+
+    def candidates(
+        self,
+        patient: Typing,
+        facts: Facts,
+        settings: SearchSettings,
+        wanted: DonorFilter | None = None,
+        limits: GenotypeLimits = UNLIMITED,
+        donors: DonorIndex | None = None,
+    ) -> tuple[Matches, CandidateProbabilities]:
+        """The first half of `page`: all that is found in `donors`, the index or a shard of it."""
         kept = None if wanted is None else partial(self.index.kept, wanted, settings.as_of)
-        found = match(patient, self.nomenclature, self.index.donors, settings.criteria, kept)
-        probable = self._probabilities(patient, facts, found.candidates.rows, settings, limits)
+        searched = self.index.donors if donors is None else donors
+        found = match(patient, self.nomenclature, searched, settings.criteria, kept)
+        rows = found.candidates.rows
+        return found, self._probabilities(patient, facts, rows, settings, limits)
+
+    def ranked(
+        self,
+        patient: Typing,
+        facts: Facts,
+        model: RiskModel,
+        settings: SearchSettings,
+        found: Matches,
+        probable: CandidateProbabilities,
+    ) -> Page:
+        """The second half of `page`."""
         checkpoint()
         end = len(found) if settings.size is None else settings.start + settings.size
         ranker = Ranker(
@@ -193,15 +220,24 @@ def search_people(
     """The donors of each patient, in order."""
     pages = {}
     for done, person in enumerate(people, 1):
-        wanted = donor_filter(settings.donors, person.id, person.facts["weight_kg"])
-        pages[person.id] = search.page(
-            typing_of(person.written),
-            person.facts,
-            model,
-            settings,
-            wanted if settings.donors else None,
-        )
+        wanted = wanted_of(person, settings)
+        patient = typing_of(person.written)
+        pages[person.id] = search.page(patient, person.facts, model, settings, wanted)
         progress(done)
+    return results_of(pages, search, model, settings)
+
+
+def wanted_of(person: Person, settings: SearchSettings) -> DonorFilter | None:
+    """What is asked of the donors of a patient besides their typings. Raises `InputFileError`."""
+    if not settings.donors:
+        return None
+    return donor_filter(settings.donors, person.id, person.facts["weight_kg"])
+
+
+def results_of(
+    pages: Mapping[str, Page], search: DonorSearch, model: RiskModel, settings: SearchSettings
+) -> SearchResults:
+    """The pages of patients, by identifier, as the results of one run."""
     names = ("p10", "p9", "p8")
     return SearchResults(
         {patient: page.matches for patient, page in pages.items()},

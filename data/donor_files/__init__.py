@@ -1,6 +1,7 @@
 """Files of donors or patients -> checked records."""
 
 from data.donor_files.batches import PeopleFile
+from data.donor_files.coded import Coded
 from data.donor_files.columns import (
     CHANGES,
     COLUMNS,
@@ -38,6 +39,7 @@ __all__ = [
     "TYPING",
     "BlankSecond",
     "CheckedBatch",
+    "Coded",
     "PeopleFile",
     "Person",
     "ReadingOptions",

@@ -16,15 +16,18 @@ import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from data.donor_files.atlas import NotADonorError, donor_record, entries, identifier_of
+from data.donor_files.coded import Coded
 from data.donor_files.columns import (
     MAX_FIELD_CHARACTERS,
     MAX_ID_CHARACTERS,
@@ -36,7 +39,7 @@ from data.donor_files.wmda import ITEMS, Inventory, item_record, items
 from matching.errors import InputFileError, RecordError
 
 # Records at a time.
-BATCH = 20_000
+BATCH = 50_000
 _PEEKED = 64
 
 
@@ -54,12 +57,22 @@ class Batch:
     """Records as written, column by column.
 
     `numbers`: their lines (CSV, text) or their count in the file (Parquet, JSON, XML), from 1.
-    `columns`: one text a record. `problems` lie between them in the file.
+    `columns`: texts. `problems` lie between them in the file.
     """
 
     numbers: Sequence[int]
-    columns: Mapping[str, Sequence[str]]
+    columns: Mapping[str, Coded]
     problems: Sequence[Problem] = ()
+
+    @classmethod
+    def of(
+        cls,
+        numbers: Sequence[int],
+        columns: Mapping[str, Sequence[str]],
+        problems: Sequence[Problem] = (),
+    ) -> Batch:
+        """From one text a record."""
+        return cls(numbers, {name: Coded.of(texts) for name, texts in columns.items()}, problems)
 
 
 @dataclass
@@ -92,7 +105,7 @@ class PeopleFile:
             raise InputFileError(f"{self.path} is empty; give a file with at least one record")
         try:
             if magic == b"PAR1":
-                yield from _parquet(self.path)
+                yield from _ahead(_parquet(self.path))
             else:
                 with _opened(self.path, magic) as file:
                     yield from self._streamed(file)
@@ -147,7 +160,7 @@ class PeopleFile:
                     numbers.append(number)
                 except NotADonorError as error:
                     problems.append(Problem(number, identifier_of(donor), str(error)))
-            yield Batch(numbers, by_column(records), problems)
+            yield Batch.of(numbers, by_column(records), problems)
         if not number:
             raise InputFileError(
                 f"{self.path} lists no donor; give a file with at least one record"
@@ -164,7 +177,8 @@ class PeopleFile:
         records = self._items(file)
         number = 0
         while chunk := list(islice(records, BATCH)):
-            yield Batch(range(number + 1, number + 1 + len(chunk)), by_column(chunk))
+            numbers = range(number + 1, number + 1 + len(chunk))
+            yield Batch.of(numbers, by_column(chunk))
             number += len(chunk)
         if not number:
             raise InputFileError(
@@ -217,7 +231,7 @@ def _text(path: Path, lines: Iterator[str]) -> Iterator[Batch]:
     if "%" in first.partition(",")[0]:
         batches = _gl_text(every, number)
     else:
-        batches = _csv(path, every, number)
+        batches = _ahead(_csv(path, every, number))
     count = 0
     for batch in batches:
         count += len(batch.numbers) + len(batch.problems)
@@ -226,6 +240,15 @@ def _text(path: Path, lines: Iterator[str]) -> Iterator[Batch]:
         raise InputFileError(
             f"{path} holds a header and no record; give a file with at least one record"
         )
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same, each next one read on a thread while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield batch
 
 
 def _gl_text(lines: Iterator[str], start: int) -> Iterator[Batch]:
@@ -248,7 +271,7 @@ def _gl_text(lines: Iterator[str], start: int) -> Iterator[Batch]:
                 reason = "longer than a typing can be" if percent else _NO_PERCENT
                 problems.append(Problem(number, identifier[:MAX_ID_CHARACTERS], reason))
         start += len(chunk)
-        yield Batch(numbers, {"id": ids, "gl": typings}, problems)
+        yield Batch.of(numbers, {"id": ids, "gl": typings}, problems)
 
 
 _NO_PERCENT = "no % between id and GL string"
@@ -264,6 +287,11 @@ def _csv(path: Path, lines: Iterator[str], start: int) -> Iterator[Batch]:
         raise InputFileError(f"{path}: the first line is no CSV record: {error}") from error
     start += header.line_num
     while chunk := list(islice(lines, BATCH)):
+        plain = _plain_columns(chunk, columns)
+        if plain is not None:
+            yield Batch(range(start, start + len(chunk)), plain)
+            start += len(chunk)
+            continue
         rows = _one_a_line(chunk)
         if rows is not None:
             numbers: Sequence[int] = range(start, start + len(rows))
@@ -278,7 +306,41 @@ def _csv(path: Path, lines: Iterator[str], start: int) -> Iterator[Batch]:
             problems += [_not_fitting(numbers[i], rows[i], columns) for i in odd]
             numbers, rows = list(compress(numbers, kept)), list(compress(rows, kept))
         by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
-        yield Batch(numbers, dict(zip(columns, by_column, strict=True)), problems)
+        yield Batch.of(numbers, dict(zip(columns, by_column, strict=True)), problems)
+
+
+def _plain_columns(lines: Sequence[str], columns: Sequence[str]) -> dict[str, Coded] | None:
+    """The columns of lines of which each is a whole record without a quote in a value.
+
+    None for others: they need the reader of the standard library, which this agrees with.
+    """
+    joined = "".join(lines)
+    try:
+        text = joined.encode()
+    except UnicodeEncodeError:
+        return None
+    if "\0" in joined or joined.count("\r") != joined.count("\r\n"):
+        return None
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            pa_csv.ReadOptions(column_names=columns, block_size=len(text) + 1),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowException:
+        return None
+    if len(table) != len(lines):
+        return None
+    found = {name: Coded.of_arrow(table[name].combine_chunks(), _cell) for name in columns}
+    if any(_is_odd(value) for column in found.values() for value in column.values):
+        return None
+    return found
+
+
+def _is_odd(value: str) -> bool:
+    return '"' in value or "\n" in value or "\r" in value or len(value) > MAX_FIELD_CHARACTERS
 
 
 def _one_a_line(lines: Sequence[str]) -> list[list[str]] | None:
@@ -327,22 +389,9 @@ def _parquet(path: Path) -> Iterator[Batch]:
         raise InputFileError(f"{path} is empty; give a file with at least one record")
     start = 1
     for batch in file.iter_batches(batch_size=BATCH):
-        texts = [_texts(column) for column in batch.columns]
+        texts = [Coded.of_arrow(column, _cell) for column in batch.columns]
         yield Batch(range(start, start + len(batch)), dict(zip(columns, texts, strict=True)))
         start += len(batch)
-
-
-def _texts(column: pa.Array) -> Sequence[str]:
-    """One text a value; each distinct value is converted once."""
-    if not pa.types.is_dictionary(column.type):
-        try:
-            column = column.dictionary_encode()
-        except pa.ArrowException:
-            return [_cell(value) for value in column.to_pylist()]
-    # Null has no entry and gets the last one.
-    known = [*(_cell(value) for value in column.dictionary.to_pylist()), ""]
-    codes = column.indices.fill_null(len(known) - 1).to_numpy().tolist()
-    return [known[code] for code in codes]
 
 
 def _cell(value: Any) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.donor_files.coded import Coded
 from matching.errors import RecordError, TypingError
 
 # Distinct values of a column that are remembered, so that one of identifiers takes no memory.
@@ -21,19 +22,17 @@ class ColumnReader:
     values: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
 
-    def all(self, texts: Sequence[str]) -> tuple[list[Any], dict[int, Exception]]:
-        """Value of each text, and the errors by position."""
-        values, errors = self.values, self.errors
-        try:
-            found = list(map(values.__getitem__, texts))
-        except KeyError:
-            for text in set(texts).difference(values):
+    def all(self, texts: Coded) -> tuple[Coded, dict[int, Exception]]:
+        """Value of each text, and the errors by record."""
+        values = self.values
+        for text in texts.values:
+            if text not in values:
                 self._remember(text)
-            found = list(map(values.__getitem__, texts))
         bad = {}
-        if errors and not errors.keys().isdisjoint(texts):
-            bad = {i: errors[text] for i, text in enumerate(texts) if text in errors}
-        return found, bad
+        if self.errors:
+            known = enumerate(texts.values)
+            bad = {i: self.errors[text] for i, text in known if text in self.errors}
+        return texts.to([values[text] for text in texts.values]), texts.errors(bad)
 
     def _remember(self, text: str) -> None:
         try:

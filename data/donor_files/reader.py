@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from data.donor_files.batches import Batch, PeopleFile
+from data.donor_files.coded import Coded
 from data.donor_files.column_reader import ColumnReader
 from data.donor_files.columns import (
     DEFAULTS,
     FACTS,
     GENE_COLUMNS,
+    LOCUS_COLUMNS,
     MAX_ID_CHARACTERS,
     Person,
     check_change,
@@ -28,9 +33,9 @@ from data.donor_files.typing_columns import (
     NOTHING_WRITTEN,
     TYPING,
     merged_genes,
-    phase_blocks,
     phase_text,
     split_or_error,
+    typed_phases,
     written_of,
 )
 from matching.errors import RecordError, TypingError
@@ -75,16 +80,20 @@ AS_WRITTEN = ReadingOptions()
 class CheckedBatch:
     """Records that can be used, and the others with their reasons.
 
-    `contents`: values of `CONTENT`, of no meaning where the change is D. `times`: the record's own
+    `columns`: values of `CONTENT`, of no meaning where the change is D. `times`: the record's own
     time in microseconds since 1970, None where it has none.
     """
 
-    numbers: list[int]
+    numbers: Sequence[int]
     ids: list[str]
-    changes: list[str]
-    times: list[int | None]
-    contents: list[tuple[Any, ...]]
+    changes: Coded
+    times: Coded
+    columns: Mapping[str, Coded]
     rejects: list[Reject]
+
+    def contents(self) -> Iterator[tuple[Any, ...]]:
+        """The values of `CONTENT`, one record after the other."""
+        return zip(*(self.columns[name].to_list() for name in CONTENT), strict=True)
 
 
 @dataclass
@@ -119,6 +128,11 @@ class RecordReader:
         }
 
     @property
+    def builders(self) -> Mapping[Locus, BookBuilder]:
+        """What has read the typings of each locus."""
+        return self._builders
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """How names were followed through renamed or deleted ones, sorted."""
         return tuple(sorted({n for builder in self._builders.values() for n in builder.notes}))
@@ -139,7 +153,7 @@ class RecordReader:
         for batch in self.batches(PeopleFile(path)):
             people = []
             for number, identifier, change, content in zip(
-                batch.numbers, batch.ids, batch.changes, batch.contents, strict=True
+                batch.numbers, batch.ids, batch.changes.to_list(), batch.contents(), strict=True
             ):
                 if identifier in seen:
                     batch.rejects.append(duplicate(number, identifier, seen[identifier]))
@@ -158,109 +172,110 @@ class RecordReader:
 
     def _checked(self, batch: Batch) -> CheckedBatch:
         n = len(batch.numbers)
-        blank = [""] * n
+        blank = Coded.same("", n)
         columns = batch.columns
         errors: dict[int, Exception] = {}
         for name, texts in columns.items():
-            if not "".join(texts).isprintable():
+            if not "".join(texts.values).isprintable():
                 _keep_first(errors, _errors_of(partial(check_text, name), texts))
-        ids = [text.strip() for text in columns["id"]]
-        if "" in ids or max(map(len, ids), default=0) > MAX_ID_CHARACTERS:
+        ids = columns["id"].to([text.strip() for text in columns["id"].values])
+        if "" in ids.values or max(map(len, ids.values), default=0) > MAX_ID_CHARACTERS:
             _keep_first(errors, _errors_of(check_identifier, ids))
         changes, bad = self._changes.all(columns.get("change", blank))
         _keep_first(errors, bad)
         times, bad = self._times.all(columns.get("reported_at", blank))
         _keep_first(errors, bad)
         self._times.forget()
-        deleted = {i for i, change in enumerate(changes) if change == "D"}
+        deleted: set[int] = set(
+            changes.rows_of(i for i, c in enumerate(changes.values) if c == "D")
+        )
         known = dict(errors)
-        values: list[Sequence[Any]] = []
+        values: dict[str, Coded] = {}
         for name in FACTS:
             if name in columns:
                 column = self._facts[name]
-                of_fact, bad = column.all(columns[name])
+                values[name], bad = column.all(columns[name])
                 _keep_first(errors, bad)
                 column.forget()
             else:
-                of_fact = [DEFAULTS.get(name)] * n
-            values.append(of_fact)
-        _keep_first(errors, _two_ages(values))
-        values += self._typings(columns, n, errors)
+                values[name] = Coded.same(DEFAULTS.get(name), n)
+        _keep_first(errors, _two_ages(values["birth_date"], values["age_years"]))
+        values |= self._typings(columns, n, errors)
         if deleted:
             # All that a deletion needs is who is deleted and when.
             errors = {i: error for i, error in errors.items() if i in known or i not in deleted}
-        self._count_disagreeing(values, errors, deleted)
-        contents = list(zip(*values, strict=True))
+        is_used = np.ones(n, dtype=bool)
+        is_used[list(errors)] = False
+        kept = np.flatnonzero(is_used)
+        is_used[list(deleted)] = False
+        self._count_disagreeing(values, np.flatnonzero(is_used))
+        names = ids.to_list()
         rejects = [
             (problem.number, problem.id.strip(), problem.reason) for problem in batch.problems
         ]
         rejects = [(number, i, str(RecordError("record", i, why))) for number, i, why in rejects]
-        rejects += [(batch.numbers[i], ids[i], str(error)) for i, error in errors.items()]
-        kept = [i for i in range(n) if i not in errors]
-        return CheckedBatch(
-            [batch.numbers[i] for i in kept],
-            [ids[i] for i in kept],
-            [changes[i] for i in kept],
-            [times[i] for i in kept],
-            [contents[i] for i in kept],
-            sorted(rejects),
-        )
+        rejects += [(batch.numbers[i], names[i], str(error)) for i, error in errors.items()]
+        if errors:
+            values = {name: column.take(kept) for name, column in values.items()}
+            changes, times = changes.take(kept), times.take(kept)
+            names = [names[i] for i in kept.tolist()]
+        numbers = [batch.numbers[i] for i in kept.tolist()] if errors else batch.numbers
+        return CheckedBatch(numbers, names, changes, times, values, sorted(rejects))
 
     def _typings(
-        self, columns: Mapping[str, Sequence[str]], n: int, errors: dict[int, Exception]
-    ) -> list[Sequence[Any]]:
+        self, columns: Mapping[str, Coded], n: int, errors: dict[int, Exception]
+    ) -> dict[str, Coded]:
         """Values of `TYPING`; `errors` gets those of the typings."""
-        blank = [""] * n
-        carried, phases, releases = blank, blank, blank
-        texts: Mapping[Locus, Sequence[str]]
+        blank = Coded.same("", n)
+        found = dict.fromkeys(("carried", "phase", "typing_release"), blank)
+        texts: Mapping[Locus, Coded]
         if "gl" in columns:
-            split = [split_or_error(text) for text in columns["gl"]]
-            _keep_first(errors, {i: w for i, w in enumerate(split) if isinstance(w, Exception)})
+            gl = columns["gl"]
+            split = [split_or_error(text) for text in gl.values]
+            bad = {i: one for i, one in enumerate(split) if isinstance(one, Exception)}
+            _keep_first(errors, gl.errors(bad))
             written = [NOTHING_WRITTEN if isinstance(one, Exception) else one for one in split]
-            texts = {locus: [one.loci.get(locus, "") for one in written] for locus in LOCI}
-            carried = ["^".join(one.carried) for one in written]
-            phases = [phase_text(one.phase) for one in written]
-            releases = [one.release for one in written]
+            texts = {locus: gl.to([one.loci.get(locus, "") for one in written]) for locus in LOCI}
+            found["carried"] = gl.to(["^".join(one.carried) for one in written])
+            found["phase"] = gl.to([phase_text(one.phase) for one in written])
+            found["typing_release"] = gl.to([one.release for one in written])
         else:
             texts = {locus: columns.get(locus.value.lower(), blank) for locus in LOCI}
             genes = [
                 (gene, columns[name]) for name, gene in GENE_COLUMNS.items() if name in columns
             ]
             if genes:
-                merged, bad = merged_genes(genes)
-                _keep_first(errors, bad)
+                merged, of_row = merged_genes(genes)
+                _keep_first(errors, of_row)
                 texts = {**texts, Locus.DRB345: merged}
-        canonical: list[Sequence[str | None]] = []
-        for locus in LOCI:
-            of_locus, bad = self._loci[locus].all(texts[locus])
-            _keep_first(errors, bad)
+        canonical: dict[str, Coded] = {}
+        is_typed = np.zeros(n, dtype=bool)
+        for name, locus in LOCUS_COLUMNS.items():
+            canonical[name], of_row = self._loci[locus].all(texts[locus])
+            _keep_first(errors, of_row)
             self._loci[locus].forget_errors()
-            canonical.append(of_locus)
-        for i, of_person in enumerate(zip(*canonical, strict=True)):
-            if not any(of_person):
-                errors.setdefault(i, RecordError("typing", "", "no locus is typed"))
-            elif phases[i]:
-                typed = {locus for locus, text in zip(LOCI, of_person, strict=True) if text}
-                blocks = [block for block in phase_blocks(phases[i]) if typed >= set(block)]
-                phases[i] = phase_text(blocks)
-        return [*canonical, carried, phases, releases]
+            is_typed |= canonical[name].is_true
+        for row in np.flatnonzero(~is_typed).tolist():
+            errors.setdefault(row, RecordError("typing", "", "no locus is typed"))
+        if any(found["phase"].values):
+            found["phase"] = typed_phases(found["phase"], canonical)
+        return {**canonical, **found}
 
-    def _count_disagreeing(
-        self, values: Sequence[Sequence[Any]], errors: Mapping[int, Exception], deleted: set[int]
-    ) -> None:
-        drb1, drb345 = (values[len(FACTS) + locus.position] for locus in (Locus.DRB1, Locus.DRB345))
-        both = [
-            i
-            for i, (first, second) in enumerate(zip(drb1, drb345, strict=True))
-            if first and second and i not in errors and i not in deleted
-        ]
-        expected, _ = self._copies[Locus.DRB1].all([drb1[i] for i in both])
-        reported, _ = self._copies[Locus.DRB345].all([drb345[i] for i in both])
-        for pair in zip(expected, reported, strict=True):
+    def _count_disagreeing(self, values: Mapping[str, Coded], used: npt.NDArray[np.int64]) -> None:
+        drb1, drb345 = (values[locus.value.lower()] for locus in (Locus.DRB1, Locus.DRB345))
+        used = used[(drb1.is_true & drb345.is_true)[used]]
+        pairs = drb1.places[used].astype(np.int64) * len(drb345.values) + drb345.places[used]
+        distinct, counts = np.unique(pairs, return_counts=True)
+        first, second = np.divmod(distinct, len(drb345.values))
+        expected, _ = self._copies[Locus.DRB1].all(Coded(drb1.values, first).used())
+        reported, _ = self._copies[Locus.DRB345].all(Coded(drb345.values, second).used())
+        for pair, count in zip(
+            zip(expected.to_list(), reported.to_list(), strict=True), counts.tolist(), strict=True
+        ):
             agrees = self._agreeing.get(pair)
             if agrees is None:
                 agrees = self._agreeing[pair] = bool(pair[0] & pair[1])
-            self.disagreeing += not agrees
+            self.disagreeing += 0 if agrees else count
 
     def _reader_of(self, name: str) -> Callable[[str], Any]:
         if name == "mother_gl":
@@ -309,22 +324,23 @@ def _keep_first(errors: dict[int, Exception], further: Mapping[int, Exception]) 
         errors.setdefault(i, error)
 
 
-def _errors_of(check: Callable[[str], None], texts: Iterable[str]) -> dict[int, Exception]:
+def _errors_of(check: Callable[[str], None], texts: Coded) -> dict[int, Exception]:
     found: dict[int, Exception] = {}
-    for i, text in enumerate(texts):
+    for i, text in enumerate(texts.values):
         try:
             check(text.strip())
         except RecordError as error:
-            found[i] = error
-    return found
+            # Its frames hold the whole batch.
+            found[i] = error.with_traceback(None)
+    return texts.errors(found)
 
 
-def _two_ages(facts: Sequence[Sequence[Any]]) -> dict[int, Exception]:
-    dates, ages = facts[FACTS.index("birth_date")], facts[FACTS.index("age_years")]
+def _two_ages(dates: Coded, ages: Coded) -> dict[int, Exception]:
+    has_date = np.array([date is not None for date in dates.values])[dates.places]
+    has_age = np.array([age is not None for age in ages.values])[ages.places]
     return {
-        i: RecordError("age_years", f"{age:g}", "give birth_date or age_years, not both")
-        for i, (date, age) in enumerate(zip(dates, ages, strict=True))
-        if date is not None and age is not None
+        row: RecordError("age_years", f"{ages[row]:g}", "give birth_date or age_years, not both")
+        for row in np.flatnonzero(has_date & has_age).tolist()
     }
 
 

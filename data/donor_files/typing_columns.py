@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from data.donor_files.coded import Coded
+from data.donor_files.columns import LOCUS_COLUMNS
 from matching.errors import TypingError
 from matching.loci import LOCI, Locus
 from matching.typings import (
@@ -30,21 +34,14 @@ def split_or_error(text: str) -> Written | TypingError:
         return error.with_traceback(None)
 
 
-def merged_genes(
-    genes: Sequence[tuple[str, Sequence[str]]],
-) -> tuple[list[str], dict[int, Exception]]:
+def merged_genes(genes: Sequence[tuple[str, Coded]]) -> tuple[Coded, dict[int, Exception]]:
     """DRB3, DRB4 and DRB5 of every record as one locus."""
-    known: dict[tuple[str, ...], str | TypingError] = {}
-    merged: list[str] = []
-    errors: dict[int, Exception] = {}
-    for i, texts in enumerate(zip(*(texts for _, texts in genes), strict=True)):
-        found = known.get(texts)
-        if found is None:
-            found = known[texts] = _merge([g for g, _ in genes], texts)
-        merged.append("" if isinstance(found, TypingError) else found)
-        if isinstance(found, TypingError):
-            errors[i] = found
-    return merged, errors
+    texts = Coded.of(list(zip(*(column.to_list() for _, column in genes), strict=True)))
+    merged = [_merge([gene for gene, _ in genes], of_genes) for of_genes in texts.values]
+    errors = {i: one for i, one in enumerate(merged) if isinstance(one, TypingError)}
+    return texts.to(["" if i in errors else one for i, one in enumerate(merged)]), texts.errors(
+        errors
+    )
 
 
 def _merge(genes: Sequence[str], texts: Sequence[str]) -> str | TypingError:
@@ -73,6 +70,16 @@ def phase_text(blocks: Iterable[Sequence[Locus]]) -> str:
 def phase_blocks(text: str) -> tuple[tuple[Locus, ...], ...]:
     """The loci of a `phase_text`."""
     return tuple(tuple(map(Locus, block.split(","))) for block in text.split(";") if block)
+
+
+def typed_phases(phases: Coded, loci: Mapping[str, Coded]) -> Coded:
+    """The blocks of loci in phase of which every one is typed."""
+    found = phases.to_list()
+    for row in np.flatnonzero(phases.is_true).tolist():
+        typed = {locus for name, locus in LOCUS_COLUMNS.items() if loci[name][row]}
+        blocks = [block for block in phase_blocks(found[row]) if typed >= set(block)]
+        found[row] = phase_text(blocks)
+    return Coded.of(found)
 
 
 def written_of(typing: Sequence[Any]) -> Written:

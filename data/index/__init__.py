@@ -4,6 +4,7 @@ Layout of the folder of an index, and of a segment, in docs/search.md.
 """
 
 from data.index.columns import DonorColumns, WrittenDonors
+from data.index.encoding import encode_donors
 from data.index.filters import DonorFilter
 from data.index.masses import MIXED, IndexMasses, Masses, MassSets, fill_masses, open_masses
 from data.index.segments import DamagedIndexError
@@ -28,6 +29,7 @@ __all__ = [
     "Masses",
     "StoredIndex",
     "WrittenDonors",
+    "encode_donors",
     "fill_masses",
     "open_index",
     "open_masses",

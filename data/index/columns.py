@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from data.donor_files import INDEXED_FACTS, LOCUS_COLUMNS
-from data.index.facts import FactColumn, FactEncoder
+from data.donor_files import INDEXED, INDEXED_FACTS, LOCUS_COLUMNS, Coded
+from data.index.arrays import Array
+from data.index.facts import FactEncoder
 from matching.errors import StoreError
 from matching.loci import Locus
 
@@ -54,14 +54,10 @@ class _Texts:
     _known: dict[str, int] = field(default_factory=lambda: {"": 0})
     _parts: list[npt.NDArray[np.uint32]] = field(default_factory=list)
 
-    def add(self, column: pa.Array) -> None:
-        encoded = column.dictionary_encode()
+    def add(self, column: Coded) -> None:
         known = self._known
-        texts = encoded.dictionary.to_pylist()
-        numbers = [known.setdefault(text, len(known)) for text in texts]
-        table = np.array([*numbers, 0], dtype=np.uint32)
-        places = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
-        self._parts.append(table[places])
+        numbers = [known.setdefault(text or "", len(known)) for text in column.values]
+        self._parts.append(np.array(numbers, dtype=np.uint32)[column.places])
 
     def written(self) -> WrittenLocus:
         numbers = np.concatenate([np.empty(0, np.uint32), *self._parts])
@@ -71,7 +67,7 @@ class _Texts:
 
 @dataclass
 class DonorColumns:
-    """Donors as they are added, batches with the schema `INDEXED`."""
+    """Donors as they are added, with the columns of `INDEXED`."""
 
     n: int = 0
     _ids: list[pa.Array] = field(default_factory=list)
@@ -81,7 +77,7 @@ class DonorColumns:
         default_factory=lambda: {locus: _Texts() for locus in LOCUS_COLUMNS.values()}
     )
     _facts: dict[str, FactEncoder] = field(
-        default_factory=lambda: {name: FactEncoder() for name in INDEXED_FACTS}
+        default_factory=lambda: {name: FactEncoder(name) for name in INDEXED_FACTS}
     )
 
     @classmethod
@@ -91,32 +87,32 @@ class DonorColumns:
         """The donors of batches; `progress` is given their number so far. Raises `StoreError`."""
         columns = cls()
         for batch in batches:
-            columns.add(batch)
+            coded = {name: Coded.of_arrow(batch.column(name)) for name in INDEXED.names[1:]}
+            columns.add(batch.column("id"), coded)
             progress(columns.n)
         return columns
 
-    def add(self, batch: pa.RecordBatch) -> None:
+    def add(self, ids: pa.Array, columns: Mapping[str, Coded]) -> None:
         """The next donors. Raises `StoreError` for identifiers of more than `MAX_ID_BYTES`."""
-        ids = batch.column("id")
         self._ids.append(ids)
         self._id_bytes += ids.nbytes
         if self._id_bytes > MAX_ID_BYTES:
             raise StoreError("identifiers of the donors have more than 2 GiB; shorten them")
-        phase = batch.column("phase").fill_null("")
-        self._phased.append(pc.not_equal(phase, "").to_numpy(zero_copy_only=False))
+        phase = columns["phase"]
+        self._phased.append(np.array([bool(text) for text in phase.values])[phase.places])
         for name, locus in LOCUS_COLUMNS.items():
-            self._texts[locus].add(batch.column(name))
+            self._texts[locus].add(columns[name])
         for name, encoder in self._facts.items():
-            encoder.add(batch.column(name))
-        self.n += len(batch)
+            encoder.add(columns[name])
+        self.n += len(ids)
 
     def ids(self) -> pa.StringArray:
         """Identifiers, in the order in which they came."""
         return pa.concat_arrays([pa.array([], pa.string()), *self._ids])
 
-    def facts(self) -> dict[str, FactColumn]:
-        """Facts, in that order."""
-        return {name: encoder.column(name) for name, encoder in self._facts.items()}
+    def facts(self) -> dict[str, tuple[Array, Array]]:
+        """Codes and values of facts, in that order; they can be asked for once."""
+        return {name: encoder.column() for name, encoder in self._facts.items()}
 
     def written(self) -> WrittenDonors:
         """Typings, in that order; they can be asked for once."""

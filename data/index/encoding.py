@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.index.columns import DonorColumns, WrittenDonors
-from data.index.facts import FactColumn
+from data.index.facts import FactColumn, combined
 from matching.donor_index import Segment
 from matching.errors import StoreError
 from matching.genotypes import UNREADABLE, BookBuilder
-from matching.loci import LOCI, N_LOCI, PerLocus
-from matching.nomenclature import Nomenclature
+from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,11 @@ class EncodedDonors:
     unreadable: tuple[tuple[str, str], ...]
 
 
-def encode_donors(columns: DonorColumns, nomenclature: Nomenclature) -> EncodedDonors:
+def encode_donors(columns: DonorColumns, builders: Mapping[Locus, BookBuilder]) -> EncodedDonors:
     """Encode donors, in the order of the bytes of their identifiers.
 
-    Raises `StoreError` for an identifier that comes twice.
+    `builders`: of every locus; they may have read other typings before. Raises `StoreError` for an
+    identifier that comes twice.
     """
     ids, facts, written = columns.ids(), columns.facts(), columns.written()
     order = _order(ids)
@@ -45,7 +45,7 @@ def encode_donors(columns: DonorColumns, nomenclature: Nomenclature) -> EncodedD
     books = []
     reasons: dict[int, str] = {}
     for locus in LOCI:
-        builder = BookBuilder(locus, nomenclature)
+        builder = builders[locus]
         of_text, of_error = builder.encode_all(written.loci[locus].texts)
         numbers = written.loci[locus].numbers
         if of_error:
@@ -60,10 +60,10 @@ def encode_donors(columns: DonorColumns, nomenclature: Nomenclature) -> EncodedD
         order = np.flatnonzero(readable) if order is None else order[readable[order]]
     if order is not None:
         ids, written, codes = ids.take(pa.array(order)), written.take(order), codes[order]
-        facts = {name: FactColumn(f.codes[order], f.values) for name, f in facts.items()}
+        facts = {name: (of_row[order], values) for name, (of_row, values) in facts.items()}
     segment = Segment.of(codes, PerLocus(tuple(books)))
     by_id = tuple(sorted(unreadable, key=lambda one: one[0].encode()))
-    return EncodedDonors(ids, facts, segment, written, by_id)
+    return EncodedDonors(ids, combined(facts), segment, written, by_id)
 
 
 def _order(ids: pa.StringArray) -> npt.NDArray[np.int64] | None:

@@ -60,7 +60,7 @@ class DonorFilter:
             if wanted is not None:
                 column = columns[name]
                 table = [not self.require_known, *(value in wanted for value in column.values)]
-                kept &= np.array(table, dtype=bool)[column.codes[rows]]
+                kept &= np.array(table, dtype=bool)[column.of(rows)]
         cord = columns["type"].take(rows) == "cord"
         kept &= cord | self._within(ages, self.min_age_years, self.max_age_years)
         for name, dose in (

@@ -146,7 +146,7 @@ class _Sets:
         """Numbers of the sets of some rows."""
         ancestry, registry = self._columns
         n = len(registry.values) + 1
-        pair = ancestry.codes[rows].astype(np.int64) * n + registry.codes[rows]
+        pair = ancestry.of(rows).astype(np.int64) * n + registry.of(rows)
         numbers = self._known[pair]
         for new in np.unique(pair[numbers == _NOT_ASKED]).tolist():
             known = ancestry.known[new // n], registry.known[new % n]

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 COLUMNS = "columns.bin"
 DESCRIPTION = "segment.json"
+_FACT_TYPES = (np.uint8, np.uint16, np.uint32)
 # Rows that a thread checks at a time.
 CHUNK = 1_000_000
 
@@ -44,6 +45,22 @@ class StoredSegment:
     facts: Mapping[str, FactColumn]
     segment: Segment
 
+    def without(self, removed: Path | None) -> StoredSegment:
+        """The segment with the removed rows of a file of packed bits, None for none.
+
+        Raises `FileNotFoundError` where it is not there, and `DamagedIndexError`.
+        """
+        if removed is None:
+            return replace(self, segment=replace(self.segment, removed=None))
+        try:
+            bits = np.fromfile(removed, dtype=np.uint8)
+            require(len(bits) == (len(self.segment) + 7) // 8, "it has another size")
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:
+            raise damaged(removed, str(error)) from error
+        return replace(self, segment=replace(self.segment, removed=bits))
+
 
 def write_segment(folder: Path, donors: EncodedDonors) -> None:
     """Write a segment, all or nothing. Raises `OutputError`."""
@@ -56,6 +73,7 @@ def write_segment(folder: Path, donors: EncodedDonors) -> None:
         arrays |= field_arrays(f"{locus.value}_postings", postings)
     arrays |= _text_arrays("ids", donors.ids)
     for name, column in donors.facts.items():
+        arrays[_numbers_name(donors.facts, column)] = column.numbers
         arrays[f"{name}_codes"] = column.codes
         if name in DATES:
             arrays[f"{name}_values"] = column.values.astype(np.int32)
@@ -65,7 +83,13 @@ def write_segment(folder: Path, donors: EncodedDonors) -> None:
             arrays |= _text_arrays(f"{name}_values", pa.array(column.values, pa.string()))
     with replacing_folder(folder) as temporary:
         description = write_arrays(temporary / COLUMNS, arrays)
+        description["facts"] = {n: _numbers_name(donors.facts, c) for n, c in donors.facts.items()}
         (temporary / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+
+
+def _numbers_name(facts: Mapping[str, FactColumn], column: FactColumn) -> str:
+    """Facts that are kept together have the array of the first of them."""
+    return next(f"{name}_numbers" for name, c in facts.items() if c.numbers is column.numbers)
 
 
 def field_arrays(prefix: str, value: Any) -> dict[str, Array]:
@@ -84,8 +108,8 @@ def _text_arrays(name: str, texts: pa.StringArray) -> dict[str, Array]:
     return {f"{name}_offsets": ends - ends[0], f"{name}_bytes": characters}
 
 
-def open_segment(folder: Path, removed: Path | None) -> StoredSegment:
-    """A segment, memory-mapped; `removed` holds its removed rows as packed bits.
+def open_segment(folder: Path) -> StoredSegment:
+    """A segment, memory-mapped, and no row removed.
 
     Raises `FileNotFoundError` where it is not there, and `DamagedIndexError`.
     """
@@ -95,15 +119,11 @@ def open_segment(folder: Path, removed: Path | None) -> StoredSegment:
         path = folder / COLUMNS
         arrays = read_arrays(path, description)
         segment = _segment(arrays)
-        facts = {name: _fact_column(arrays, name) for name in INDEXED_FACTS}
+        facts = {
+            name: _fact_column(arrays, name, description["facts"][name]) for name in INDEXED_FACTS
+        }
         _check(segment, facts, arrays["ids_offsets"], arrays["ids_bytes"])
-        stored = StoredSegment(_texts(arrays, "ids"), facts, segment)
-        if removed is not None:
-            path = removed
-            bits = np.fromfile(removed, dtype=np.uint8)
-            require(len(bits) == (len(segment) + 7) // 8, "it has another size")
-            stored = replace(stored, segment=replace(segment, removed=bits))
-        return stored
+        return StoredSegment(_texts(arrays, "ids"), facts, segment)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -133,7 +153,7 @@ def _segment(arrays: Mapping[str, Array]) -> Segment:
     )
 
 
-def _fact_column(arrays: Mapping[str, Array], name: str) -> FactColumn:
+def _fact_column(arrays: Mapping[str, Array], name: str, numbers: str) -> FactColumn:
     if name in DATES:
         values = arrays[f"{name}_values"].astype("datetime64[D]")
     elif name in NUMBERS:
@@ -141,7 +161,7 @@ def _fact_column(arrays: Mapping[str, Array], name: str) -> FactColumn:
     else:
         _check_texts(arrays[f"{name}_values_offsets"], arrays[f"{name}_values_bytes"])
         values = np.array(_texts(arrays, f"{name}_values").to_pylist(), dtype=object)
-    return FactColumn(arrays[f"{name}_codes"], values)
+    return FactColumn(arrays[numbers], arrays[f"{name}_codes"], values)
 
 
 def _texts(arrays: Mapping[str, Array], name: str) -> pa.StringArray:
@@ -274,8 +294,10 @@ def _check_postings(place: int, segment: Segment) -> None:
 
 def _check_fact(column: FactColumn, n: int) -> None:
     require(
-        column.codes.dtype in (np.uint8, np.uint16, np.uint32)
-        and column.codes.shape == (n,)
+        {column.numbers.dtype, column.codes.dtype} <= {*map(np.dtype, _FACT_TYPES)}
+        and column.numbers.shape == (n,)
+        and column.numbers.max(initial=0) < max(len(column.codes), 1)
+        and column.codes.ndim == 1
         and column.codes.max(initial=0) <= len(column.values),
         "a fact of donors is not consistent",
     )

@@ -13,22 +13,22 @@ import fcntl
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.donor_files import INDEXED_FACTS
 from data.files import remove_folder, replacing
 from data.index.columns import DonorColumns, WrittenDonors
-from data.index.encoding import encode_donors
+from data.index.encoding import EncodedDonors, encode_donors
 from data.index.facts import ages, fact_table
 from data.index.filters import DonorFilter
 from data.index.segments import (
@@ -40,10 +40,14 @@ from data.index.segments import (
 )
 from matching.donor_index import DonorIndex
 from matching.errors import OutputError, StoreError
+from matching.genotypes import book_builders
 from matching.nomenclature import Nomenclature
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
-FORMAT = 5
+FORMAT = 6
 MANIFEST = "manifest.json"
 LOCK = "lock"
 # An index with more segments has the later ones made into one.
@@ -81,10 +85,10 @@ class DonorSource(Protocol):
 
 @dataclass(frozen=True)
 class Changed:
-    """What `DonorSource.changed` gives after the revision before this one."""
+    """What `DonorSource.changed` gives after the revision before this one, being encoded."""
 
     revision: int
-    columns: DonorColumns
+    encoded: Future[EncodedDonors]
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,8 @@ class StoredIndex:
 
     def facts(self, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
         """Facts of some rows, one column each of `INDEXED_FACTS`, None or NaN where unknown."""
+        import pandas as pd
+
         tables = [pd.DataFrame(columns=list(INDEXED_FACTS))]
         places = [np.empty(0, dtype=np.int64)]
         for i, at, local in self.donors.parts(rows):
@@ -185,7 +191,7 @@ class StoredIndex:
         number = np.empty(len(rows), dtype=np.int64)
         for i, at, local in self.donors.parts(rows):
             column = self.segments[i].facts[fact]
-            number[at] = len(values) + column.codes[local].astype(np.int64)
+            number[at] = len(values) + column.of(local).astype(np.int64)
             values += column.known.tolist()
         return values, number
 
@@ -215,9 +221,12 @@ def state_name(store_id: str, revision: int) -> str:
     return f"{store_id[:8]}-{revision}"
 
 
-def open_index(root: Path, nomenclature: Nomenclature) -> StoredIndex | None:
+def open_index(
+    root: Path, nomenclature: Nomenclature, before: StoredIndex | None = None
+) -> StoredIndex | None:
     """The index in a folder; None where there is none of this release and format.
 
+    `before`: what was opened there before; its segments, which never change, are not checked again.
     Raises `DamagedIndexError` naming a damaged file.
     """
     for attempt in range(ATTEMPTS):
@@ -225,7 +234,7 @@ def open_index(root: Path, nomenclature: Nomenclature) -> StoredIndex | None:
         if manifest is None:
             return None
         try:
-            return _open(root, manifest, nomenclature)
+            return _open(root, manifest, nomenclature, before)
         except FileNotFoundError as error:
             # A writer has replaced it since the manifest was read, or the file is lost.
             if attempt + 1 == ATTEMPTS or _read_manifest(root, nomenclature) == manifest:
@@ -233,12 +242,19 @@ def open_index(root: Path, nomenclature: Nomenclature) -> StoredIndex | None:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _open(root: Path, manifest: _Manifest, nomenclature: Nomenclature) -> StoredIndex:
+def _open(
+    root: Path, manifest: _Manifest, nomenclature: Nomenclature, before: StoredIndex | None
+) -> StoredIndex:
     (root / manifest.unreadable).stat()
+    known: dict[str, StoredSegment] = {}
+    if before is not None:
+        names = (segment.name for segment in before.manifest.segments)
+        known = dict(zip(names, before.segments, strict=True))
     opened = []
     for segment in manifest.segments:
         removed = None if segment.removed is None else root / segment.removed
-        stored = open_segment(root / segment.name, removed)
+        stored = known.get(segment.name) or open_segment(root / segment.name)
+        stored = stored.without(removed)
         if len(stored.segment) != segment.rows:
             raise damaged(root / segment.name, "it has another number of donors")
         opened.append(stored)
@@ -283,20 +299,25 @@ def update_index(
     ):
         return opened
     with _locked(root):
-        opened = _usable(root, source, nomenclature)
+        opened = _usable(root, source, nomenclature, opened)
         if opened is None or opened.revision < source.revision:
             _write_update(root, opened, source, nomenclature, progress, latest, keep)
         _remove_others(root, nomenclature)
-    opened = open_index(root, nomenclature)
+    opened = open_index(root, nomenclature, opened)
     if opened is None:
         raise StoreError(f"the index in {root} cannot be read back; check the disk")
     return opened
 
 
-def _usable(root: Path, source: DonorSource, nomenclature: Nomenclature) -> StoredIndex | None:
+def _usable(
+    root: Path,
+    source: DonorSource,
+    nomenclature: Nomenclature,
+    before: StoredIndex | None = None,
+) -> StoredIndex | None:
     """The index that is there, unless it is damaged or that of another store."""
     try:
-        opened = open_index(root, nomenclature)
+        opened = open_index(root, nomenclature, before)
     except DamagedIndexError:
         return None
     return opened if opened is not None and opened.manifest.store_id == source.store_id else None
@@ -327,10 +348,10 @@ def _write_update(
         if not entries or later > MAX_CHANGED * entries[0].rows:
             kept, entries, unreadable, after = (), (), [], 0
     if latest is not None and latest.revision == source.revision == after + 1:
-        columns = latest.columns
+        encoded = latest.encoded.result()
     else:
-        columns = DonorColumns.of(source.changed(after) if after else source.donors(), progress)
-    encoded = encode_donors(columns, nomenclature)
+        batches = source.changed(after) if after else source.donors()
+        encoded = encode_donors(DonorColumns.of(batches, progress), book_builders(nomenclature))
     # Nothing of the former state is named by more than one manifest, so each can be removed whole.
     token = secrets.token_hex(8)
     written = [

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import compress
+from operator import lt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import sqlalchemy as sa
 
 from data.donor_files import (
     CONTENT,
-    INDEXED,
     CheckedBatch,
     PeopleFile,
     RecordReader,
@@ -24,7 +26,7 @@ from data.donor_files import (
 from data.index import DonorColumns
 from data.registry.databases import Row, Session
 from data.registry.schema import absent, changes, deleted, donors, seen
-from data.registry.store import former, indexed_batch
+from data.registry.store import former
 from matching.errors import InputFileError, RecordError
 
 # Share of the stored donors of its registries that a full file may leave out.
@@ -33,8 +35,8 @@ _DONOR = tuple(column.name for column in donors.columns)
 _CONTENT = slice(1, 1 + len(CONTENT))
 _REPORTED, _ADDED, _REVISION = range(_CONTENT.stop, _CONTENT.stop + 3)
 _REGISTRY, _TYPE = CONTENT.index("registry"), CONTENT.index("type")
-_INDEXED = tuple(_DONOR.index(name) for name in INDEXED.names)
 _CHUNK = 10_000
+_ASCENDING_BYTES = 256 * 2**20
 
 
 class Mode(Enum):
@@ -80,6 +82,8 @@ class _Decided:
     """Rows to write for a batch."""
 
     rows: list[Row] = field(default_factory=list)
+    # Positions in the batch of the donors that come or change.
+    written: list[int] = field(default_factory=list)
     history: list[Row] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     tombs: list[Row] = field(default_factory=list)
@@ -106,6 +110,8 @@ class Importer:
     _highest: dict[str, str] = field(default_factory=dict)
     _groups: set[tuple[str | None, str]] = field(default_factory=set)
     _nameless: int = 0
+    # Identifiers and numbers of records that came in ascending order, not yet in `seen`.
+    _ascending: list[tuple[pa.Array, Sequence[int]]] = field(default_factory=list)
 
     def run(self, progress: Callable[[object], None]) -> ImportSummary:
         """Read the file and write what it changes.
@@ -121,6 +127,7 @@ class Importer:
             self._refuse_differential()
             decided = self._decide(batch)
             self._write(decided)
+            self._keep(batch, decided.written)
             if self.differences is not None:
                 csv.writer(self.differences).writerows(decided.differences)
             rejects = sorted([*batch.rejects, *decided.rejects])
@@ -155,6 +162,9 @@ class Importer:
     def _decide(self, batch: CheckedBatch) -> _Decided:
         decided, summary = _Decided(), self.summary
         used = self._without_duplicates(batch, decided)
+        below = [self._below(table, batch.ids) for table in (donors, deleted)]
+        if all(used) and not any(below) and {*batch.changes.used().values} <= {"N", "NU"}:
+            return self._all_new(batch)
         stored = {
             row[0]: row for row in self.session.find(donors, _DONOR, self._below(donors, batch.ids))
         }
@@ -162,8 +172,11 @@ class Importer:
             self.session.find(deleted, ("id", "reported_at"), self._below(deleted, batch.ids))
         )
         check = self.mode is Mode.CHECK
-        fields = (batch.numbers, batch.ids, batch.changes, batch.times, batch.contents)
-        for number, identifier, change, own_time, content in zip(
+        fields = (
+            *(range(len(batch.ids)), batch.numbers, batch.ids, batch.changes.to_list()),
+            *(batch.times.to_list(), batch.contents()),
+        )
+        for row, number, identifier, change, own_time, content in zip(
             *(compress(values, used) for values in fields), strict=True
         ):
             time = self.file.time if own_time is None else own_time
@@ -185,6 +198,7 @@ class Importer:
             elif old is None:
                 summary.new += 1
                 decided.rows.append((identifier, *content, time, self.revision, self.revision))
+                decided.written.append(row)
                 if identifier in removed:
                     decided.revived.append(identifier)
                 if check:
@@ -209,9 +223,28 @@ class Importer:
                 summary.updated += 1
                 known = old[_REPORTED] if time is None else time
                 decided.rows.append((identifier, *content, known, old[_ADDED], self.revision))
+                decided.written.append(row)
                 decided.history.append(self._past(old, "updated", time))
                 if check:
                     decided.differences.append((identifier, "differs", _differing(old, content)))
+        return decided
+
+    def _all_new(self, batch: CheckedBatch) -> _Decided:
+        """`_decide` where every record adds a donor, many times faster."""
+        ids, time = batch.ids, self.file.time
+        columns = [batch.columns[name] for name in CONTENT]
+        registry, kind = columns[_REGISTRY], columns[_TYPE]
+        pairs = np.unique(registry.places * len(kind.values) + kind.places).tolist()
+        n = len(kind.values)
+        self._groups |= {(registry.values[pair // n], kind.values[pair % n]) for pair in pairs}
+        times = [time if own is None else own for own in batch.times.values]
+        revisions = [self.revision] * len(ids)
+        values = [column.to_list() for column in (*columns, batch.times.to(times))]
+        self.summary.new += len(ids)
+        decided = _Decided(list(zip(ids, *values, revisions, revisions, strict=True)))
+        decided.written = list(range(len(ids)))
+        if self.mode is Mode.CHECK:
+            decided.differences = [(identifier, "not stored", "") for identifier in ids]
         return decided
 
     def _past(self, old: Row, kind: str, time: int | None) -> Row:
@@ -220,6 +253,14 @@ class Importer:
     def _without_duplicates(self, batch: CheckedBatch, decided: _Decided) -> list[bool]:
         """Which records are the first of the file with their identifier."""
         ids = batch.ids
+        if all(map(lt, ids, ids[1:])) and ids and ids[0] > self._highest.get("seen", ""):
+            # No earlier record can have one of these; only a later one can.
+            self._highest["seen"] = ids[-1]
+            self._ascending.append((pa.array(ids, pa.string()), batch.numbers))
+            if sum(array.nbytes for array, _ in self._ascending) > _ASCENDING_BYTES:
+                self._save_ascending()
+            return [True] * len(ids)
+        self._save_ascending()
         first: dict[str, int | None] = dict(
             self.session.find(seen, ("id", "record"), self._below(seen, ids))
         )
@@ -241,14 +282,30 @@ class Importer:
         self._highest["seen"] = max([self._highest.get("seen", ""), *ids])
         return used
 
+    def _save_ascending(self) -> None:
+        """Enter identifiers that came in ascending order among those seen."""
+        for ids, numbers in self._ascending:
+            self.session.insert(seen, zip(ids.to_pylist(), numbers, strict=True))
+        self._ascending.clear()
+
     def _remember_refused(self, rejects: Sequence[Reject]) -> None:
         """A refused donor is in the file all the same."""
         if self.mode is Mode.DIFF:
             return
         ids = list(dict.fromkeys(identifier for _, identifier, _ in rejects if identifier))
+        if ids:
+            self._save_ascending()
         known = {identifier for (identifier,) in self.session.find(seen, ("id",), ids)}
         self.session.insert(seen, [(i, None) for i in ids if i not in known])
         self._highest["seen"] = max([self._highest.get("seen", ""), *ids])
+
+    def _keep(self, batch: CheckedBatch, rows: list[int]) -> None:
+        """Hold the donors that come or change ready for the index."""
+        if self.dry or not rows:
+            return
+        at = np.array(rows, dtype=np.int64)
+        columns = {name: column.take(at) for name, column in batch.columns.items()}
+        self.written.add(pa.array([batch.ids[row] for row in rows], pa.string()), columns)
 
     def _write(self, decided: _Decided) -> None:
         if self.dry:
@@ -262,16 +319,13 @@ class Importer:
         if replaced:
             session.replace(donors, replaced)
         session.insert(donors, [row for row in decided.rows if row[_ADDED] == self.revision])
-        changed = [row for row in decided.rows if row[_REVISION] == self.revision]
-        if changed:
-            columns = list(zip(*changed, strict=True))
-            self.written.add(indexed_batch(columns[i] for i in _INDEXED))
         session.insert(changes, decided.history)
         if decided.tombs:
             session.replace(deleted, decided.tombs)
 
     def _delete_absent(self) -> None:
         """Delete whom the file does not hold, of each registry and type that it holds."""
+        self._save_ascending()
         connection = self.session.connection
         registry, kind = donors.c.registry, donors.c.type
         of_file = sa.or_(

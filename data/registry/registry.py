@@ -7,10 +7,12 @@ index is brought up to date; a search uses the index there is.
 from __future__ import annotations
 
 import datetime
+import gc
 import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from data.index import (
     MassSets,
     StoredIndex,
     WrittenDonors,
+    encode_donors,
     fill_masses,
     open_index,
     state_name,
@@ -38,6 +41,7 @@ from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
 from matching.errors import InputFileError, OutputError, StoreError
+from matching.genotypes import book_builders
 from matching.nomenclature import Nomenclature
 
 _STORE_NAME = 12
@@ -106,6 +110,22 @@ class Registry:
         A run that ends in between is caught up by the next one, or by `update_index` and
         `fill_masses`. Raises `InputFileError`, `StoreError` and `OutputError`.
         """
+        with _without_cycles(), ThreadPoolExecutor(2) as pool:
+            return self._import(
+                *(path, nomenclature, rejects_path, progress, options, request, masses, pool)
+            )
+
+    def _import(
+        self,
+        path: Path,
+        nomenclature: Nomenclature,
+        rejects_path: Path,
+        progress: Callable[[object], None],
+        options: ReadingOptions,
+        request: ImportRequest,
+        masses: Callable[[ImportSummary], MassSets | None],
+        pool: ThreadPoolExecutor,
+    ) -> ImportSummary:
         dry = request.validate_only or request.mode is Mode.CHECK
         reader = RecordReader(nomenclature, options)
         file = PeopleFile(path)
@@ -122,13 +142,16 @@ class Registry:
                 *(session, reader, file, request.mode, revision, dry, request.allow_deletions),
                 differences,
             )
+            sha256 = pool.submit(_sha256, path)
             summary = importer.run(progress)
-            latest = Changed(revision, importer.written)
+            # While the donors are written to the disk.
+            builders = book_builders(nomenclature) if options.strict else reader.builders
+            encoded = pool.submit(encode_donors, importer.written, builders)
             if reader.rejects:
                 summary.rejects_file = rejects_path
                 reader.write_rejects(rejects_path)
             if not dry and summary.changes:
-                _record(session, revision, path, request.mode, summary)
+                _record(session, revision, path, sha256.result(), request.mode, summary)
         if dry or revision + bool(summary.changes) <= 1:
             masses(summary)
             return summary
@@ -141,7 +164,7 @@ class Registry:
                 source,
                 nomenclature,
                 lambda n: progress(f"{n:,} donors indexed"),
-                latest,
+                Changed(revision, encoded),
                 written.__setitem__,
             )
         sets = masses(summary)
@@ -305,16 +328,31 @@ def _differences(request: ImportRequest) -> Iterator[IO[str] | None]:
         yield file
 
 
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _without_cycles() -> Iterator[None]:
+    """Without looking for cycles among millions of values that stay: an eighth of an import."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _record(
-    session: Session, revision: int, path: Path, mode: Mode, summary: ImportSummary
+    session: Session, revision: int, path: Path, sha256: str, mode: Mode, summary: ImportSummary
 ) -> None:
     names = ("read", "new", "updated", "unchanged", "deleted", "rejected", "absent")
     counts = {name: getattr(summary, name) for name in names}
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputFileError(f"cannot read {path}: {error.strerror}") from error
     now = datetime.datetime.now(datetime.UTC)
     row: dict[str, Any] = {
         "revision": revision,

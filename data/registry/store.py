@@ -158,13 +158,10 @@ class StoredDonors:
         order = "id || ''" if condition else "id"
         query = f"SELECT {','.join(INDEXED.names)} FROM donors {condition} ORDER BY {order}"
         for rows in self.session.stream(query):
-            yield indexed_batch(zip(*rows, strict=True))
-
-
-def indexed_batch(columns: Iterable[Sequence[Any]]) -> pa.RecordBatch:
-    """Donors from the values of the columns `INDEXED`."""
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, INDEXED, strict=True)]
-    return pa.record_batch(arrays, INDEXED)
+            columns = zip(*rows, strict=True)
+            yield pa.record_batch(
+                [pa.array(c, f.type) for c, f in zip(columns, INDEXED, strict=True)], INDEXED
+            )
 
 
 def former(row: Row) -> str:

@@ -23,6 +23,7 @@ from matching.fit.measures import MEASURES, weighted_auc
 from matching.fit.training import (
     INNER_FOLDS,
     STRENGTHS,
+    Fitted,
     Learner,
     cross_predict,
     fit_outcome,
@@ -46,6 +47,7 @@ __all__ = [
     "Curves",
     "Difference",
     "Evaluation",
+    "Fitted",
     "GraftRiskClassifier",
     "Learner",
     "Rows",

@@ -61,9 +61,9 @@ def measures(y: Floats, p: Floats, ties: npt.NDArray[np.int64], w: Floats, times
     patients, censored ones as well. The calibration intercept is that with slope 1.
     """
     total = w.sum()
-    observed, expected = float(w @ y / total), float(times @ p / times.sum())
-    if not 0 < observed < 1:
+    if not 0 < w @ y < total:
         return np.full(len(MEASURES), np.nan)
+    observed, expected = float(w @ y / total), float(times @ p / times.sum())
     score = logit(np.clip(p, 1e-9, 1 - 1e-9))
     intercept, _ = line(np.zeros(len(y)), score, y, w)
     _, slope = line(score, np.zeros(len(y)), y, w)

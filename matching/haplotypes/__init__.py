@@ -2,12 +2,9 @@
 
 from matching.haplotypes.admitted import NullImputation, Resolution
 from matching.haplotypes.frequencies import FrequencySet, Populations, merge_haplotypes
-from matching.haplotypes.imputation import (
-    HaplotypePairs,
-    ImputedGenotypes,
-    Imputer,
-    recombinations,
-)
+from matching.haplotypes.imputation import Imputer
+from matching.haplotypes.recombination import recombinations
+from matching.haplotypes.values import HaplotypePairs, ImputedGenotypes
 
 __all__ = [
     "FrequencySet",

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from matching.loci import Locus
 
+_MOST_KEYS = 2**62
+
 
 @dataclass(frozen=True)
 class FrequencySet:
@@ -132,11 +134,14 @@ def _distinct_rows(
     rows: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where each distinct row appears first, ascending, and which of them every row is."""
-    group = np.zeros(len(rows), dtype=np.int64)
+    group, size = np.zeros(len(rows), dtype=np.int64), 1
     for column in rows.T:
-        # Renumbered after each locus, so that the product cannot overflow.
         span = int(column.max(initial=0)) + 1
-        _, group = np.unique(group * span + column, return_inverse=True)
+        if size * span > _MOST_KEYS:
+            # Renumbered, so that the product cannot overflow.
+            _, group = np.unique(group, return_inverse=True)
+            size = int(group.max(initial=0)) + 1
+        group, size = group * span + column, size * span
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)

@@ -8,7 +8,7 @@ no list of pairs however ambiguous it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field
@@ -21,152 +21,22 @@ import numpy.typing as npt
 from matching import imputation_kernels as kernels
 from matching.errors import TooAmbiguousError
 from matching.haplotypes.admitted import Admission, NullImputation, Resolution, Table
+from matching.haplotypes.classes import (
+    ExplainingClasses,
+    Haplotypes,
+    PackedTables,
+    cut_pairs,
+    most_pairs,
+)
 from matching.haplotypes.frequencies import FrequencySet, merge_haplotypes
+from matching.haplotypes.values import Codes, Floats, HaplotypePairs, ImputedGenotypes, Ints
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
 from matching.typings import LocusTyping, Position, Typing, Written, typing_of
 
-# More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
-MAX_PAIRS = 20_000_000
-# With a precision asked for, people with fewer pairs are imputed in full all the same.
-PAIRS_BEFORE_CUT = 100_000
 MAX_RECOMBINED = 1_000_000
 _MAX_KEY = 1 << 62
 _CHUNK = 500
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class ImputedGenotypes:
-    """Unphased genotypes of many people, person p at `offsets[p]:offsets[p + 1]`.
-
-    `codes`: (n_genotypes, n_loci) int32 positions in `Imputer.genotypes`. `weights`:
-    (n_genotypes,) float64, summing to 1 - dropped for each person. `mass`: (n_people,) float64, the
-    sum of the weights of all pairs; 0 is "unrepresented": no pair of the set explains the typing.
-    `dropped`: (n_people,) float64 in [0, 1), the share of the mass that was cut, 0 for most.
-    """
-
-    offsets: Ints
-    codes: Codes
-    weights: Floats
-    mass: Floats
-    dropped: Floats
-
-    def __len__(self) -> int:
-        return len(self.mass)
-
-    def take(self, people: Ints) -> ImputedGenotypes:
-        """The given people, some of them more than once."""
-        counts = np.diff(self.offsets)[people]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        at = np.repeat(self.offsets[people] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return ImputedGenotypes(
-            offsets, self.codes[at], self.weights[at], self.mass[people], self.dropped[people]
-        )
-
-
-@dataclass(frozen=True)
-class HaplotypePairs:
-    """The haplotype pairs that explain a typing, heaviest first.
-
-    `left`, `right`: (n,) rows of the set; `weights`: (n,) float64 summing to 1 - dropped; `mass`
-    and `dropped` as in `ImputedGenotypes`.
-    """
-
-    left: Ints
-    right: Ints
-    weights: Floats
-    mass: float
-    dropped: float
-
-
-@dataclass(frozen=True)
-class Haplotypes:
-    """Haplotypes of a set as the kernels take them: rows, and rows by name of each locus."""
-
-    rows: Codes
-    frequencies: Floats
-    by_name: Codes
-    name_offsets: Ints
-    name_starts: Ints
-
-    @classmethod
-    def of(cls, rows: Codes, frequencies: Floats, n_names: Sequence[int]) -> Haplotypes:
-        """`rows`: (n, n_loci) names, of which locus l has n_names[l]."""
-        by_name = [np.argsort(column, kind="stable").astype(np.int32) for column in rows.T]
-        counts = [np.bincount(c, minlength=n) for c, n in zip(rows.T, n_names, strict=True)]
-        offsets = [np.concatenate([[0], np.cumsum(count)]) for count in counts]
-        starts = np.zeros(len(n_names) + 1, dtype=np.int64)
-        np.cumsum([n + 1 for n in n_names], out=starts[1:])
-        return cls(
-            np.ascontiguousarray(rows),
-            np.ascontiguousarray(frequencies),
-            np.stack(by_name),
-            np.concatenate(offsets).astype(np.int64),
-            starts,
-        )
-
-    def weighted(self, frequencies: Floats) -> Haplotypes:
-        """The same haplotypes with other frequencies."""
-        return Haplotypes(
-            self.rows,
-            np.ascontiguousarray(frequencies),
-            self.by_name,
-            self.name_offsets,
-            self.name_starts,
-        )
-
-
-@dataclass(frozen=True)
-class _Packed:
-    """Tables one after another, as the kernels take them."""
-
-    tables: npt.NDArray[np.int64]
-    patterns: npt.NDArray[np.uint16]
-    compatible: npt.NDArray[np.int16]
-    columns: Ints
-    nulls: npt.NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, tables: Sequence[Table]) -> _Packed:
-        rows = np.zeros((len(tables), 7), dtype=np.int64)
-        at = np.zeros(4, dtype=np.int64)
-        for row, table in zip(rows, tables, strict=True):
-            n, n_columns = len(table.compatible), len(table.columns)
-            row[:] = (
-                table.columns[0] if n_columns == 1 else -1,
-                n,
-                at[0],
-                at[1],
-                at[2],
-                at[2] + n_columns,
-                at[3],
-            )
-            at += (len(table.patterns), n * n, n_columns, table.nulls.size)
-        return cls(
-            rows,
-            np.concatenate([np.empty(0, np.uint16), *(t.patterns for t in tables)]),
-            np.concatenate([np.empty(0, np.int16), *(t.compatible.ravel() for t in tables)]),
-            np.array([c for t in tables for c in t.columns], dtype=np.int64),
-            np.concatenate([np.empty(0, np.uint8), *(t.nulls.ravel() for t in tables)]),
-        )
-
-
-@dataclass(frozen=True)
-class _Explained:
-    """The classes of haplotypes that fit a typing, and which of them explain it in pairs."""
-
-    packed: _Packed
-    chosen: Ints
-    rows: Ints
-    bounds: Ints
-    held: npt.NDArray[np.int64]
-    pairs: npt.NDArray[np.int64]
-    mass: float
-    n_pairs: int
 
 
 @dataclass
@@ -263,7 +133,7 @@ class Imputer:
         """The genotypes of people, in their order.
 
         `frequencies`: (n_haplotypes,) in place of those of the set. `precision`: the share of each
-        one's mass that may be cut; 0 cuts nothing up to `MAX_PAIRS` pairs of haplotypes. Raises
+        one's mass that may be cut; 0 cuts nothing up to 20 million pairs of haplotypes. Raises
         `TypingError` for a name that the release cannot read and `TooAmbiguousError` for genotype
         lists beyond measure.
         """
@@ -289,7 +159,7 @@ class Imputer:
         """The haplotype pairs of one person. Otherwise as `impute`."""
         haplotypes = self._weighted(frequencies)
         found = self._explain(haplotypes, self._units(person))
-        found, least, n_pairs, dropped = _cut(found, haplotypes.frequencies, precision)
+        found, least, n_pairs, dropped = cut_pairs(found, haplotypes.frequencies, precision)
         left, right = np.empty(n_pairs, np.int64), np.empty(n_pairs, np.int64)
         weights = np.empty(n_pairs)
         kernels.list_pairs(
@@ -403,10 +273,10 @@ class Imputer:
             self._numbers[key] = number
         return number
 
-    def _explain(self, haplotypes: Haplotypes, units: tuple[int, ...]) -> _Explained:
+    def _explain(self, haplotypes: Haplotypes, units: tuple[int, ...]) -> ExplainingClasses:
         tables = [self._tables[unit] for unit in units]
         _check_size(tables)
-        packed, chosen = _Packed.of(tables), np.arange(len(tables))
+        packed, chosen = PackedTables.of(tables), np.arange(len(tables))
         rows, bounds, held = kernels.explaining_classes(
             haplotypes.rows, haplotypes.frequencies, haplotypes.by_name, haplotypes.name_offsets,
             haplotypes.name_starts, packed.tables, packed.patterns, chosen,
@@ -414,13 +284,13 @@ class Imputer:
         pairs, mass, n_pairs = kernels.compatible_classes(
             rows, bounds, held, haplotypes.frequencies, packed.tables, packed.compatible, chosen
         )
-        return _Explained(packed, chosen, rows, bounds, held, pairs, mass, n_pairs)
+        return ExplainingClasses(packed, chosen, rows, bounds, held, pairs, mass, n_pairs)
 
     def _enumerate(
-        self, haplotypes: Haplotypes, found: _Explained, precision: float
+        self, haplotypes: Haplotypes, found: ExplainingClasses, precision: float
     ) -> tuple[Codes, Floats, float, float]:
         """Codes, weights, mass and dropped share of one person."""
-        found, least, _, dropped = _cut(found, haplotypes.frequencies, precision)
+        found, least, _, dropped = cut_pairs(found, haplotypes.frequencies, precision)
         codes, weights = kernels.genotypes_of_classes(
             haplotypes.rows, haplotypes.frequencies, found.rows, found.bounds, found.held,
             found.pairs, least, found.packed.tables, found.packed.compatible,
@@ -439,11 +309,11 @@ class Imputer:
         haplotypes = self._weighted(frequencies)
         used, flat = np.unique([u for units in people for u in units], return_inverse=True)
         tables = [self._tables[int(unit)] for unit in used]
-        packed = _Packed.of(tables)
+        packed = PackedTables.of(tables)
         sizes = np.array([len(units) for units in people], dtype=np.int64)
         for units in {tuple(len(self._tables[u].compatible) for u in units) for units in people}:
             _check_key(units)
-        most = MAX_PAIRS if precision == 0 else min(MAX_PAIRS, PAIRS_BEFORE_CUT)
+        most = most_pairs(precision)
         starts = np.concatenate([[0], np.cumsum(sizes)])
 
         def chunk(first: int) -> tuple[Codes, Floats, Ints, Floats, Ints]:
@@ -507,69 +377,3 @@ def _check_key(sizes: Sequence[int]) -> None:
         product *= size
     if product > _MAX_KEY:
         raise TooAmbiguousError("the genotype lists of the typing are too many; type more exactly")
-
-
-def _cut(
-    found: _Explained, frequencies: Floats, precision: float
-) -> tuple[_Explained, float, int, float]:
-    """Least weight f1 f2 of the pairs to keep, how many these are and the dropped share.
-
-    0, all and 0.0 unless there are too many or a precision is asked for.
-    """
-    few = MAX_PAIRS if precision == 0 else min(MAX_PAIRS, PAIRS_BEFORE_CUT)
-    if found.n_pairs <= few:
-        return found, 0.0, found.n_pairs, 0.0
-    classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
-    order = np.lexsort((found.rows, -frequencies[found.rows], classes))
-    ordered = _Explained(
-        found.packed, found.chosen, found.rows[order], found.bounds, found.held, found.pairs,
-        found.mass, found.n_pairs,
-    )  # fmt: skip
-
-    def above(exponent: float) -> tuple[int, float]:
-        kept: tuple[int, float] = kernels.pairs_above(
-            ordered.rows, ordered.bounds, ordered.pairs, frequencies, float(np.exp(exponent))
-        )
-        return kept
-
-    tiny = np.log(float(frequencies[found.rows].min())) * 2 - 1
-    largest = np.log(float(frequencies[found.rows].max())) * 2 + 1
-    wanted = (1 - precision) * found.mass
-    # The lightest pairs go first: as few as the limit needs, as many as the precision allows.
-    least = _boundary(tiny, largest, lambda t: above(t)[0] <= MAX_PAIRS)[1]
-    if precision > 0:
-        least = max(least, _boundary(tiny, largest, lambda t: above(t)[1] < wanted)[0])
-    count, mass = above(least)
-    return ordered, float(np.exp(least)), count, max(0.0, 1.0 - mass / found.mass)
-
-
-def _boundary(low: float, high: float, holds: Callable[[float], bool]) -> tuple[float, float]:
-    """Where a condition begins to hold: the last point below it, the first above it."""
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return low, high
-
-
-# Where haplotypes are cut for recombination, fewest cuts first: between the classes, then beside A,
-# then between DRB1 and DQA1, then everywhere.
-_CUTS = (
-    "A C B|DRB345 DRB1 DQA1 DQB1|DPA1 DPB1",
-    "A|C B|DRB345 DRB1 DQA1 DQB1|DPA1 DPB1",
-    "A|C B|DRB345 DRB1|DQA1 DQB1|DPA1 DPB1",
-    "A|C|B|DRB345|DRB1|DQA1|DQB1|DPA1|DPB1",
-)
-
-
-def recombinations(loci: Sequence[Locus]) -> tuple[tuple[tuple[Locus, ...], ...], ...]:
-    """The ways to cut haplotypes over some loci into blocks, fewest cuts first.
-
-    >>> [len(blocks) for blocks in recombinations([Locus.A, Locus.B, Locus.DRB1])]
-    [2, 3]
-    """
-    found = []
-    for cuts in _CUTS:
-        named = (tuple(map(Locus, block.split())) for block in cuts.split("|"))
-        kept = (tuple(locus for locus in block if locus in loci) for block in named)
-        found.append(tuple(block for block in kept if block))
-    return tuple(dict.fromkeys(blocks for blocks in found if len(blocks) > 1))

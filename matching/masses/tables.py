@@ -27,7 +27,7 @@ from matching.masses.genotype_kernels import ABSENT_NAME
 from matching.masses.phase_kernels import fill_slots
 from matching.masses.search_kernels import TOO_MANY, search
 from matching.masses.total_kernels import total_masses
-from matching.typings import ABSENT_GENE, Typing
+from matching.typings import ABSENT_GENE
 
 T = TypeVar("T")
 
@@ -122,10 +122,6 @@ class MassTables:
     def locus_entries(self) -> tuple[LocusEntries, ...]:
         """Where the typings of each locus get their codes; new ones, that hold nothing yet."""
         return tuple(LocusEntries(self.imputer, column) for column in range(len(self.loci)))
-
-    def is_separable(self, typing: Typing) -> bool:
-        """Whether codes say all of a typing: phase between loci of the set they cannot."""
-        return all(sum(locus in self.loci for locus in block) < 2 for block in typing.phase)
 
     def total_masses(
         self, entries: Entries, codes: Int32s, threads: int = 1

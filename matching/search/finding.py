@@ -82,7 +82,7 @@ def find_donors(index: DonorIndex, patient: Genotype, criteria: Criteria) -> Can
     antigens = index.antigens if criteria.antigen_loci else None
     limit = min(criteria.max_mismatches, MAX_MISMATCHES)
     found = [np.empty(0, dtype=np.int64)]
-    for first, segment in zip(index.first_rows, index.segments, strict=False):
+    for first, segment in index.searched:
         tables = _Tables.of(segment, patient, criteria, antigens)
         rows = _search(segment, tables, limit)
         found.append(first + rows[segment.is_valid(rows)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -32,7 +33,7 @@ def candidate_schema(model: RiskModel, rule: RankRule) -> pa.Schema:
             ("donor", pa.string()),
             ("mismatches_best", pa.int64()),
             ("mismatches_worst", pa.int64()),
-            *((name, pa.float64()) for name in ("p10", "p9", *risks)),
+            *((name, pa.float64()) for name in ("p10", "p9", "p8", *risks)),
             *((name, pa.int64()) for name in _COUNTS[2:]),
             *by_locus,
             ("dpb1_tce", pa.string()),
@@ -75,8 +76,13 @@ def allocation_schema() -> pa.Schema:
 def candidate_table(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     """The rows of a search, without the columns of the allocation, which come last.
 
-    A key of the ranking that was asked of none of these patients is blank.
+    A key of the ranking that was asked of none of these patients is blank, and P(8/10) unknown
+    where it was not computed.
     """
     searched = pa.schema(list(schema)[: -len(ALLOCATED)])
-    asked = {name: "" for name in searched.names if name.startswith("rank_") and name not in table}
-    return pa.Table.from_pandas(table.assign(**asked), searched, preserve_index=False)
+    missing = {
+        name: "" if name.startswith("rank_") else np.nan
+        for name in searched.names
+        if name not in table and (name == "p8" or name.startswith("rank_"))
+    }
+    return pa.Table.from_pandas(table.assign(**missing), searched, preserve_index=False)

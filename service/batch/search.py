@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 
 from data.donor_files import Person
-from data.index import StoredIndex, has_masses
-from data.models import model_label
+from data.frequency_store import FrequencyFolder
+from data.models import active_model, model_label
+from data.nomenclature import ReferenceFolder
 from data.registry import Registry
-from matching.haplotypes import FrequencySet, Resolution
+from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.batch.columns import candidate_schema, candidate_table
 from service.batch.results import chunk_table
+from service.config import Settings
 from service.criteria import criteria_json
-from service.imputation import imputer_of
-from service.results import result_table
-from service.search import SearchSettings, search_people
+from service.frequency_sets import SearchSets
+from service.results import SearchResults, result_table
+from service.search import DonorSearch, SearchSettings, search_people
 
 # Patients between two checkpoints: a few seconds of work on a large registry.
 CHUNK = 20
@@ -29,13 +31,9 @@ CHUNK = 20
 
 @dataclass(frozen=True)
 class BatchSearch:
-    """What a search needs besides patients; fields as in `search_people`."""
+    """What a search needs besides patients."""
 
-    nomenclature: Nomenclature
-    proteins: Mapping[str, str]
-    store: Registry
-    index: StoredIndex
-    frequencies: tuple[str, FrequencySet] | None
+    search: DonorSearch
     model: RiskModel
     settings: SearchSettings
 
@@ -46,17 +44,10 @@ class BatchSearch:
 
     def run(self, people: Sequence[Person], progress: Callable[[int], object]) -> pa.Table:
         """The best candidates of some patients, with the rest of `chunk_table`."""
-        results = search_people(
-            people,
-            self.nomenclature,
-            self.proteins,
-            self.store,
-            self.index,
-            self.frequencies,
-            self.model,
-            self.settings,
-            progress,
-        )
+        return self.table(search_people(people, self.search, self.model, self.settings, progress))
+
+    def table(self, results: SearchResults) -> pa.Table:
+        """Results as `run` gives them."""
         return chunk_table(
             candidate_table(result_table(results, {}), self.schema),
             results.found,
@@ -67,9 +58,9 @@ class BatchSearch:
     def provenance(self) -> dict[str, object]:
         """What an answer depends on besides the typings, as in `SearchResults`."""
         return {
-            "release": self.nomenclature.release,
-            "index": self.index.version,
-            "frequency_set": "" if self.frequencies is None else self.frequencies[0],
+            "release": self.search.nomenclature.release,
+            "index": self.search.index.version,
+            "frequency_set": self._label,
             "model": model_label(self.model),
             **criteria_json(self.settings.criteria, self.settings.donors),
             "as_of": self.settings.as_of.isoformat(),
@@ -88,22 +79,42 @@ class BatchSearch:
             ),
             "the ranking": repr(asked.rule),
             "the number of donors a patient": str(asked.size),
-            "the release": self.nomenclature.fingerprint,
-            "the index": self.index.version,
-            "the masses of the index": self._masses,
-            "the frequency set": "" if self.frequencies is None else self.frequencies[0],
-            "the risk model": model_label(self.model),
+            **sources_of(self.search, self.model),
         }
 
     @property
-    def _masses(self) -> str:
-        # With them a probability is the same but for its last digits.
-        if self.frequencies is None:
-            return "none"
-        imputer = imputer_of(
-            self.frequencies[1], self.nomenclature, self.settings.nulls, Resolution.P_GROUP
-        )
-        return "there" if has_masses(self.index, imputer) else "none"
+    def _label(self) -> str:
+        return "" if self.search.sets is None else self.search.sets.label
+
+
+def load_search(
+    home: Settings, registry: str | None, nomenclature: Nomenclature, nulls: NullImputation
+) -> tuple[DonorSearch, RiskModel]:
+    """With all that is in use in a home folder. Raises `StoreError`, `InputFileError` and
+    `ModelError`."""
+    store = Registry.at(home.registry_place(registry), home.home)
+    search = DonorSearch.of(
+        nomenclature,
+        ReferenceFolder(home.reference).proteins(nomenclature.release),
+        store,
+        store.index(nomenclature),
+        SearchSets.load(FrequencyFolder(home.frequencies), nomenclature, nulls),
+    )
+    return search, active_model(home.models)
+
+
+def sources_of(search: DonorSearch, model: RiskModel) -> dict[str, str]:
+    """The files that answers depend on, as in `BatchSearch.state`."""
+    # With masses a probability is the same but for its last digits.
+    masses = () if search.masses is None else search.masses.segments
+    return {
+        "the release": search.nomenclature.fingerprint,
+        "the index": search.index.version,
+        "the masses of the index": "".join("-" if one is None else "+" for one in masses),
+        "the frequency sets": "" if search.sets is None else search.sets.label,
+        "the choice among the frequency sets": "" if search.sets is None else search.sets.rule,
+        "the risk model": model_label(model),
+    }
 
 
 def chunks_of(people: Sequence[Person]) -> list[Sequence[Person]]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 
 from data.donor_files import Person, Rejects
 from data.files import file_digest
-from data.frequency_store import FrequencyFolder
-from data.models import active_model
-from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions, RecordReader
 from matching.errors import InputFileError
 from matching.haplotypes import NullImputation
@@ -23,7 +23,7 @@ from service.batch.checkpoints import Checkpoints, checkpoints, stored_day
 from service.batch.engine import in_threads
 from service.batch.output import TableFormat
 from service.batch.results import BatchResults
-from service.batch.search import BatchSearch, chunks_of
+from service.batch.search import BatchSearch, chunks_of, load_search, sources_of
 from service.cli.allocate import (
     CapacitiesOption,
     FairnessOption,
@@ -67,16 +67,21 @@ from service.cli.criteria import (
 from service.cli.searching import (
     BandsOption,
     RankOption,
-    RegistryOption,
-    open_index,
-    open_registry,
     rank_rule,
+    tell_unreadable,
 )
-from service.criteria import donor_filter
+from service.cli.store import RegistryOption
 from service.recipients import read_recipients
-from service.search import SearchSettings
+from service.search import SearchSettings, wanted_of
 
 EXIT_INTERRUPTED = 130
+
+
+class Engine(Enum):
+    """What searches."""
+
+    LOCAL = "local"
+    DASK = "dask"
 
 
 def batch(
@@ -85,8 +90,22 @@ def batch(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the batch that was begun in the folder.")
     ] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="Threads of this process, or the workers of a Dask cluster.")
+    ] = Engine.LOCAL,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a Dask scheduler; by default workers on this machine."),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, help="Parts of the index under Dask, by default one for each worker."),
+    ] = None,
     threads: Annotated[
-        int, typer.Option(min=1, help="Chunks of patients, and parts of the plan, at a time.")
+        int,
+        typer.Option(
+            min=1, help="Chunks of patients at a time, or local workers; parts of the plan."
+        ),
     ] = 2,
     best: Annotated[int, typer.Option(min=1, help="Donors of each patient in the results.")] = 100,
     form: Annotated[
@@ -156,16 +175,9 @@ def batch(
         size=best,
     )
     nomenclature = open_nomenclature(release)
-    store = open_registry(folder)
-    search = BatchSearch(
-        nomenclature,
-        ReferenceFolder(settings().reference).proteins(nomenclature.release),
-        store,
-        open_index(store, nomenclature),
-        FrequencyFolder(settings().frequencies).active_for(nomenclature.release),
-        active_model(settings().models),
-        asked,
-    )
+    home = settings()
+    search = BatchSearch(*load_search(home, folder, nomenclature, null_imputation), asked)
+    tell_unreadable(search.search.index)
     options = ReadingOptions(strict, blank_second)
     state = {
         **search.state,
@@ -187,8 +199,13 @@ def batch(
         known = None if recipients is None else read_recipients(recipients, names, day)
         chunks = chunks_of(people)
         results = BatchResults(done, len(chunks), names, search.schema, search.provenance, form)
+        if engine is Engine.LOCAL:
+            run = partial(_threads, search, chunks, threads)
+        else:
+            place = home.home.resolve(), _everywhere(home.registry_place(folder))
+            run = partial(_cluster, search, chunks, place, scheduler, threads, shards)
         try:
-            _search(search, chunks, done, threads)
+            _search(chunks, done, run)
             allocation, summary = results.write(known, plan, len(rejects))
         except KeyboardInterrupt:
             kept = sum(len(part) for number, part in enumerate(chunks) if done.has(number))
@@ -212,7 +229,7 @@ def _people(
     people = []
     for person in reader.people(file):
         try:
-            donor_filter(asked.donors, person.id, person.facts["weight_kg"])
+            wanted_of(person, asked)
         except InputFileError as error:
             reader.rejects.add([("", person.id, str(error))])
         else:
@@ -220,12 +237,45 @@ def _people(
     return people, reader.rejects
 
 
-def _search(
+def _everywhere(registry: str | Path) -> str:
+    """A place as it is called from any folder."""
+    return str(registry) if "://" in str(registry) else str(Path(registry).resolve())
+
+
+Chunks = Sequence[Sequence[Person]]
+Progress = Callable[[int], object]
+Run = Callable[[Sequence[int], Progress], Iterator[tuple[int, pa.Table]]]
+
+
+def _threads(
+    search: BatchSearch, chunks: Chunks, threads: int, left: Sequence[int], progress: Progress
+) -> Iterator[tuple[int, pa.Table]]:
+    return in_threads(left, lambda n, told: search.run(chunks[n], told), threads, progress)
+
+
+def _cluster(
     search: BatchSearch,
-    chunks: Sequence[Sequence[Person]],
-    done: Checkpoints,
-    threads: int,
-) -> None:
+    chunks: Chunks,
+    place: tuple[Path, str],
+    scheduler: str | None,
+    workers: int,
+    shards: int | None,
+    left: Sequence[int],
+    progress: Progress,
+) -> Iterator[tuple[int, pa.Table]]:
+    try:
+        from service.batch.cluster import Place, cluster, on_cluster
+    except ImportError as error:
+        raise typer.BadParameter(
+            "dask is not installed; install the extra graftmatch[cluster]", param_hint="--engine"
+        ) from error
+    release = search.search.nomenclature.release
+    here = Place(*place, release, tuple(sources_of(search.search, search.model).items()))
+    with cluster(scheduler, workers) as client:
+        yield from on_cluster(client, here, search.settings, chunks, left, shards, progress)
+
+
+def _search(chunks: Chunks, done: Checkpoints, run: Run) -> None:
     """Search the chunks that are not done yet, and keep each."""
     left = [number for number in range(len(chunks)) if not done.has(number)]
     total = sum(map(len, chunks))
@@ -233,7 +283,5 @@ def _search(
     if before:
         typer.echo(f"{before:,} of {total:,} patients were done before", err=True)
     with counted_progress("patients", total, before) as progress:
-        for number, table in in_threads(
-            left, lambda n, told: search.run(chunks[n], told), threads, progress
-        ):
+        for number, table in run(left, progress) if left else ():
             done.write(number, table)

@@ -14,6 +14,7 @@ from data.frequency_store import FrequencyCard, FrequencyFolder
 from matching.errors import InputFileError, ReleaseNotInstalledError
 from matching.estimation import estimate
 from matching.typings import typing_of
+from service.ancestry import FIVE
 from service.cli.common import (
     ReleaseOption,
     end_with_rejects,
@@ -23,7 +24,7 @@ from service.cli.common import (
     searched_loci,
     settings,
 )
-from service.imputation import FIVE, haplotype_texts
+from service.imputed_tables import haplotype_texts
 
 frequencies = typer.Typer(no_args_is_help=True, help="Haplotype frequency sets.")
 PopulationOption = Annotated[

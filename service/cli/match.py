@@ -64,13 +64,12 @@ from service.cli.saved import (
 from service.cli.searching import (
     BandsOption,
     RankOption,
-    RegistryOption,
     open_index,
-    open_registry,
     rank_rule,
     run_search,
     search_sets,
 )
+from service.cli.store import RegistryOption, open_registry
 from service.convert import LIMITS
 from service.criteria import criteria_json
 from service.details import detail_columns

@@ -15,6 +15,7 @@ from data.donor_files import Person
 from data.files import replacing
 from data.frequency_store import FrequencyFolder
 from matching.haplotypes import HaplotypePairs, Imputer, NullImputation, Resolution
+from service.ancestry import Ancestries, ancestries
 from service.cli.common import (
     ReleaseOption,
     end_with_rejects,
@@ -23,16 +24,8 @@ from service.cli.common import (
     read_people,
     settings,
 )
-from service.imputation import (
-    Ancestries,
-    ImputedPeople,
-    ancestries,
-    genotype_table,
-    impute_by_ancestry,
-    notes_on,
-    pair_table,
-    write_table,
-)
+from service.imputation import ImputedPeople, impute_by_ancestry, notes_on
+from service.imputed_tables import genotype_table, pair_table, write_table
 from service.prediction import (
     Columns,
     SharedHaplotypes,

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from data.frequencies import read_frequencies
 from data.index import MassSets
 from data.registry import (
     MAX_DELETED_SHARE,
@@ -18,7 +17,6 @@ from data.registry import (
     Mode,
     ReadingOptions,
 )
-from data.synthetic import simulate
 from matching.errors import InputFileError, StoreError
 from matching.haplotypes import NullImputation
 from service.cli.common import (
@@ -29,7 +27,7 @@ from service.cli.common import (
     open_nomenclature,
     progress_of,
 )
-from service.cli.searching import RegistryOption, open_registry, search_sets
+from service.cli.store import RegistryOption, open_registry
 
 registry = typer.Typer(no_args_is_help=True, help="The donor registry.")
 _SHOWN_NOTES = 10
@@ -91,6 +89,9 @@ def registry_import(
         _show(summary, nomenclature.release, request)
         if not masses or not changes:
             return None
+        # Here, so that counts can be searched before what this needs is imported.
+        from service.cli.searching import search_sets
+
         sets = search_sets(nomenclature, NullImputation.TYPED)
         if sets is None:
             typer.echo("note: no frequency set is in use, so no masses are computed", err=True)
@@ -172,6 +173,8 @@ def registry_masses(
     ] = NullImputation.TYPED,
 ) -> None:
     """Compute what fast match probabilities need of every donor, under the sets of searches."""
+    from service.cli.searching import search_sets
+
     store, nomenclature = open_registry(folder), open_nomenclature(release)
     sets = search_sets(nomenclature, null_imputation)
     if sets is None:
@@ -225,6 +228,9 @@ def registry_simulate(
     release: ReleaseOption = None,
 ) -> None:
     """Write donors and patients with known truth, in a stated mix of typing resolutions."""
+    from data.frequencies import read_frequencies
+    from data.synthetic import simulate
+
     nomenclature = open_nomenclature(release)
     if out.exists() and not (out / "manifest.json").exists():
         raise typer.BadParameter(f"{out} exists and is no simulated registry", param_hint="--out")

@@ -106,11 +106,14 @@ def risk_train(
                 "model": made.sha256,
                 "outcomes": {one.outcome: evaluation_document(one) for one in made.evaluations},
                 "challenger": {one.outcome: evaluation_document(one) for one in made.challengers},
+                "left_out": dict(made.left_out),
             }
         )
         return
     for one in (*made.evaluations, *made.challengers):
         _print_evaluation(one, "boosting: " if one in made.challengers else "")
+    for reason in made.left_out.values():
+        typer.echo(f"not trained: {reason}")
     if not made.plotted:
         typer.echo("no plots: matplotlib is not installed (the extra `plots`)")
     typer.echo(f"model {model_label(made.model)} in {out}; evaluate it on other patients next")
@@ -332,6 +335,11 @@ def _print_evaluation(found: Evaluation, prefix: str = "") -> None:
     low, high = found.interval("auc")
     if low <= 0.5 <= high:
         typer.echo("the interval of the AUC holds 0.5: nothing is shown by this file")
+    elif high < 0.5:
+        typer.echo(
+            "the AUC is below 0.5: nothing is shown by this file; so it is where centres are few, "
+            "and the mean of the others is all that is predicted"
+        )
 
 
 def _print_single(document: dict[str, Any]) -> None:

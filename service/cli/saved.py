@@ -20,7 +20,8 @@ from matching.haplotypes import NullImputation
 from matching.rank import RankRule
 from matching.typings import split_gl, typing_of
 from service.cli.common import console, open_nomenclature, settings
-from service.cli.searching import open_index, open_registry, run_search
+from service.cli.searching import open_index, run_search
+from service.cli.store import open_registry
 from service.criteria import criteria_json, criteria_of
 from service.repeat import Difference, differences, history_since, run_of
 from service.results import SearchResults

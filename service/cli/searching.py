@@ -23,14 +23,6 @@ from service.frequency_sets import SearchSets
 from service.results import SearchResults
 from service.search import DonorSearch, SearchSettings, notes_of, search_people
 
-RegistryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        help="Registry: a folder or postgresql://HOST/DATABASE; by default GRAFTMATCH_REGISTRY or "
-        "GRAFTMATCH_HOME/registry.",
-    ),
-]
 RankOption = Annotated[
     str | None,
     typer.Option(
@@ -45,20 +37,20 @@ BandsOption = Annotated[
 ]
 
 
-def open_registry(location: str | None) -> Registry:
-    return Registry.at(settings().registry_place(location), settings().home)
-
-
 def open_index(store: Registry, nomenclature: Nomenclature) -> StoredIndex:
     """The index of a registry; says on stderr who is not in it."""
     index = store.index(nomenclature)
+    tell_unreadable(index)
+    return index
+
+
+def tell_unreadable(index: StoredIndex) -> None:
     if index.n_unreadable:
         typer.echo(
-            f"{index.n_unreadable:,} donors cannot be read under release {nomenclature.release} "
-            f"and are not searched: {index.unreadable}",
+            f"{index.n_unreadable:,} donors cannot be read under release "
+            f"{index.nomenclature.release} and are not searched: {index.unreadable}",
             err=True,
         )
-    return index
 
 
 def search_sets(nomenclature: Nomenclature, nulls: NullImputation) -> SearchSets | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.common import ReleaseOption, settings
-from service.cli.searching import RegistryOption
+from service.cli.store import RegistryOption
 from service.observability.logs import log_to_stderr
 from service.server import serve as serve_settled
 from service.server_settings import ServeSettings, option, serve_settings

@@ -36,6 +36,7 @@ class Limits:
     patients: int = 100_000
     donors: int = 1_000_000
     edges: int = 1_000_000
+    allocation_limits: int = 10_000
     # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
     genotypes: GenotypeLimits = GenotypeLimits(patient=20_000, pairs=5_000_000)  # noqa: RUF009
 

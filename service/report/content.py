@@ -49,11 +49,11 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     """Everything that the page shows, as values of JSON.
 
     Of each patient the first `most_donors` candidates are embedded, and those that the allocation
-    or the typing plan names; figures of a patient are those of all candidates. A column of n rows
-    is `levels`, its distinct values, and `codes`, n positions in them, -1 where unknown. `starts`:
-    patient i has the rows starts[i] to starts[i + 1] - 1, by rank, of which the first
-    `first_ranks[i]` leave none out. `fails[i]`: probability that no candidate is both available
-    and 10/10.
+    or the typing plan names. A column of n rows is `levels`, its distinct values, and `codes`, n
+    positions in them, -1 where unknown. `starts`: patient i has the rows starts[i] to
+    starts[i + 1] - 1, by rank, of which the first `first_ranks[i]` leave none out. Figures of a
+    patient are those of all candidates of the results; `found[i]` counts what these leave out too.
+    `fails[i]`: probability that no candidate is both available and 10/10.
     """
     allocation, plan = results.allocation, results.plan
     listed = [] if allocation is None else [str(name) for name in allocation["patient"]]
@@ -87,12 +87,14 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
             "id": patients,
             "starts": np.searchsorted(position[kept], np.arange(n + 1)).tolist(),
             "first_ranks": np.bincount(position[within < most_donors], minlength=n).tolist(),
+            "found": _found(patients, allocation, table),
             **_figures(table, n),
         },
         "rows": _rows(rows),
         "allocation": None if allocation is None else _allocation(allocation, results.proof),
         "plan": None if plan is None else _columns(plan),
         "rejects": None if results.rejects is None else _columns(results.rejects),
+        "notes": None if results.notes is None else _columns(results.notes),
     }
 
 
@@ -132,6 +134,18 @@ def _named(table: pd.DataFrame, allocation: pd.DataFrame | None, plan: pd.DataFr
             pairs |= {(str(row["patient"]), str(donor)) for donor in donors if donor}
     written = zip(table["patient"].astype(str), table["donor"].astype(str), strict=True)
     return np.array([pair in pairs for pair in written], dtype=bool)
+
+
+def _found(
+    patients: Sequence[str], allocation: pd.DataFrame | None, table: pd.DataFrame
+) -> list[int]:
+    """Donors that were found for each patient: more than were written where batch kept the best."""
+    written: list[int] = np.bincount(table["position"], minlength=len(patients)).tolist()
+    if allocation is None or "found" not in allocation:
+        return written
+    stated = dict(zip(allocation["patient"], allocation["found"].fillna(0), strict=True))
+    found = zip(patients, written, strict=True)
+    return [max(n, int(stated.get(name, 0))) for name, n in found]
 
 
 def _figures(table: pd.DataFrame, n: int) -> dict[str, Any]:
@@ -188,9 +202,9 @@ def _rows(table: pd.DataFrame) -> Columns:
             found[f"locus_{locus.value}"] = _joined(table, names)
     for outcome in OUTCOMES:
         if f"risk_{outcome.name}" in table:
-            names = risk_columns(outcome.name)
-            risks = table.reindex(columns=list(names)).round(_RISK_DECIMALS)
-            found[f"risk_{outcome.name}"] = _joined(risks, names)
+            parts = risk_columns(outcome.name)
+            risks = table.reindex(columns=list(parts)).round(_RISK_DECIMALS)
+            found[f"risk_{outcome.name}"] = _joined(risks, parts)
     texts = [f"rank_{key}" for key in REASONS]
     for name in (*INDEXED_FACTS, *texts, "ranked_below_previous_for", "typing", *DETAILS):
         if name in table:
@@ -246,15 +260,15 @@ def _value(value: Any) -> Any:
 
 
 def _allocation(table: pd.DataFrame, proof: Mapping[str, Any]) -> dict[str, Any]:
-    texts = table[["patient", *ALLOCATION_TEXTS]].astype(str)
+    texts = table[["patient", *ALLOCATION_TEXTS]]
     backups = [[str(donor) for donor in donors] for donors in table["backups"]]
     return {
         "status": proof.get("status", ""),
         "levels": proof.get("levels", []),
         "columns": {
             **_columns(texts),
-            "utility": _column(table["utility"].astype(float)),
-            "swap_cost": _column(table["swap_cost"].astype(float)),
+            "utility": _column(table["utility"]),
+            "swap_cost": _column(table["swap_cost"]),
             "backups": {"levels": backups, "codes": list(range(len(backups)))},
         },
     }

@@ -32,7 +32,9 @@ DETAILS = (
     *("category", "leader_genotype", "leader_matched", "leader_shared", "leader_from_family"),
     "dpb1_expression",
 )
-ALLOCATION_TEXTS = ("allocated", "second", "best", "reason", "best_given_to", "limit")
+ALLOCATION_TEXTS = (
+    *("allocated", "second", "first", "not_first_for", "best", "reason", "best_given_to", "limit"),
+)
 PLAN = ("patient", "donor", "p10", "p9", "availability", "gain")
 _FORMATS = (".parquet", ".csv", ".jsonl")
 # Most mismatches over nine loci.
@@ -71,11 +73,11 @@ COLUMNS: Mapping[str, tuple[float, float] | None] = {
 
 @dataclass(frozen=True)
 class Results:
-    """What was found of one run.
+    """What was found in one run.
 
     `candidates`: one row a patient and donor, the columns of `COLUMNS` that the file has; texts are
     categories, what is unknown is missing. `provenance`: what the run states of itself.
-    `allocation`, `plan`, `rejects`: tables, None where none is known. `proof`: status and
+    `allocation`, `plan`, `rejects`, `notes`: tables, None where none is known. `proof`: status and
     levels of the allocation of batch, empty where they are not known.
     """
 
@@ -85,10 +87,11 @@ class Results:
     allocation: pd.DataFrame | None
     plan: pd.DataFrame | None
     rejects: pd.DataFrame | None
+    notes: pd.DataFrame | None
 
 
 def read_results(path: Path, allocation: Path | None = None, plan: Path | None = None) -> Results:
-    """The results in the folder of batch or in a file of candidates, CSV, Parquet or JSON Lines.
+    """The results in the folder of batch or in a file of candidates: Parquet, CSV or JSON Lines.
 
     `allocation`: a file of allocate, by default that of the folder. `plan`: a file of typing-plan.
     Raises `InputFileError` where a file is missing, damaged, or holds something else.
@@ -96,18 +99,20 @@ def read_results(path: Path, allocation: Path | None = None, plan: Path | None =
     summary: Mapping[str, Any] = {}
     proof: Mapping[str, Any] = {}
     if path.is_dir():
-        file = next((f for form in _FORMATS if (f := path / f"candidates{form}").is_file()), None)
+        file = _of_folder(path, "candidates")
         if file is None:
             names = ", ".join(f"candidates{form}" for form in _FORMATS)
             raise InputFileError(f"{path} holds none of {names}; give a folder that batch wrote")
+        if not (path / "summary.json").is_file():
+            raise InputFileError(
+                f"{path} holds no summary.json, so its batch did not end; run it with --resume"
+            )
         summary = _read_summary(path / "summary.json")
-        given = path / "allocation.parquet"
-        if allocation is None and given.is_file():
-            allocation = given
+        if allocation is None and (allocation := _of_folder(path, "allocation")):
             proof = {name: summary[name] for name in ("status", "levels") if name in summary}
-        rejects = path / "rejects.csv"
+        rejects, notes = path / "rejects.csv", path / "notes.csv"
     else:
-        file, rejects = path, path.with_name(f"{path.name}.rejects.csv")
+        file, rejects, notes = path, path.with_name(f"{path.name}.rejects.csv"), None
     candidates, note = _read_candidates(file)
     for name in (*PROVENANCE, "as_of"):
         if name in note and name in summary and note[name] != summary[name]:
@@ -123,10 +128,16 @@ def read_results(path: Path, allocation: Path | None = None, plan: Path | None =
         None if allocation is None else _read_allocation(allocation),
         None if plan is None else _read_plan(plan),
         _read_rejects(rejects, summary),
+        read_table(notes, "patient", ("note",)) if notes and notes.is_file() else None,
     )
     if candidates.empty and found.allocation is None:
         raise InputFileError(f"{file} holds no donor of any patient; there is nothing to report")
     return found
+
+
+def _of_folder(folder: Path, name: str) -> Path | None:
+    """The file of a name in the folder of batch, in whichever format; None where there is none."""
+    return next((f for form in _FORMATS if (f := folder / f"{name}{form}").is_file()), None)
 
 
 def _read_candidates(path: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
@@ -220,7 +231,8 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     for name, limits in COLUMNS.items():
         if limits is None or name not in table:
             continue
-        wrong = ~table[name].between(*limits)
+        # Sums of weights are exact to about 1e-13.
+        wrong = ~table[name].between(limits[0] - 1e-9, limits[1] + 1e-9)
         whole = isinstance(limits[0], int)
         if whole:
             wrong |= table[name] % 1 != 0
@@ -229,6 +241,7 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             value, kind = table.loc[wrong, name].iloc[0], "a whole number" if whole else "a number"
             allowed = f"{kind} from {limits[0]:g} to {limits[1]:g}"
             raise _of_row(path, table, wrong, f"{name} {value:g} is not {allowed}")
+        table[name] = table[name].clip(*limits)
     for name in (at_locus(locus, name) for locus in LOCI for name in POSITIONS):
         if name in table:
             wrong = ~table[name].isin(POSITION_LETTERS)
@@ -254,8 +267,6 @@ def _only(table: pd.DataFrame, name: str) -> str:
 
 
 def _read_summary(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
     try:
         return _object(path, path.read_bytes())
     except OSError as error:
@@ -273,8 +284,15 @@ def _object(path: Path, text: bytes) -> Mapping[str, Any]:
 
 
 def _read_allocation(path: Path) -> pd.DataFrame:
+    """An allocation in any of the formats of batch; a blank text is "", a blank number missing."""
     try:
-        table: pd.DataFrame = pq.read_table(path).to_pandas()
+        if path.suffix == ".csv":
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        elif path.suffix == ".jsonl":
+            lines = path.read_text(encoding="utf-8").splitlines()
+            table = pd.DataFrame([json.loads(line) for line in lines])
+        else:
+            table = pq.read_table(path).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputFileError(f"cannot read an allocation from {path}: {error}") from error
     needed = ("patient", *ALLOCATION_TEXTS, "utility", "swap_cost", "backups")
@@ -285,6 +303,17 @@ def _read_allocation(path: Path) -> pd.DataFrame:
     if (twice := table["patient"].duplicated()).any():
         name = table.loc[twice, "patient"].iloc[0]
         raise InputFileError(f"{path}: patient {name!r} has two rows; give one plan")
+    for name in ("patient", *ALLOCATION_TEXTS):
+        table[name] = table[name].astype(object).fillna("").astype(str)
+    for name in table.columns.intersection(["utility", "swap_cost", "found"]):
+        numbers = pd.to_numeric(table[name], errors="coerce").astype("float64")
+        wrong = numbers.isna() & table[name].notna() & (table[name] != "")
+        if wrong.any():
+            value, patient = table.loc[wrong, [name, "patient"]].iloc[0]
+            raise InputFileError(f"{path}: {name} {value!r} of patient {patient!r} is no number")
+        table[name] = numbers
+    if path.suffix == ".csv":
+        table["backups"] = [list(filter(None, text.split(";"))) for text in table["backups"]]
     return table
 
 
@@ -293,7 +322,7 @@ def _read_rejects(path: Path, summary: Mapping[str, Any]) -> pd.DataFrame | None
     columns = ("id", "reason")
     if path.is_file():
         return read_table(path, "record", columns)
-    if "rejected_patients" in summary and not summary["rejected_patients"]:
+    if summary.get("rejected_records") == 0:
         return pd.DataFrame(columns=["record", *columns], dtype=str)
     return None
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.synthetic import MIX, PATIENT_MIX, Population, Profile, draw_people, population_of
-from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
+from matching.haplotypes import FrequencySet, ImputedGenotypes, Imputer, NullImputation, Resolution
 from matching.loci import LOCI, Locus
-from matching.masses import MassTables
+from matching.masses import Entries, MassTables
 from matching.nomenclature import Nomenclature
 from matching.prediction_kernels import NOTHING
 from matching.probability import DonorTable
 from matching.typings import parse_typing
-from service.imputation import haplotype_texts
+from service.imputed_tables import haplotype_texts
 
 Floats = npt.NDArray[np.float64]
 # Pairs are counted between these predicted probabilities.
@@ -54,8 +54,11 @@ class Tally:
     def __post_init__(self) -> None:
         self.sums = np.zeros((len(EDGES) - 1, self.n_patients, 3))
 
-    def add(self, patient: int, predicted: Floats, observed: npt.NDArray[np.bool_]) -> None:
-        """Pairs of one patient."""
+    def add(
+        self, patient: int, predicted: Floats, observed: npt.NDArray[np.bool_], n_without: int
+    ) -> None:
+        """Pairs of one patient, and how many more have neither a chance nor a match."""
+        self.sums[0, patient, 0] += n_without
         at = np.searchsorted(EDGES, predicted, side="right") - 1
         for column, values in enumerate((None, predicted, observed)):
             self.sums[:, patient, column] += np.bincount(at, values, minlength=len(EDGES) - 1)
@@ -123,23 +126,27 @@ def calibrate(
     tallies = Tally(n_patients), Tally(n_patients)
     n_unknown = 0
     found = _in_pairs if in_pairs else _by_masses
+    truth = DonorTable(imputer, donors.truth).near(patients.truth, 0.0, 2)
     for patient, p in enumerate(found(imputer, patients, donors)):
-        mismatches = _mismatches(patients.tokens[patient], donors.tokens)
-        known = ~np.isnan(p[:, 0])
-        n_unknown += int((~known).sum())
+        near = truth.of_patient(patient)
+        seen = np.zeros_like(p, dtype=bool)
+        seen[near.donors] = near.p_mismatches[:, :2] > 0
+        unknown = np.isnan(p[:, 0])
+        n_unknown += int(unknown.sum())
         for count, tally in enumerate(tallies):
-            tally.add(patient, p[known, count], mismatches[known] == count)
+            shown = np.flatnonzero((p[:, count] > 0) | (seen[:, count] & ~unknown))
+            n_without = len(p) - int(unknown.sum()) - len(shown)
+            tally.add(patient, p[shown, count], seen[shown, count], n_without)
     return Calibration(*tallies, n_unknown / (n_donors * n_patients))
 
 
 @dataclass(frozen=True)
 class _People:
-    """Typings as drawn, `rows`: (n, 2) the true haplotypes, `tokens`: (n, n_loci, 2) what the match
-    count sees of these."""
+    """Typings as drawn, `rows`: (n, 2) the true haplotypes, `truth`: their genotypes."""
 
     texts: Mapping[Locus, Sequence[str]]
     rows: npt.NDArray[np.int64]
-    tokens: npt.NDArray[np.int32]
+    truth: ImputedGenotypes
 
     @classmethod
     def drawn(
@@ -169,7 +176,7 @@ class _People:
         weights = frequencies[self.rows[distinct]].prod(axis=1)
         kept = distinct[np.argsort(-weights, kind="stable")[:n]]
         texts = {locus: [column[i] for i in kept] for locus, column in self.texts.items()}
-        return _People(texts, self.rows[kept], self.tokens[kept])
+        return _People(texts, self.rows[kept], self.truth.take(kept))
 
     def typings(self) -> Iterator[str]:
         """Each one's typing as a GL string."""
@@ -177,37 +184,35 @@ class _People:
             yield "^".join(filter(None, row))
 
 
-def _expressed(imputer: Imputer, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    """Tokens of people with known haplotypes: a null takes its partner's (rule R3)."""
+def _expressed(imputer: Imputer, rows: npt.NDArray[np.int64]) -> ImputedGenotypes:
+    """What the match count sees of known haplotypes: a null takes its partner's (rule R3)."""
     tokens = imputer.haplotype_tokens()[rows].transpose(0, 2, 1)
     names = zip(imputer.frequencies.names, imputer.frequencies.haplotypes.T, strict=True)
     null = np.stack([np.char.endswith(np.array(n), "N")[c] for n, c in names], axis=1)
     null = null[rows].transpose(0, 2, 1)
     tokens = np.where(null, tokens[:, :, ::-1], tokens)
-    return np.where(null.all(axis=2, keepdims=True), NOTHING, tokens)
-
-
-def _mismatches(
-    patient: npt.NDArray[np.int32], donors: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int64]:
-    """2 minus the match count (rule R2), summed over the loci, (n,)."""
-    same = (donors[:, :, :, None] == patient[None, :, None, :]) & (donors != NOTHING)[..., None]
-    two = (same[:, :, 0, 0] & same[:, :, 1, 1]) | (same[:, :, 0, 1] & same[:, :, 1, 0])
-    matches = np.where(two, 2, same.any(axis=(2, 3)))
-    return np.asarray(2 * patient.shape[0] - matches.sum(axis=1))
+    tokens = np.where(null.all(axis=2, keepdims=True), NOTHING, tokens)
+    low, high = tokens.min(axis=2), tokens.max(axis=2)
+    n = len(rows)
+    codes = np.ascontiguousarray(low + high * (high + 1) // 2, dtype=np.int32)
+    return ImputedGenotypes(np.arange(n + 1), codes, np.ones(n), np.ones(n), np.zeros(n))
 
 
 def _by_masses(imputer: Imputer, patients: _People, donors: _People) -> Iterator[Floats]:
     """P(0, 1 mismatches) of every donor, (n_donors, 2), of one patient after another."""
     tables = MassTables(imputer)
-    codes = tables.encode(donors.texts)
+    of_loci = tables.locus_entries()
+    columns = [
+        of.encode(donors.texts[locus]) for locus, of in zip(tables.loci, of_loci, strict=True)
+    ]
+    entries, codes = Entries.of([of.table() for of in of_loci]), np.stack(columns, axis=1)
     order = np.lexsort(codes.T[::-1])
     total = np.empty(len(codes))
-    total[order] = tables.total_masses(codes[order], 2)
+    total[order] = tables.total_masses(entries, codes[order], 2)
     for text in patients.typings():
         genotypes, weights, _ = imputer.impute_one(parse_typing(text))
         patient = tables.patient(imputer, genotypes, weights)
-        yield tables.search(patient, codes, total, 1, 0.0, 2).p
+        yield tables.search(patient, entries, codes, total, 1, 0.0, 2).p
 
 
 def _in_pairs(imputer: Imputer, patients: _People, donors: _People) -> Iterator[Floats]:

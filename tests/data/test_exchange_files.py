@@ -26,8 +26,8 @@ def read(
     batches: list[CheckedBatch] = list(reader.batches(file))
     donors, rejects = {}, {}
     for batch in batches:
-        for i, identifier in enumerate(batch.ids):
-            values = dict(zip(CONTENT, batch.contents[i], strict=True))
+        for i, (identifier, content) in enumerate(zip(batch.ids, batch.contents(), strict=True)):
+            values = dict(zip(CONTENT, content, strict=True))
             known = {name: value for name, value in values.items() if value not in (None, "")}
             time = {"time": time_text(batch.times[i])} if batch.times[i] is not None else {}
             donors[identifier] = {**known, "change": batch.changes[i], **time}

@@ -343,3 +343,24 @@ def test_a_disk_that_cannot_be_written(
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         update_index(tmp_path / "file", store, demo)
+
+
+@pytest.mark.parametrize("n_shards", [1, 2, 7, 500])
+def test_shards_find_together_what_the_index_does(
+    demo: Nomenclature, tmp_path: Path, n_shards: int
+) -> None:
+    """Of an index with three segments and removed rows; a shard may be empty."""
+    rng, store = random.Random(5), filled(300)
+    update_index(tmp_path, store, demo)
+    for changed in (range(0, 12, 2), range(290, 302)):
+        store.change({f"D{i:04}": donor(rng) for i in changed})
+        index = update_index(tmp_path, store, demo)
+    assert len(index.segments) == 3 and len(index) == 302
+    shards = [index.donors.shard(number, n_shards) for number in range(n_shards)]
+    for _ in range(5):
+        patient = encode(parse_typing("^".join(filter(None, map(donor(rng).get, "ab")))), demo)
+        for limit in (0, 1, 2):
+            criteria = Criteria((Locus.A, Locus.B), limit)
+            found = [find_donors(shard, patient, criteria).rows for shard in shards]
+            expected = find_donors(index.donors, patient, criteria).rows
+            assert np.concatenate(found).tolist() == expected.tolist()

@@ -30,8 +30,9 @@ from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolutio
 from matching.nomenclature import Nomenclature
 from matching.probability import predict
 from matching.typings import Typing, parse_typing, split_gl
+from service.ancestry import FIVE, IMPORTED, Ancestries, ancestries
 from service.frequency_sets import SearchSets
-from service.imputation import FIVE, IMPORTED, Ancestries, ancestries, impute_by_ancestry
+from service.imputation import impute_by_ancestry
 from service.masses import CandidateProbabilities, Outcome, candidate_probabilities
 from tests.data.indexed import rows
 

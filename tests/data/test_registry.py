@@ -431,6 +431,39 @@ def test_duplicates_over_batches_and_in_any_order(
     assert summed(files("id,gl", *rows)) == {"unchanged": 50, "rejected": 2}
 
 
+def test_files_of_new_donors_alone_end_as_any_others(
+    demo: Nomenclature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion of nobody makes every batch be looked at record by record."""
+    monkeypatch.setattr("data.donor_files.batches.BATCH", 4)
+    rng = np.random.default_rng(7)
+    texts = [A1, A2, "A*01:01+A*02:01", "A*02:01~B*07:02+A*01:01~B*08:01", "A*99:99+A*01:01", ""]
+    rows = [
+        f"D{i},{rng.choice(texts)},{rng.choice(['R', 'S', ''])},{rng.choice(['cord', ''])},"
+        f"{rng.choice(['2026-01-01T00:00:00Z', ''])},{rng.choice(['N', 'NU', ''])}"
+        for i in rng.permutation(9) + 1
+    ]
+    states = []
+    for name, extra in (("new", []), ("any", ["D0,,,,,D"])):
+        folder = tmp_path / name
+        folder.mkdir()
+        found = Files(Registry(folder / "registry"), demo, folder)
+        # The deletion stands in front of every batch of four.
+        lines = [line for i in range(0, 9, 3) for line in [*extra, *rows[i : i + 3]]]
+        counted = summed(found("id,gl,registry,type,reported_at,change", *lines))
+        index = found.registry.index(demo)
+        every = np.arange(len(index.donors))
+        facts = index.facts(every).astype(object).where(index.facts(every).notna(), None)
+        content = [index.ids(every), facts.to_numpy().tolist()]
+        states.append((counted["new"], found.state(), content, index.n_unreadable))
+        assert counted["new"] + counted["rejected"] - len(extra) * 2 == 9
+    for _, state, _, _ in states:
+        for record in state.values():
+            if isinstance(record, dict):
+                record["history"] = [(step["kind"], step["revision"]) for step in record["history"]]
+    assert states[0] == states[1]
+
+
 def test_every_fact_comes_back(files: Files) -> None:
     facts = {
         "type": "cord",

@@ -17,7 +17,9 @@ from matching.haplotypes import (
     NullImputation,
     Populations,
     Resolution,
+    classes,
     imputation,
+    merge_haplotypes,
 )
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Allele, Nomenclature
@@ -223,8 +225,8 @@ def test_what_is_cut_is_reported_and_the_bounds_hold(
     texts = ["A*01:01/A*01:02+A*02:01/A*01:01", "B*01:01+B*01:02/B*02:01", "C*01:01+C*01:01"]
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
     full = imputer.impute(map(parse_typing, texts))
-    monkeypatch.setattr(imputation, "MAX_PAIRS", 40 if precision == 0 else 10_000)
-    monkeypatch.setattr(imputation, "PAIRS_BEFORE_CUT", 10)
+    monkeypatch.setattr(classes, "MAX_PAIRS", 40 if precision == 0 else 10_000)
+    monkeypatch.setattr(classes, "PAIRS_BEFORE_CUT", 10)
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
     cut = imputer.impute(map(parse_typing, texts), precision=precision)
     assert np.allclose(cut.mass, full.mass, rtol=1e-12)
@@ -317,3 +319,19 @@ def test_genotype_lists_beyond_measure_are_refused(monkeypatch: pytest.MonkeyPat
         imputer.impute([parse_typing("A*01:01+A*02:01|A*01:02+A*02:01")])
     with pytest.raises(TooAmbiguousError, match="genotype lists"):
         imputer.mass(parse_typing("A*01:01+A*02:01|A*01:02+A*02:01"))
+
+
+@given(st.integers(0, 8), st.integers(1, 9), st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_same_haplotypes_are_added_up(n: int, n_loci: int, data: st.DataObject) -> None:
+    """Also where the numbers of names multiply to more than 64 bits."""
+    names = st.sampled_from([0, 1, 2**31 - 2])
+    rows = data.draw(st.lists(st.tuples(*[names] * n_loci), min_size=n, max_size=n))
+    values = np.arange(1.0, n + 1)
+    shaped = np.array(rows, dtype=np.int32).reshape(n, n_loci)
+    kept, summed = merge_haplotypes(shaped, values)
+    expected: dict[tuple[int, ...], float] = {}
+    for row, value in zip(rows, values.tolist(), strict=True):
+        expected[row] = expected.get(row, 0.0) + value
+    assert [tuple(row) for row in kept.tolist()] == list(expected)
+    assert summed.tolist() == list(expected.values())

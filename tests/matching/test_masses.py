@@ -20,7 +20,7 @@ from matching.masses import tables as masses_tables
 from matching.nomenclature import Allele, Nomenclature
 from matching.probability import predict
 from matching.typings import ABSENT_GENE, Typing, parse_typing
-from service.imputation import FIVE
+from service.ancestry import FIVE
 from tests.oracles import masses as oracle
 
 LOCI = (Locus.A, Locus.DRB345, Locus.B, Locus.C)
@@ -333,14 +333,6 @@ def test_typings_beyond_the_arrays_are_left_to_pairwise_prediction() -> None:
         found = tables.search(patient, entries, codes, total, 2)
         assert found.exact.tolist() == ([True] * 4 if is_far else [True, True, False, False])
         assert np.isnan(found.p).all(axis=1).tolist() == found.exact.tolist()
-
-
-def test_phase_between_loci_of_the_set_is_not_in_codes() -> None:
-    source: Source = {("A*01:01", "DRB3*01:01", "B*01:01"): Fraction(1, 2)}
-    tables = tables_of(source, 3, NullImputation.TYPED)
-    assert not tables.is_separable(parse_typing("A*01:01~B*01:01+A*02:01~B*02:01"))
-    assert tables.is_separable(parse_typing("A*01:01+A*02:01^B*01:01+B*02:01"))
-    assert tables.is_separable(parse_typing("A*01:01~C*01:01+A*02:01~C*02:01"))
 
 
 def test_a_set_of_too_many_names_is_refused() -> None:

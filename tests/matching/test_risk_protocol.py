@@ -116,6 +116,8 @@ TRANSPORTS = {
     "another disease": ("disease", "ALL"),
     "another prophylaxis": ("gvhd_prophylaxis", "TAC+MMF"),
     "another donor": ("donor_type", "sibling"),
+    "another graft": ("graft_source", "BM"),
+    "blood after marrow": ("graft_source", "PB"),
 }
 
 

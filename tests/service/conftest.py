@@ -16,10 +16,12 @@ from data.registry import Registry
 from data.synthetic import simulate
 from matching.nomenclature import Nomenclature
 from service import cli
+from service.batch import search as batch_search
 from service.config import Settings
 from service.snapshot import Snapshot, load_snapshot
 from tests.service.serving import running, stub_of
 
+PATIENTS = 24
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -84,3 +86,17 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 @pytest.fixture
 def stub(channel: grpc.Channel) -> Any:
     return stub_of(channel)
+
+
+@pytest.fixture
+def patients(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Patients of a registry of 300 donors, of whom three make a chunk."""
+    monkeypatch.setattr(batch_search, "CHUNK", 3)
+    out = tmp_path / "simulated"
+    code, _, _ = run(
+        *("registry", "simulate", "--release", "demo", "--donors", 300, "--frequencies", "demo"),
+        *("--patients", PATIENTS, "--seed", 1, "--out", out),
+    )
+    assert code == 0
+    assert run("registry", "import", out / "donors.csv", "--release", "demo")[0] == 0
+    return out / "patients.csv"

@@ -101,14 +101,19 @@ def candidates() -> pd.DataFrame:
 
 def allocation() -> pd.DataFrame:
     """The hostile patient has the best donor of "0001"; nobody has a candidate."""
+    taken = "given to another patient"
+    worth = "the allocated donor is worth as much or more"
     table = pd.DataFrame(
         [
-            ("0001", "D401", "", 3000, "D400", "best candidate given to another patient", HOSTILE),
-            ("NA", "", "", 0, "D200", "a limit is reached", ""),
-            (HOSTILE, HOSTILE, "", 2500, HOSTILE, "", ""),
-            ("nobody", "", "", 0, "", "no candidate", ""),
+            ("0001", 12, "D401", "", 3000, "D400", taken, "D400", taken, HOSTILE),
+            ("NA", 40, "", "", 0, "D200", "a limit is reached", "D200", "a limit is reached", ""),
+            (HOSTILE, 2, HOSTILE, "", 2500, "D7200", worth, HOSTILE, "", ""),
+            ("nobody", 0, "", "", 0, "", "no candidate", "", "no candidate", ""),
         ],
-        columns=["patient", "allocated", "second", "utility", "best", "reason", "best_given_to"],
+        columns=[
+            *("patient", "found", "allocated", "second", "utility", "first", "not_first_for"),
+            *("best", "reason", "best_given_to"),
+        ],
     )
     return table.assign(
         limit=["", "registry R1", "", ""],
@@ -123,11 +128,12 @@ def write_batch(folder: Path, table: pd.DataFrame | None = None) -> Path:
     write_parquet(candidates() if table is None else table, folder / "candidates.parquet")
     pq.write_table(pa.Table.from_pandas(allocation()), folder / "allocation.parquet")
     levels = [{"objective": "recipients served", "best": 2, "bound": 2, "least": 2, "reached": 2}]
-    summary = {**NOTE, "rejected_patients": True, "status": "optimal", "levels": levels}
+    summary = {**NOTE, "rejected_records": 1, "status": "optimal", "levels": levels}
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "rejects.csv").write_text(
         f'record,id,reason\n7,"{HOSTILE.replace(chr(34), chr(34) * 2)}",no typing\n'
     )
+    (folder / "notes.csv").write_text(f"patient,note\n0001,A*99:01 {HOSTILE.split(chr(34))[0]}\n")
     (folder / "requests.csv").write_text(
         "order,patient,donor,p10,p9,availability,gain\n"
         "1,0001,D401,0.91,0.045,0.5,0.455\n2,0001,D411,0,0.5,0.25,0\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import random
 import re
@@ -26,27 +27,13 @@ from service.cli.batch import EXIT_INTERRUPTED
 from service.search import search_people
 from tests.conftest import PROJECT
 from tests.data.killing import duration_of, kill_after
-from tests.service.conftest import Run
+from tests.service.conftest import PATIENTS, Run
 
-PATIENTS = 24
-
-
-@pytest.fixture
-def patients(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Patients of a registry of 300 donors, of whom three make a chunk."""
-    monkeypatch.setattr(batch_search, "CHUNK", 3)
-    out = tmp_path / "simulated"
-    code, _, _ = run(
-        *("registry", "simulate", "--release", "demo", "--donors", 300, "--frequencies", "demo"),
-        *("--patients", PATIENTS, "--seed", 1, "--out", out),
-    )
-    assert code == 0
-    assert run("registry", "import", out / "donors.csv", "--release", "demo")[0] == 0
-    return out / "patients.csv"
+DAY = datetime.date(2026, 1, 1)
 
 
 def batch_of(patients: Path, out: Path, *options: object) -> tuple[object, ...]:
-    asked = ("--release", "demo", "--as-of", "2026-01-01", "--max-mismatches", 2, "--best", 5)
+    asked = ("--release", "demo", "--as-of", DAY, "--max-mismatches", 2, "--best", 5)
     return ("batch", patients, "--out", out, *asked, *options)
 
 
@@ -165,9 +152,7 @@ def test_an_interrupted_batch_goes_on(
 
 
 def test_a_batch_goes_on_with_its_day(run: Run, patients: Path, tmp_path: Path) -> None:
-    begun = [
-        o for o in batch_of(patients, tmp_path / "out") if o != "--as-of" and o != "2026-01-01"
-    ]
+    begun = [o for o in batch_of(patients, tmp_path / "out") if o not in ("--as-of", DAY)]
     assert run(*batch_of(patients, tmp_path / "out"))[0] == 0
     code, printed, _ = run(*begun, "--resume")
     assert code == 0 and "is complete" in printed

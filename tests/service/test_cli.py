@@ -192,20 +192,41 @@ def test_the_exercise_by_the_documented_command(
 
 
 def test_masses_of_the_registry_change_no_result(run: Run, registry: Path, tmp_path: Path) -> None:
-    def found(name: str) -> pd.DataFrame:
-        out = tmp_path / f"{name}.parquet"
-        code, _, _ = run(
-            *("match", "--patients", registry / "patients.csv", "--release", "demo"),
-            *("--max-mismatches", 2, "--out", out),
-        )
-        assert code == 0
-        return pd.read_parquet(out)
+    patients = ("match", "--patients", registry / "patients.csv", "--release", "demo")
+    donors = ("registry", "import", registry / "donors.csv", "--release", "demo")
+    bare = ("--registry", tmp_path / "bare")
 
-    before = found("pairs")
-    code, printed, _ = run("registry", "masses", "--release", "demo")
+    def found(name: str, *where: object) -> pd.DataFrame:
+        out = tmp_path / f"{name}.parquet"
+        assert run(*patients, *where, "--max-mismatches", 2, "--out", out)[0] == 0
+        return pd.read_parquet(out).drop(columns="index")
+
+    def missing(*where: object) -> list[int]:
+        code, printed, _ = run(*patients, *where, "--format", "json")
+        assert code == 0
+        listed = json.loads(printed)["patients"]
+        assert all(one["dropped"] == 0 for one in listed)
+        return [one["missing_masses"] for one in listed]
+
+    # The import of the fixture has computed them.
+    assert set(missing()) == {0}
+    code, printed, _ = run(*donors, *bare, "--no-masses")
+    assert code == 0 and "new 300" in printed
+    before = found("pairs", *bare)
+    assert (before["p9"] > 0).any() and max(missing(*bare)) > 0
+    code, printed, _ = run("match", "--patient", "A*02:01+A*01:01", "--release", "demo", *bare)
+    assert code == 0 and "candidates are not computed yet" in printed
+    code, printed, _ = run("registry", "masses", "--release", "demo", *bare)
     assert code == 0 and printed.startswith("masses of 300 donors under demo (release demo, index ")
-    pd.testing.assert_frame_equal(found("masses"), before, rtol=1e-9)
-    assert (before["p9"] > 0).any()
+    for where in (bare, ()):
+        pd.testing.assert_frame_equal(found("masses", *where), before, rtol=1e-9)
+    code, printed, _ = run("match", "--patient", "A*02:01+A*01:01", "--release", "demo", *bare)
+    assert code == 0 and "not computed" not in printed and set(missing(*bare)) == {0}
+    # A further import of the same file changes nothing and fills in what is missing.
+    other = ("--registry", tmp_path / "other")
+    assert run(*donors, *other, "--no-masses")[0] == 0 and max(missing(*other)) > 0
+    code, printed, _ = run(*donors, *other)
+    assert code == 0 and "unchanged 300" in printed and set(missing(*other)) == {0}
     code, printed, error = run("registry", "masses", "--release", "3.99.0")
     assert code == 1 and not printed and "3.99.0" in error
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from matching.loci import LOCI
+from service.batch.output import TableFormat, table_file
 from service.report import page, read_results, report_content
 from tests.service.conftest import Run
 from tests.service.report_results import (
@@ -93,6 +95,8 @@ def test_what_is_embedded_equals_the_results(run: Run, batch: Path, plain: tuple
     assert [locus["searched"] for locus in content["loci"]] == [True] * 5 + [False] * 4
     assert content["rejects"]["id"]["levels"] == [HOSTILE]
     assert content["allocation"]["columns"]["swap_cost"]["codes"][1] == -1
+    assert content["patients"]["found"] == [12, 40, 2, 0]
+    assert content["notes"]["patient"]["levels"] == ["0001"]
     assert content["plan"]["donor"]["levels"] == ["D401", "D411"]
     stated = dict(content["provenance"])
     assert stated["Release of IPD-IMGT/HLA"] == "3.58.0" and stated["Day of ages"] == "2026-01-01"
@@ -141,17 +145,25 @@ def test_many_uncertain_donors_are_no_certainty(tmp_path: Path) -> None:
     assert 0 < fails[0] < 1e-300
 
 
+def test_a_sum_of_weights_may_miss_a_certainty_by_its_last_digit(batch: Path) -> None:
+    table = candidates()
+    table.loc[0, ["p10", "p9"]] = [1 + 4e-16, -3e-17]
+    write_parquet(table, batch / "candidates.parquet")
+    content = report_content(read_results(batch), 100)
+    assert column(content, "p10")[0] == 1 and column(content, "p9")[0] == 0
+
+
 def test_every_form_of_candidates_says_the_same(batch: Path, tmp_path: Path) -> None:
     first = report_content(read_results(batch), 100)
     for suffix in (".csv", ".jsonl"):
         folder = write_batch(tmp_path / suffix)
-        parquet = folder / "candidates.parquet"
-        file = parquet.with_suffix(suffix)
-        if suffix == ".csv":
-            pd.read_parquet(parquet).to_csv(file, index=False)
-        else:
-            pd.read_parquet(parquet).to_json(file, orient="records", lines=True)
-        parquet.unlink()
+        for name in ("candidates", "allocation"):
+            parquet = folder / f"{name}.parquet"
+            table = pq.read_table(parquet)
+            form = TableFormat(suffix.removeprefix("."))
+            with table_file(parquet.with_suffix(suffix), table.schema, form) as write:
+                write(table)
+            parquet.unlink()
         found = report_content(read_results(folder), 100)
         assert found["rows"].keys() == first["rows"].keys()
         for name in first["rows"]:
@@ -239,6 +251,7 @@ def _texts(name: str, text: str) -> Damage:
         (lambda b: (b / "candidates.parquet").unlink(), "holds none of candidates.parquet"),
         (_texts("candidates.parquet", ""), "cannot read candidates from"),
         (_texts("candidates.parquet", "no parquet"), "cannot read candidates from"),
+        (lambda b: (b / "summary.json").unlink(), "its batch did not end; run it with --resume"),
         (_texts("summary.json", "{"), "summary.json is not JSON"),
         (_texts("summary.json", "[]"), "no object"),
         (_texts("summary.json", '{"index": "other-2"}'), "give the files of one run"),

@@ -16,7 +16,7 @@ import pytest
 from service.report import page as page_of
 from service.report import read_results, report_content
 from tests.service.browser import Browser, Page, chromium
-from tests.service.report_results import HOSTILE, candidates, write_batch
+from tests.service.report_results import HOSTILE, candidates, write_batch, write_parquet
 
 FIRST = "#/patient/0001"
 VIEWS = ("#/patients", FIRST, "#/patient/NA", "#/allocation", "#/plan", "#/open")
@@ -130,6 +130,20 @@ def test_every_view_opens(page: Page, report: Path, bare: Path) -> None:
             assert wide <= 1366, (file.name, view)
 
 
+def test_all_loci_and_long_identifiers_fit_a_laptop(page: Page, tmp_path: Path) -> None:
+    table = candidates().assign(registry="DKMS Germany")
+    table["donor"] = [f"DKMS01234567890{i:04d}" for i in range(len(table))]
+    for name in ("drb345_position_1", "drb345_position_2", "dqa1_position_1", "dqa1_position_2"):
+        table[name] = "P"
+    results = read_results(write_parquet(table, tmp_path / "wide.parquet"))
+    (tmp_path / "wide.html").write_text(page_of(report_content(results, 100)))
+    for width in (1366, 900):
+        page.size(width, 768)
+        page.open(tmp_path / "wide.html", FIRST)
+        assert page.js("document.querySelectorAll('main thead .locus').length") == 9
+        assert page.js("document.scrollingElement.scrollWidth") <= width
+
+
 def test_donors_are_sorted_by_every_heading(page: Page, report: Path) -> None:
     page.open(report, FIRST)
     table = of_first()
@@ -210,22 +224,22 @@ def test_patients_are_searched_and_filtered(page: Page, report: Path) -> None:
         ("none", ["nobody"]),
         ("unknown", ["NA"]),
         ("unserved", ["NA", "nobody"]),
-        ("second", ["0001", "NA", "nobody"]),
+        ("second", ["0001", "NA", HOSTILE, "nobody"]),
         ("asked", ["0001"]),
     ):
         put(page, "show", value)
         assert patients(page) == found, value
     put(page, "show", "")
     assert press_head(page, "Donors") == "descending"
-    assert patients(page) == ["0001", "NA", HOSTILE, "nobody"]
+    assert patients(page) == ["NA", "0001", HOSTILE, "nobody"]
     press_head(page, "Donors")
-    assert patients(page) == ["nobody", HOSTILE, "NA", "0001"]
+    assert patients(page) == ["nobody", HOSTILE, "0001", "NA"]
     # Search and order are kept while a patient is looked at.
     page.js("location.hash = '#/patient/NA'")
     page.wait("document.querySelector('main h2').textContent === 'Patient NA'")
     page.js("history.back()")
     page.wait("document.querySelector('main h2').textContent === 'Patients'")
-    assert patients(page) == ["nobody", HOSTILE, "NA", "0001"]
+    assert patients(page) == ["nobody", HOSTILE, "0001", "NA"]
 
 
 def test_everything_is_reached_by_keyboard(page: Page, report: Path) -> None:
@@ -307,9 +321,9 @@ def test_what_a_row_opens_to(page: Page, report: Path) -> None:
         "50.0 %",
     ):
         assert said in text, said
-    assert page.js("document.querySelector('main .summary').innerText").split("\n")[-1] == (
-        "D401 (rank 2), D411 (rank 12)"
-    )
+    lines = page.js("document.querySelector('main .summary').innerText").split("\n")
+    assert "12 found" in lines and f"D400: given to {HOSTILE}; a swap costs 1,234" in lines
+    assert "D401 (rank 2), D411 (rank 12)" in lines and lines[-1].startswith("A*99:01")
     page.js("[...document.querySelectorAll('button.link')].at(-1).click()")
     assert focused(page) == "D411"
 
@@ -346,8 +360,8 @@ def test_allocation_plan_and_what_is_open(page: Page, report: Path) -> None:
         "[...document.querySelector('main .scrolled tbody tr').cells].map((e) => e.innerText)"
     )
     assert row == [
-        *("0001", "D401", "2", "3,000", "D400", "1", "best candidate given to another patient"),
-        *(HOSTILE, "\N{EN DASH}", "1,234", "D402, D411"),
+        *("0001", "D401", "2", "3,000", "D400", "given to another patient", "D400"),
+        *("given to another patient", HOSTILE, "\N{EN DASH}", "1,234", "D402, D411"),
     ]
     put(page, "only", True)
     assert patients(page) == ["0001", "NA", "nobody"]

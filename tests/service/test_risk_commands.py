@@ -76,6 +76,25 @@ def test_a_model_from_cohort_to_use_and_back(
     assert "ours@" in run("risk", "rollback")[1]
 
 
+def test_outcomes_that_cannot_be_trained_are_left_out_and_named(
+    run: Run, cohort: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(cohort, dtype=str)
+    table["nrm_status"], table["nrm_days"] = ["1"] * 5 + ["0"] * (len(table) - 5), "500"
+    table.loc[:4, "nrm_days"] = "100"
+    path, out = tmp_path / "few.csv", tmp_path / "few"
+    table[[name for name in table if not str(name).startswith("agvhd")]].to_csv(path, index=False)
+    asked = ("risk", "train", "--cohort", path, "--out", out, "--folds", 3, "--no-challenger")
+    code, printed, _ = run(*asked, "--json")
+    document = json.loads(printed)
+    assert code == 0 and list(document["outcomes"]) == ["cgvhd"]
+    assert "5 patients with the event by day 365, a model needs 10" in document["left_out"]["nrm"]
+    assert "Not trained: cohort" in (out / "card.md").read_text(encoding="utf-8")
+    # Asked for by name it is refused.
+    code, _, error = run(*asked, "--outcome", "nrm")
+    assert code == 1 and "a model needs 10" in error
+
+
 def test_models_evaluated_on_one_file_are_compared_without_it(
     run: Run, cohort: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from data.frequencies import read_frequencies
+from data.frequency_store import FrequencyFolder
 from data.literature import literature_model
 from data.models import add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
@@ -38,6 +41,7 @@ from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
 from service import servicers
+from service.ancestry import FIVE as FIVE_LOCI
 from service.config import Settings
 from service.convert import LIMITS
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
@@ -49,6 +53,7 @@ from tests.conftest import PROJECT
 from tests.service.serving import PATIENT, running, stub_of
 
 FIVE = ("A", "C", "B", "DRB1", "DQB1")
+AMBIGUOUS = "A*02:01+A*01:01"
 pb = graftmatch_pb2
 
 
@@ -441,6 +446,42 @@ def test_urgency_and_yesterdays_plan_count(stub: Any) -> None:
     assert row.reason == pb.ALLOCATION_REASON_GIVEN_TO_ANOTHER and row.swap_cost == 0
 
 
+def test_an_allocation_takes_deadlines_status_limits_groups_and_double_units(stub: Any) -> None:
+    edges = [(0, 0, 10, 1), (1, 2, 9, None), (2, 3, 8, None), (3, 3, 8, None), (3, 4, 7, None)]
+    request: dict[str, Any] = {
+        "patients": ["p", "q", "r", "s"],
+        "donors": ["x", "y", "z", "w", "v"],
+        "edges": [pb.Edge(patient=p, donor=d, utility=u, second=e) for p, d, u, e in edges],
+    }
+    answer = stub.AllocateDonors(pb.AllocateDonorsRequest(**request))
+    given = [(a.donor, a.second) for a in answer.assignments]
+    assert given == [("x", "y"), ("z", ""), ("w", ""), ("v", "")]
+    one = pb.AllocationLimit(name="centre A", most=1, patients=[0, 1])
+    answer = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(
+            **request, limits=[one], unavailable=[4], deadline_week=[0, 3, 1, 0]
+        )
+    )
+    assert [a.donor for a in answer.assignments] == ["x", "", "w", ""]
+    limited, other = answer.explanations
+    assert (limited.reason, limited.limit) == (pb.ALLOCATION_REASON_LIMIT_REACHED, "centre A")
+    assert (other.patient, other.recipient) == ("s", "r") and other.limit == ""
+    fair = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(**request, ancestry=["A", "A", "", ""], fairness_share=0)
+    )
+    level = fair.levels[1]
+    assert level.objective == pb.ALLOCATION_OBJECTIVE_FAIRNESS and level.reached == 1_000_000
+    kept = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(
+            **request,
+            previous=["y", "gone", "", ""],
+            previous_second=["x", "z", "", ""],
+        )
+    )
+    assert kept.levels[2].objective == pb.ALLOCATION_OBJECTIVE_STABILITY
+    assert kept.levels[2].reached == 1
+
+
 LONG = "A*01:01+" + "A*01:01/" * LIMITS.typing_characters
 
 
@@ -520,6 +561,13 @@ def test_a_wrong_factor_is_a_violation(
         ({"edges": [pb.Edge(utility=1)] * (LIMITS.edges + 1)}, "edges"),
         ({"urgency": [1, 1]}, "urgency"),
         ({"urgency": [0]}, "urgency[0]"),
+        ({"deadline_week": [1, 1]}, "deadline_week"),
+        ({"unavailable": [1]}, "unavailable[0]"),
+        ({"fairness_share": 2}, "fairness_share"),
+        ({"edges": [pb.Edge(patient=0, donor=0, utility=1, second=1)]}, "edges[0].second"),
+        ({"limits": [pb.AllocationLimit(name="")]}, "limits[0]"),
+        ({"limits": [pb.AllocationLimit(name="L", donors=[0, 0])]}, "limits[0].donors"),
+        ({"limits": [pb.AllocationLimit(name="L", patients=[1])]}, "limits[0].patients"),
         ({"previous": ["x", "x"]}, "previous"),
         ({"utility_share": 1.5}, "utility_share"),
     ],
@@ -586,6 +634,49 @@ def test_malformed_requests_are_not_logged(stub: Any, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.DEBUG, "graftmatch"):
         _violations(lambda: stub.ParseTyping(pb.ParseTypingRequest(typing="A*01:01+A*99:99")))
     assert not [r for r in caplog.records if r.name.startswith("graftmatch")]
+
+
+def test_searches_take_the_masses_and_the_sets_of_patient_and_donors(
+    home: Path, tmp_path: Path, demo: Nomenclature
+) -> None:
+    (source,) = read_frequencies("demo")
+    settings = Settings(home=tmp_path)
+    folder = FrequencyFolder(settings.frequencies)
+    rng = np.random.default_rng(3)
+    for name in ("X", source.population):
+        values = source.frequencies * rng.uniform(0.1, 1, len(source.frequencies))
+        one = replace(source, population=name, frequencies=values / values.sum())
+        folder.store(one, name, demo, datetime.date(2026, 1, 1), "made up", name, FIVE_LOCI)
+    store = Registry(tmp_path / "registry")
+    store.import_file(home / "simulated/donors.csv", demo, tmp_path / "rejects")
+
+    def searched(ancestry: str) -> Any:
+        facts = pb.PatientFacts(ancestry=ancestry)
+        request = pb.SearchDonorsRequest(patient=AMBIGUOUS, max_mismatches=2, patient_facts=facts)
+        snapshot = load_snapshot(settings, DEMO_RELEASE)
+        with running(snapshot) as address, grpc.insecure_channel(address) as channel:
+            (answer,) = stub_of(channel).SearchDonors(request)
+        return answer
+
+    in_pairs = {name: searched(name) for name in ("X", source.population, "")}
+    sets = load_snapshot(settings, DEMO_RELEASE).sets
+    assert sets is not None
+    store.fill_masses(demo, sets.masses)
+    for name, before in in_pairs.items():
+        assert before.missing_masses == before.found > 20 and before.dropped == 0
+        answer = searched(name)
+        assert answer.missing_masses == 0 and answer.dropped == 0
+        p = [[c.comparison.p10 for c in one.candidates] for one in (answer, before)]
+        assert p[0] == pytest.approx(p[1], rel=1e-9) and max(p[0]) > 0
+        statuses = [
+            [c.comparison.probability_status for c in one.candidates] for one in (answer, before)
+        ]
+        assert statuses[0] == statuses[1]
+    of_x, of_own, of_unknown = (one.candidates for one in in_pairs.values())
+    p10 = {c.donor: c.comparison.p10 for c in of_own}
+    assert any(p10[c.donor] != pytest.approx(c.comparison.p10, rel=1e-3) for c in of_x)
+    # Without an ancestry it is the set in use, which was imported last.
+    assert p10 == {c.donor: c.comparison.p10 for c in of_unknown}
 
 
 def test_a_donor_changed_since_the_start_has_no_probabilities(

@@ -7,8 +7,6 @@ function view(heading, ...content) {
   return h("section", { "aria-labelledby": "heading" }, h("h2", { id: "heading", tabindex: "-1" }, heading), content);
 }
 
-const indices = (columns) => Array.from(Object.values(columns)[0].codes, (_, i) => i);
-
 function allocationColumns(report, link) {
   const columns = report.allocated;
   const patient = (i) => report.position.get(columns.patient.at(i));
@@ -50,8 +48,9 @@ function allocationColumns(report, link) {
     rank("allocated"),
     ...(columns.second.levels.some(Boolean) ? [donor("second", "Second unit")] : []),
     number("utility", "Utility", "What the pair is worth; 3,411 at most", (i) => (columns.allocated.at(i) ? columns.utility.at(i) : null)),
+    donor("first", "Rank 1"),
+    text("not_first_for", "Why not rank 1"),
     donor("best", "Best for the plan"),
-    rank("best"),
     text("reason", "Why not the best"),
     donor("best_given_to", "Best given to"),
     ...(columns.limit.levels.some(Boolean) ? [text("limit", "Limit")] : []),
@@ -67,7 +66,7 @@ function allocationColumns(report, link) {
 
 const ALLOCATION_NOTE =
   "One plan for all patients: as many served as possible, then the most urgency-weighted utility, then the least change. " +
-  "The best for the plan is the candidate of highest utility, which may differ from rank 1. A swap cost is what the plan " +
+  "The best for the plan is the candidate of highest utility, which may differ from rank 1. The swap cost is what the plan " +
   "as a whole loses if this patient must get its best candidate; 0 is a tie, – where it was not searched or not possible.";
 
 function levelsTable(report) {
@@ -99,7 +98,7 @@ function allocationView(report) {
   const rows = indices(report.allocated);
   const status = h("p", { role: "status", class: "count" });
   const table = sortedTable({
-    caption: "Who is allocated which donor, and why not the best. Arrow keys move between rows.",
+    caption: "Who is allocated which donor, and why not the first and the best. Arrow keys move between rows.",
     columns: allocationColumns(report, true),
     rows,
     empty: "No patient passes this filter.",
@@ -190,6 +189,14 @@ function rejectColumns(report) {
   return [text("record", "Record", { cls: "number" }), text("id", "Identifier", { rowHead: true }), text("reason", "Reason")];
 }
 
+function noteColumns(report, link) {
+  const { patient, note } = report.told;
+  return [
+    { key: "patient", head: "Patient", rowHead: true, value: (i) => patient.at(i), cell: (i) => patientLink(report, patient.at(i), link) },
+    { key: "note", head: "Note", value: (i) => note.at(i), cell: (i) => written(note.at(i)) },
+  ];
+}
+
 function unknownColumns(report, link) {
   return [
     {
@@ -199,7 +206,7 @@ function unknownColumns(report, link) {
       value: (i) => report.patients.id[i],
       cell: (i) => patientLink(report, report.patients.id[i], link),
     },
-    { key: "candidates", head: "Donors", cls: "number", falls: true, value: (i) => report.patients.candidates[i], cell: (i) => grouped(report.patients.candidates[i]) },
+    { key: "candidates", head: "Donors in the results", cls: "number", falls: true, value: (i) => report.patients.candidates[i], cell: (i) => grouped(report.patients.candidates[i]) },
     {
       key: "unknown",
       head: "P unknown",
@@ -225,6 +232,7 @@ function openParts(report, make, link) {
     (i) => !report.patients.candidates[i] || !report.patients.unknown_p || report.patients.unknown_p[i] > 0
   );
   const rejects = report.rejects ? indices(report.rejected) : [];
+  const notes = report.told ? indices(report.told) : [];
   const parts = [
     h("h3", null, `Patients without donors or with unknown probabilities: ${grouped(patients.length)}`),
     patients.length
@@ -234,6 +242,10 @@ function openParts(report, make, link) {
     rejects.length
       ? make({ caption: "Records of the patients’ file that could not be used. They were not searched.", columns: rejectColumns(report), rows: rejects, empty: "" })
       : h("p", null, report.rejects ? "None." : "No file of rejects stands beside the results."),
+    h("h3", null, `Notes on patients’ typings: ${report.told ? grouped(notes.length) : "none"}`),
+    notes.length
+      ? make({ caption: "How renamed or deleted names were followed.", columns: noteColumns(report, link), rows: notes, empty: "" })
+      : null,
     h("h3", null, `Not in these results: ${report.absent.length}`),
     report.absent.length
       ? h("ul", null, report.absent.map(([what, why]) => h("li", null, h("strong", null, what), `: ${why}.`)))

@@ -11,6 +11,8 @@ class Column {
   }
 }
 
+const indices = (columns) => Array.from(Object.values(columns)[0].codes, (_, i) => i);
+
 const columnsOf = (given) =>
   Object.fromEntries(Object.entries(given).map(([name, column]) => [name, new Column(column)]));
 
@@ -49,6 +51,7 @@ class Report {
       this.requestsOf.set(patient, [...(this.requestsOf.get(patient) ?? []), i]);
     });
     this.rejected = content.rejects && columnsOf(content.rejects);
+    this.told = content.notes && columnsOf(content.notes);
     this.outcome =
       this.outcomes.find((outcome) => outcome.name === "agvhd_3_4") ?? this.outcomes[0] ?? null;
   }
@@ -82,6 +85,13 @@ class Report {
     return Object.fromEntries(values);
   }
 
+  /** How names of a patient's typing were followed. */
+  notesOf(patient) {
+    if (!this.told) return [];
+    const id = this.patients.id[patient];
+    return indices(this.told).filter((i) => this.told.patient.at(i) === id).map((i) => this.told.note.at(i));
+  }
+
   /** The typing requests of a patient, as rows of the plan. */
   asked(patient) {
     return this.requestsOf.get(this.patients.id[patient]) ?? [];
@@ -95,7 +105,13 @@ class Report {
     );
   }
 
-  /** What in an allocation stands between a patient and its best candidate, in words. */
+  /** Why the donor of rank 1 is not allocated, in words. */
+  whyNotFirst(given) {
+    if (!given?.not_first_for) return "";
+    return given.best === given.first && given.reason ? this.whyNotBest(given) : given.not_first_for;
+  }
+
+  /** What stands between a patient and its best candidate for the plan, in words. */
   whyNotBest(given) {
     if (!given || !given.reason) return "";
     if (given.best_given_to) return `given to ${given.best_given_to}`;

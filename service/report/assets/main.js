@@ -10,7 +10,7 @@ const VIEWS = [
 const headline = (report) =>
   [
     plural(report.n, "patient"),
-    plural(report.patients.candidates.reduce((sum, n) => sum + n, 0), "donor"),
+    plural(report.patients.found.reduce((sum, n) => sum + n, 0), "donor"),
     report.day ? `day ${report.day}` : "day not stated",
     report.release ? `release ${report.release}` : "release not stated",
   ].join(" · ");

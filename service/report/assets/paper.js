@@ -7,7 +7,7 @@ function buildPaper(report, { patients, donors }) {
     const id = report.patients.id[patient];
     const named = (i) => markTexts(report, i, id).some(([cls]) => cls === "own" || cls === "asked");
     const first = rows.filter((i, k) => donors === null || k < donors || named(i));
-    const left = report.patients.candidates[patient] - first.length;
+    const left = report.patients.found[patient] - first.length;
     return h(
       "section",
       { class: "patient" },

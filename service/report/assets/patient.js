@@ -14,6 +14,7 @@ function patientView(report, patient) {
       caption: `Donors of patient ${id}, in the order of rank. Arrow keys move between rows, Enter opens one, Escape closes it.`,
       columns: donorColumns(report, patient, outcome),
       rows,
+      tight: report.lociOf(rows).length > 7,
       details: (i) => donorDetails(report, patient, i),
       empty: "No donor passes these filters.",
     });
@@ -78,7 +79,7 @@ const hrefOf = (id) => `#/patient/${encodeURIComponent(id)}`;
 /** What is known of a patient in a few lines; `open` makes donors buttons that lead to their row. */
 function summary(report, patient, open) {
   const { patients } = report;
-  const [total, shown] = [patients.candidates[patient], report.rowsOf(patient).length];
+  const [found, total, shown] = [patients.found[patient], patients.candidates[patient], report.rowsOf(patient).length];
   const name = (donor) => {
     const row = report.rowOf(patient, donor);
     const rank = row === null ? null : ` (rank ${report.value("rank", row)})`;
@@ -90,13 +91,13 @@ function summary(report, patient, open) {
   const named = shown - patients.first_ranks[patient];
   line(
     "Donors",
-    `${grouped(total)} found`,
-    shown < total ? `; here the best ${grouped(patients.first_ranks[patient])}` : null,
-    shown < total && named ? ` and ${named} that a plan names` : null
+    `${grouped(found)} found`,
+    shown < found ? `; here the best ${grouped(patients.first_ranks[patient])}` : null,
+    shown < found && named ? ` and ${named} that a plan names` : null
   );
   if (total) {
     const at = patients.at[patient].map((n, k) => (n ? `${grouped(n)} with ${k}` : null)).filter(Boolean);
-    line("Mismatches at best", at.join(", "));
+    line("Mismatches at best", at.join(", "), total < found ? ` of the ${grouped(total)} best` : null);
   }
   if (patients.unknown_p) {
     const count = patients.unknown_p[patient];
@@ -108,7 +109,12 @@ function summary(report, patient, open) {
   if (report.allocation && !given) line("Allocated", "the plan does not name this patient");
   if (given) {
     line("Allocated", given.allocated ? name(given.allocated) : "no donor", given.second ? [" with ", name(given.second)] : null);
-    if (given.reason) {
+    const alike = given.best === given.first;
+    if (given.not_first_for) {
+      const cost = alike && given.reason ? swap(given) : null;
+      line("Not rank 1", given.first ? [name(given.first).slice(0, 1), ": "] : null, report.whyNotFirst(given), cost);
+    }
+    if (given.reason && !alike) {
       line("Best for the plan", given.best ? [name(given.best), ", "] : null, report.whyNotBest(given), swap(given));
     }
     if (given.backups.length) line("Backups", given.backups.map((donor, k) => [k ? ", " : null, name(donor)]));
@@ -118,6 +124,7 @@ function summary(report, patient, open) {
     const text = asked.map((row, k) => [k ? ", " : null, name(report.requests.donor.at(row))]);
     line("Typing requests", asked.length ? text : "none");
   }
+  for (const note of report.notesOf(patient)) line("Note", written(note));
   return h("dl", { class: "summary" }, lines);
 }
 

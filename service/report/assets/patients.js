@@ -27,9 +27,13 @@ function patientColumns(report, link) {
           ? h("a", { href: hrefOf(patients.id[i]), "data-row": i }, identifier(patients.id[i]))
           : identifier(patients.id[i]),
     },
-    count("candidates", "Donors", (i) => patients.candidates[i], "Donors within the criteria"),
+    count("found", "Donors", (i) => patients.found[i], "Donors within the criteria"),
+    // Where the results hold the best ones only, what follows is of these.
+    ...(patients.found.some((n, i) => n > patients.candidates[i])
+      ? [count("candidates", "in the results", (i) => patients.candidates[i], "The best of them; the columns to the right are of these")]
+      : []),
     ...Array.from({ length: patients.at[0]?.length ?? 0 }, (_, k) =>
-      count(`at${k}`, `${k} mism.`, (i) => patients.at[i][k], `Donors with ${k} mismatches at best`)
+      count(`at${k}`, `${k} mism.`, (i) => patients.at[i][k], `Donors of the results with ${k} mismatches at best`)
     ),
     {
       key: "first",
@@ -41,9 +45,9 @@ function patientColumns(report, link) {
   if (report.rows.p10) {
     columns.push(
       chance("p10", "P(10/10) of first", null, (i) => of("p10", i)),
-      chance("best", "Highest P(10/10)", "Over all donors", (i) => patients.best_p10[i]),
+      chance("best", "Highest P(10/10)", "Over all donors of the results", (i) => patients.best_p10[i]),
       {
-        ...chance("find", "Chance if all typed", "That one of all donors is available and 10/10", (i) =>
+        ...chance("find", "Chance if all typed", "That one of the donors of the results is available and 10/10", (i) =>
           patients.fails[i] === null ? null : 1 - patients.fails[i]
         ),
         cell: (i) => {
@@ -100,8 +104,9 @@ function remarks(report, patient) {
   if (without === total && total) found.push("P unknown for all donors");
   else if (without) found.push(`P unknown for ${plural(without, "donor")}`);
   const given = report.given(patient);
+  if (given?.not_first_for && total) found.push(`not rank 1: ${report.whyNotFirst(given)}`);
   const why = report.whyNotBest(given);
-  if (why && total) found.push(`best for the plan${given.best ? `, ${given.best},` : ""} ${why}`);
+  if (why && total && given.best !== given.first) found.push(`best for the plan, ${given.best}, ${why}`);
   if (report.allocation && !given) found.push("not in the allocation");
   return found;
 }
@@ -112,7 +117,7 @@ const PATIENT_FILTERS = [
   ["unknown", "with unknown P", (report, i) => report.patients.unknown_p?.[i] > 0],
   ["low", "highest P(10/10) below 50 %", (report, i) => (report.patients.best_p10?.[i] ?? 0) < 0.5],
   ["unserved", "without an allocated donor", (report, i) => report.allocation && !report.given(i)?.allocated],
-  ["second", "not allocated the best", (report, i) => Boolean(report.given(i)?.reason)],
+  ["second", "not allocated rank 1", (report, i) => Boolean(report.given(i)?.not_first_for)],
   ["asked", "with typing requests", (report, i) => report.asked(i).length > 0],
 ];
 
@@ -182,7 +187,7 @@ function matching(report, word) {
 /** The whole in numbers. */
 function figures(report) {
   const { patients } = report;
-  const total = patients.candidates.reduce((sum, n) => sum + n, 0);
+  const total = patients.found.reduce((sum, n) => sum + n, 0);
   const count = (test) => patients.id.filter((_, i) => test(i)).length;
   const items = [
     ["patients", grouped(report.n)],

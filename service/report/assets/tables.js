@@ -15,10 +15,11 @@ let tables = 0;
 
 /**
  * A table. `columns`: {key, head, note, cls, rowHead, falls, value(row), cell(row), beside(row)};
- * `falls`: the first sort is from the highest; `beside`: what stands below the head of a row. `details(row)`: what a row opens to. `rows` in their first order.
+ * `falls`: the first sort is from the highest; `beside`: what stands below the head of a row. `details(row)`: what a row opens to. `rows` in their first order;
+ * `tight`: with many columns.
  * Returns {element, show(rows), open(row)}.
  */
-function sortedTable({ caption, columns, rows, details, empty }) {
+function sortedTable({ caption, columns, rows, details, empty, tight }) {
   const number = ++tables;
   let shown = rows;
   let sort = null;
@@ -34,7 +35,7 @@ function sortedTable({ caption, columns, rows, details, empty }) {
   );
   const table = h(
     "table",
-    { class: "main" },
+    { class: tight ? "main tight" : "main" },
     h("caption", null, caption),
     h("thead", { onkeydown: fromHeads }, h("tr", null, heads)),
     body

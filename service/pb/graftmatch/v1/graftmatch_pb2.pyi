@@ -46,6 +46,7 @@ class AllocationReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALLOCATION_REASON_LIMIT_REACHED: _ClassVar[AllocationReason]
     ALLOCATION_REASON_KEPT_YESTERDAY: _ClassVar[AllocationReason]
     ALLOCATION_REASON_OTHER_PLAN: _ClassVar[AllocationReason]
+    ALLOCATION_REASON_WORTH_NO_MORE: _ClassVar[AllocationReason]
 MISMATCH_DIRECTION_UNSPECIFIED: MismatchDirection
 MISMATCH_DIRECTION_GVH: MismatchDirection
 MISMATCH_DIRECTION_HVG: MismatchDirection
@@ -70,6 +71,7 @@ ALLOCATION_REASON_NOT_AVAILABLE: AllocationReason
 ALLOCATION_REASON_LIMIT_REACHED: AllocationReason
 ALLOCATION_REASON_KEPT_YESTERDAY: AllocationReason
 ALLOCATION_REASON_OTHER_PLAN: AllocationReason
+ALLOCATION_REASON_WORTH_NO_MORE: AllocationReason
 
 class ParseTypingRequest(_message.Message):
     __slots__ = ("typing",)
@@ -490,7 +492,7 @@ class Contribution(_message.Message):
     def __init__(self, factor: _Optional[str] = ..., log_odds: _Optional[float] = ..., known: _Optional[_Union[Known, str]] = ...) -> None: ...
 
 class AllocateDonorsRequest(_message.Message):
-    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share")
+    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share", "previous_second", "deadline_week", "unavailable", "limits", "ancestry", "fairness_share")
     PATIENTS_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
@@ -498,6 +500,12 @@ class AllocateDonorsRequest(_message.Message):
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     RECIPIENTS_SHARE_FIELD_NUMBER: _ClassVar[int]
     UTILITY_SHARE_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_SECOND_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_WEEK_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    ANCESTRY_FIELD_NUMBER: _ClassVar[int]
+    FAIRNESS_SHARE_FIELD_NUMBER: _ClassVar[int]
     patients: _containers.RepeatedScalarFieldContainer[str]
     donors: _containers.RepeatedScalarFieldContainer[str]
     edges: _containers.RepeatedCompositeFieldContainer[Edge]
@@ -505,17 +513,37 @@ class AllocateDonorsRequest(_message.Message):
     previous: _containers.RepeatedScalarFieldContainer[str]
     recipients_share: float
     utility_share: float
-    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ...) -> None: ...
+    previous_second: _containers.RepeatedScalarFieldContainer[str]
+    deadline_week: _containers.RepeatedScalarFieldContainer[int]
+    unavailable: _containers.RepeatedScalarFieldContainer[int]
+    limits: _containers.RepeatedCompositeFieldContainer[AllocationLimit]
+    ancestry: _containers.RepeatedScalarFieldContainer[str]
+    fairness_share: float
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ..., previous_second: _Optional[_Iterable[str]] = ..., deadline_week: _Optional[_Iterable[int]] = ..., unavailable: _Optional[_Iterable[int]] = ..., limits: _Optional[_Iterable[_Union[AllocationLimit, _Mapping]]] = ..., ancestry: _Optional[_Iterable[str]] = ..., fairness_share: _Optional[float] = ...) -> None: ...
+
+class AllocationLimit(_message.Message):
+    __slots__ = ("name", "most", "patients", "donors")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    PATIENTS_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    most: int
+    patients: _containers.RepeatedScalarFieldContainer[int]
+    donors: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., most: _Optional[int] = ..., patients: _Optional[_Iterable[int]] = ..., donors: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Edge(_message.Message):
-    __slots__ = ("patient", "donor", "utility")
+    __slots__ = ("patient", "donor", "utility", "second")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     UTILITY_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
     patient: int
     donor: int
     utility: int
-    def __init__(self, patient: _Optional[int] = ..., donor: _Optional[int] = ..., utility: _Optional[int] = ...) -> None: ...
+    second: int
+    def __init__(self, patient: _Optional[int] = ..., donor: _Optional[int] = ..., utility: _Optional[int] = ..., second: _Optional[int] = ...) -> None: ...
 
 class AllocateDonorsResponse(_message.Message):
     __slots__ = ("provenance", "assignments", "status", "objective", "bound", "explanations", "levels")
@@ -550,27 +578,31 @@ class AllocationLevel(_message.Message):
     def __init__(self, objective: _Optional[_Union[AllocationObjective, str]] = ..., best: _Optional[int] = ..., bound: _Optional[int] = ..., least: _Optional[int] = ..., reached: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("patient", "donor", "utility")
+    __slots__ = ("patient", "donor", "utility", "second")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     UTILITY_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     utility: int
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ...) -> None: ...
+    second: str
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ..., second: _Optional[str] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("patient", "reason", "allocated", "best", "recipient", "swap_cost")
+    __slots__ = ("patient", "reason", "allocated", "best", "recipient", "swap_cost", "limit")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ALLOCATED_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     SWAP_COST_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
     patient: str
     reason: AllocationReason
     allocated: str
     best: str
     recipient: str
     swap_cost: int
-    def __init__(self, patient: _Optional[str] = ..., reason: _Optional[_Union[AllocationReason, str]] = ..., allocated: _Optional[str] = ..., best: _Optional[str] = ..., recipient: _Optional[str] = ..., swap_cost: _Optional[int] = ...) -> None: ...
+    limit: str
+    def __init__(self, patient: _Optional[str] = ..., reason: _Optional[_Union[AllocationReason, str]] = ..., allocated: _Optional[str] = ..., best: _Optional[str] = ..., recipient: _Optional[str] = ..., swap_cost: _Optional[int] = ..., limit: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,270 @@
+"""The chunks of a batch, searched by the workers of a Dask cluster.
+
+Each worker opens release, index, frequency sets and model from files, by their path. A shard is a
+range of rows of the index; every patient is searched in every shard, and of what two shards found
+the best is kept, in a tree. What can be among the best is decided by keys that each donor has for
+itself; the ranking, in which a donor's risk counts against that of the others, comes once, at the
+end. So the answer is that of one machine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+
+from data.donor_files import Person
+from data.nomenclature import ReferenceFolder
+from matching.donor_index import DonorIndex
+from matching.errors import GraftmatchError, StoreError
+from matching.genotypes import encode
+from matching.haplotypes import NullImputation
+from matching.pipeline import Matches
+from matching.risk import RiskModel
+from matching.search import Candidates
+from matching.typings import Typing, typing_of
+from service.batch.search import BatchSearch, load_search, sources_of
+from service.config import Settings
+from service.masses import CandidateProbabilities, Outcome
+from service.ranking import Ranker
+from service.search import DonorSearch, SearchSettings, results_of, wanted_of
+
+CONNECT_SECONDS = 10
+# Chunks that a worker has before it, so that none waits for the next.
+CHUNKS_AT_ONCE = 2
+# Keys that every donor has for itself and that cost little.
+_OWN_KEYS = ("p10", "p9", "mismatches_best", "mismatches_worst", "tce", "age")
+# Where one candidate has no probability for these reasons, none has.
+_OF_ALL = (Outcome.PATIENT_UNREPRESENTED, Outcome.NO_FREQUENCY_SET, Outcome.NOT_REQUESTED)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where workers find what they search with, and in what state; nothing of it is sent.
+
+    `home`, `registry`: as in `Settings`. `sources`: see `BatchSearch.sources`.
+    """
+
+    home: Path
+    registry: str
+    release: str
+    sources: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is left of a patient's candidates: rows of the index, ascending; `found` there were."""
+
+    rows: npt.NDArray[np.int64]
+    probabilities: CandidateProbabilities
+    found: int
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What every task of a chunk of patients is given."""
+
+    place: Place
+    settings: SearchSettings
+    people: Sequence[Person]
+
+    @property
+    def search(self) -> BatchSearch:
+        return BatchSearch(*_opened(self.place, self.settings.nulls), self.settings)
+
+    def find(self, shard: int, n_shards: int) -> list[Part]:
+        """What each patient finds in one of several shards."""
+        search = self.search
+        donors = _shard(self.place, self.settings.nulls, shard, n_shards)
+        parts = []
+        for person in self.people:
+            found, probable = search.search.candidates(
+                *(typing_of(person.written), person.facts, self.settings),
+                wanted=wanted_of(person, self.settings),
+                donors=donors,
+            )
+            part = Part(found.candidates.rows, probable, len(found))
+            parts.append(self._best(search, person, part))
+        return parts
+
+    def merge(self, *shards: Sequence[Part]) -> list[Part]:
+        """The best of what several shards found, which are in the order of their rows."""
+        search = self.search
+        return [
+            self._best(search, person, _joined(parts))
+            for person, *parts in zip(self.people, *shards, strict=True)
+        ]
+
+    def finish(self, parts: Sequence[Part]) -> pa.Table:
+        """The ranked candidates, as `BatchSearch.run` gives them."""
+        search = self.search
+        pages = {}
+        for person, part in zip(self.people, parts, strict=True):
+            patient = typing_of(person.written)
+            page = search.search.ranked(
+                *(patient, person.facts, search.model, self.settings),
+                *(self._matches(search, patient, part), part.probabilities),
+            )
+            pages[person.id] = replace(page, found=part.found)
+        return search.table(results_of(pages, search.search, search.model, self.settings))
+
+    def _matches(self, search: BatchSearch, patient: Typing, part: Part) -> Matches:
+        genotype = encode(patient, search.search.nomenclature)
+        donors, loci = search.search.index.donors, tuple(self.settings.criteria.loci)
+        return Matches(Candidates(donors, genotype, loci, part.rows), genotype.notes)
+
+    def _best(self, search: BatchSearch, person: Person, part: Part) -> Part:
+        """The candidates that may be among the best, whatever others there are."""
+        size, rule, probable = self.settings.size, self.settings.rule, part.probabilities
+        own = next((i for i, key in enumerate(rule.keys) if key not in _OWN_KEYS), len(rule.keys))
+        # Whether the keys are those with or without probabilities, all candidates decide together.
+        known = bool(np.isfinite(probable.p[:, :2]).any())
+        known |= bool(np.isin(probable.outcomes, _OF_ALL).any())
+        if size is None or size >= len(part.rows) or not own or not known:
+            return part
+        patient = typing_of(person.written)
+        inner = search.search
+        ranker = Ranker(
+            *(replace(rule, keys=rule.keys[:own]), inner.index, self.settings.as_of),
+            *(search.model, inner.leaders, inner.registry.typings),
+        )
+        found = self._matches(search, patient, part)
+        ranking = ranker.rank(patient, person.facts, found, probable.p[:, :2])
+        tied = (ranking.values == ranking.values[size - 1]).all(axis=1)
+        kept = np.sort(ranking.order[: np.flatnonzero(tied)[-1] + 1])
+        return replace(part, rows=part.rows[kept], probabilities=probable.take(kept))
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    probable = [part.probabilities for part in parts]
+    return Part(
+        np.concatenate([part.rows for part in parts]),
+        CandidateProbabilities(
+            np.concatenate([one.p for one in probable]),
+            np.concatenate([one.outcomes for one in probable]),
+            max(one.dropped for one in probable),
+            np.concatenate([one.missing for one in probable]),
+        ),
+        sum(part.found for part in parts),
+    )
+
+
+@cache
+def _opened(place: Place, nulls: NullImputation) -> tuple[DonorSearch, RiskModel]:
+    """Everything of a place, opened once in a process. Raises `StoreError` for another state."""
+    home = Settings(home=place.home, registry=place.registry)
+    nomenclature = ReferenceFolder(home.reference).open(place.release)
+    opened = load_search(home, None, nomenclature, nulls)
+    here = sources_of(*opened)
+    if changed := [name for name, value in place.sources if here[name] != value]:
+        raise StoreError(
+            f"on a worker {', '.join(changed)} of {place.home} are not those of the batch; give "
+            "all machines the same folder"
+        )
+    return opened
+
+
+@cache
+def _shard(place: Place, nulls: NullImputation, shard: int, n_shards: int) -> DonorIndex:
+    return _opened(place, nulls)[0].index.donors.shard(shard, n_shards)
+
+
+@contextmanager
+def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
+    """A client of a scheduler, or of worker processes on this machine. Raises `GraftmatchError`."""
+    try:
+        with ExitStack() as stack:
+            if scheduler is None:
+                # The numeric kernels have threads of their own.
+                here = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+                client = Client(stack.enter_context(here))
+            else:
+                client = Client(scheduler, timeout=CONNECT_SECONDS)
+            yield stack.enter_context(client)
+    except OSError as error:
+        raise GraftmatchError(
+            f"no scheduler answers at {scheduler}: {error}; start one, or leave out --scheduler"
+        ) from error
+
+
+def on_cluster(
+    client: Client,
+    place: Place,
+    settings: SearchSettings,
+    chunks: Sequence[Sequence[Person]],
+    left: Iterable[int],
+    n_shards: int | None,
+    progress: Callable[[int], object],
+) -> Iterator[tuple[int, pa.Table]]:
+    """Chunks and their candidates as they get done, as `in_threads` gives them.
+
+    `left`: numbers of the chunks to search. `n_shards`: by default as many as there are workers. A
+    task whose worker dies is done again by another one. Raises `GraftmatchError`.
+    """
+    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    if not workers:
+        raise GraftmatchError("the scheduler has no workers; start some, then go on with --resume")
+    n_shards = n_shards or len(workers)
+    waiting = iter(left)
+    running: dict[Future[Any], int] = {}
+
+    def begin(n: int) -> list[Future[Any]]:
+        begun = []
+        for number in islice(waiting, n):
+            chunk = _Chunk(place, settings, chunks[number])
+            begun.append(_submitted(client, chunk, n_shards, workers))
+            running[begun[-1]] = number
+        return begun
+
+    done = as_completed(begin(CHUNKS_AT_ONCE * len(workers)))
+    try:
+        for future in done:
+            number = running.pop(future)
+            table = future.result()
+            done.update(begin(1))
+            progress(len(chunks[number]))
+            yield number, table
+    except KilledWorker as error:
+        raise GraftmatchError(
+            f"workers died again and again at the same task: {error}; give them more memory, or "
+            "more shards with --shards, then go on with --resume"
+        ) from error
+    finally:
+        client.cancel(list(running))
+
+
+def _submitted(client: Client, chunk: _Chunk, n_shards: int, workers: Sequence[str]) -> Future[Any]:
+    """The tasks of a chunk: its shards, and of two parts the best, until one is left."""
+    parts = [
+        client.submit(
+            chunk.find,
+            *(shard, n_shards),
+            # Each shard has a worker that opened it before, which need not be the one to do it.
+            workers=[workers[shard % len(workers)]],
+            allow_other_workers=True,
+            pure=False,
+        )
+        for shard in range(n_shards)
+    ]
+    while len(parts) > 1:
+        pairs = (parts[i : i + 2] for i in range(0, len(parts), 2))
+        parts = [
+            client.submit(chunk.merge, *pair, pure=False) if len(pair) == 2 else pair[0]
+            for pair in pairs
+        ]
+    return client.submit(chunk.finish, parts[0], pure=False)
