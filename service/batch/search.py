@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +12,11 @@ import pyarrow as pa
 
 from data.donor_files import Person
 from data.frequency_store import FrequencyFolder
+from data.index import open_masses
 from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
+from matching.errors import OutputError
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
@@ -88,18 +91,25 @@ class BatchSearch:
 
 
 def load_search(
-    home: Settings, registry: str | None, nomenclature: Nomenclature, nulls: NullImputation
+    home: Settings,
+    registry: str | None,
+    nomenclature: Nomenclature,
+    nulls: NullImputation,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> tuple[DonorSearch, RiskModel]:
-    """With all that is in use in a home folder. Raises `StoreError`, `InputFileError` and
-    `ModelError`."""
+    """With all that is in use in a home folder. Masses that are missing are computed first: that
+    takes less time than to predict donors in pairs for many patients. `progress` is given the
+    number of donors done. Raises `StoreError`, `InputFileError` and `ModelError`.
+    """
     store = Registry.at(home.registry_place(registry), home.home)
-    search = DonorSearch.of(
-        nomenclature,
-        ReferenceFolder(home.reference).proteins(nomenclature.release),
-        store,
-        store.index(nomenclature),
-        SearchSets.load(FrequencyFolder(home.frequencies), nomenclature, nulls),
-    )
+    sets = SearchSets.load(FrequencyFolder(home.frequencies), nomenclature, nulls)
+    index = store.index(nomenclature)
+    if sets is not None and not open_masses(index, sets.masses).is_complete:
+        # Where nothing can be written, all is the same and slower.
+        with suppress(OutputError):
+            index = store.fill_masses(nomenclature, sets.masses, progress).index
+    proteins = ReferenceFolder(home.reference).proteins(nomenclature.release)
+    search = DonorSearch.of(nomenclature, proteins, store, index, sets)
     return search, active_model(home.models)
 
 

@@ -42,6 +42,7 @@ from service.cli.common import (
     end_with_rejects,
     open_nomenclature,
     parse_day,
+    progress_of,
     searched_loci,
     settings,
 )
@@ -176,7 +177,9 @@ def batch(
     )
     nomenclature = open_nomenclature(release)
     home = settings()
-    search = BatchSearch(*load_search(home, folder, nomenclature, null_imputation), asked)
+    with progress_of("donors made ready") as told:
+        opened = load_search(home, folder, nomenclature, null_imputation, told)
+    search = BatchSearch(*opened, asked)
     tell_unreadable(search.search.index)
     options = ReadingOptions(strict, blank_second)
     state = {
