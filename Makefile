@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock check format test test-all bench demo proto serve clean
+.PHONY: help setup lock check format test test-all bench demo docs proto serve clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,9 +34,13 @@ check: setup ## formatting, lint, types, import contracts, protos
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint
 	@$(BIN)/python -m service.generate --check
+	@$(BIN)/python -m service.settings_page --check
 
 proto: setup ## generate service/pb from proto/
 	@$(BIN)/python -m service.generate
+
+docs: setup ## write the reference of settings into docs/operations.md
+	@$(BIN)/python -m service.settings_page
 
 format: setup ## format and fix what can be fixed
 	@$(BIN)/ruff format .

@@ -246,7 +246,7 @@ def _frequency_set(
             f"{path}, {whose}: frequencies sum to {total:.6f}, above {MAX_SUM}; nothing was used"
         )
     if total == 0:
-        raise InputFileError(f"{path}, {whose}: all frequencies are 0")
+        raise InputFileError(f"{path}, {whose}: all frequencies are 0; nothing was used")
     used: list[tuple[str, ...]] = []
     columns = []
     for column, known in zip(haplotypes.T, names, strict=True):

@@ -105,6 +105,10 @@ def load_model(path: Path) -> RiskModel:
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path} is larger than any model file")
         document = json.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"{path} is no text, so no model: such a file is JSON, and pickles are never read"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot read the model {path}: {error}") from error
     return parse_model(document, str(path))

@@ -21,7 +21,21 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.kernels import _F64, _I32, _I32_2D, _I64, _U8, Int32s, Int64s, kernel
+from matching.array_types import (
+    F64,
+    I16,
+    I32,
+    I32_2D,
+    I64,
+    I64_2D,
+    OUT_F64,
+    OUT_I32_2D,
+    OUT_I64,
+    OUT_I64_2D,
+    U8,
+    U16,
+)
+from matching.kernels import Int32s, Int64s, kernel
 
 Floats = npt.NDArray[np.float64]
 Int64Table = npt.NDArray[np.int64]
@@ -33,14 +47,6 @@ ABSENT = 1
 # How nulls stand in a pair: nowhere, left, right or on both sides.
 _LEFT, _RIGHT, _BOTH = 1, 2, 3
 
-_U16 = numba.types.Array(numba.uint16, 1, "C", readonly=True)
-_I16 = numba.types.Array(numba.int16, 1, "C", readonly=True)
-_I64_2D = numba.types.Array(numba.int64, 2, "C", readonly=True)
-_NEW64 = numba.types.Array(numba.int64, 1, "C")
-_NEW64_2D = numba.types.Array(numba.int64, 2, "C")
-_NEW32_2D = numba.types.Array(numba.int32, 2, "C")
-_NEWF = numba.types.Array(numba.float64, 1, "C")
-
 
 @kernel(numba.int64(numba.int64))
 def _hash(key: Any) -> Any:
@@ -49,8 +55,8 @@ def _hash(key: Any) -> Any:
 
 
 @kernel(
-    numba.types.Tuple((_NEW64, _NEW64, _NEW64_2D))(
-        _I32_2D, _F64, _I32_2D, _I64, _I64, _I64_2D, _U16, _I64
+    numba.types.Tuple((OUT_I64, OUT_I64, OUT_I64_2D))(
+        I32_2D, F64, I32_2D, I64, I64, I64_2D, U16, I64
     )
 )
 def explaining_classes(
@@ -168,8 +174,8 @@ def explaining_classes(
 
 
 @kernel(
-    numba.types.Tuple((_NEW64_2D, numba.float64, numba.int64))(
-        _I64, _I64, _I64_2D, _F64, _I64_2D, _I16, _I64
+    numba.types.Tuple((OUT_I64_2D, numba.float64, numba.int64))(
+        I64, I64, I64_2D, F64, I64_2D, I16, I64
     )
 )
 def compatible_classes(
@@ -226,7 +232,7 @@ def compatible_classes(
     return pairs[:count].copy(), mass, n_pairs
 
 
-@kernel(numba.types.Tuple((numba.int64, numba.float64))(_I64, _I64, _I64_2D, _F64, numba.float64))
+@kernel(numba.types.Tuple((numba.int64, numba.float64))(I64, I64, I64_2D, F64, numba.float64))
 def pairs_above(
     rows: Int64s, bounds: Int64s, pairs: Int64Table, frequencies: Floats, least: float
 ) -> tuple[Any, float]:
@@ -258,7 +264,7 @@ def pairs_above(
 
 
 @kernel(
-    numba.int64(_I64, _I64, _I64_2D, _F64, numba.float64, _NEW64, _NEW64, _NEWF),
+    numba.int64(I64, I64, I64_2D, F64, numba.float64, OUT_I64, OUT_I64, OUT_F64),
 )
 def list_pairs(
     rows: Int64s,
@@ -291,9 +297,9 @@ def list_pairs(
 
 
 @kernel(
-    numba.types.Tuple((_NEW32_2D, _NEWF))(
-        _I32_2D, _F64, _I64, _I64, _I64_2D, _I64_2D, numba.float64, _I64_2D, _I16, _I64, _U8, _I64,
-        _I64, _I32, _U8, numba.boolean,
+    numba.types.Tuple((OUT_I32_2D, OUT_F64))(
+        I32_2D, F64, I64, I64, I64_2D, I64_2D, numba.float64, I64_2D, I16, I64, U8, I64,
+        I64, I32, U8, numba.boolean,
     )
 )  # fmt: skip
 def genotypes_of_classes(
@@ -423,9 +429,9 @@ def genotypes_of_classes(
 
 
 @kernel(
-    numba.types.Tuple((_NEW32_2D, _NEWF, _NEW64, _NEWF, _NEW64))(
-        _I32_2D, _F64, _I32_2D, _I64, _I64, _I64_2D, _U16, _I16, _I64, _U8, _I32, _U8,
-        numba.boolean, _I64, _I64, numba.int64,
+    numba.types.Tuple((OUT_I32_2D, OUT_F64, OUT_I64, OUT_F64, OUT_I64))(
+        I32_2D, F64, I32_2D, I64, I64, I64_2D, U16, I16, I64, U8, I32, U8,
+        numba.boolean, I64, I64, numba.int64,
     )
 )  # fmt: skip
 def impute_people(

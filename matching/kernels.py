@@ -19,6 +19,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from matching.array_types import I32, I64, OUT_U8_2D, U8
+
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -28,17 +30,6 @@ MISMATCH, POTENTIAL, MATCH = 0, 1, 2
 # Columns of the output of `compare_genotypes`.
 N_COMPARED = 8
 COUNT_BEST, COUNT_WORST, GVH_BEST, GVH_WORST, HVG_BEST, HVG_WORST, DONOR_1, DONOR_2 = range(8)
-
-# Read-only arrays are what a memory map gives, so every input is declared read-only.
-_I32 = numba.types.Array(numba.int32, 1, "C", readonly=True)
-_I64 = numba.types.Array(numba.int64, 1, "C", readonly=True)
-_U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
-_I32_2D = numba.types.Array(numba.int32, 2, "C", readonly=True)
-_F64 = numba.types.Array(numba.float64, 1, "C", readonly=True)
-_OUT64 = numba.types.Array(numba.int64, 1, "C")
-_OUTF64_2D = numba.types.Array(numba.float64, 2, "C")
-_OUT8 = numba.types.Array(numba.uint8, 1, "C")
-_OUT8_2D = numba.types.Array(numba.uint8, 2, "C")
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,7 +41,7 @@ def kernel(signature: Any) -> Callable[[F], F]:
     return compiled
 
 
-@kernel(numba.boolean(_I32, _I32))
+@kernel(numba.boolean(I32, I32))
 def _meet(x: Int32s, y: Int32s) -> bool:
     """True if two sorted sets share a member."""
     i, j = 0, 0
@@ -64,14 +55,14 @@ def _meet(x: Int32s, y: Int32s) -> bool:
     return False
 
 
-@kernel(numba.boolean(_I32, numba.int32))
+@kernel(numba.boolean(I32, numba.int32))
 def _holds(x: Int32s, value: int) -> bool:
     """True if a sorted set holds a value."""
     i = np.searchsorted(x, value)
     return bool(i < len(x) and x[i] == value)
 
 
-@kernel(numba.boolean(_I32, numba.int32, numba.int32))
+@kernel(numba.boolean(I32, numba.int32, numba.int32))
 def _can_avoid(x: Int32s, a: int, b: int) -> bool:
     """True if a set holds a value other than a and b."""
     for value in x:  # noqa: SIM110 (numba compiles no generators)
@@ -80,7 +71,7 @@ def _can_avoid(x: Int32s, a: int, b: int) -> bool:
     return False
 
 
-@kernel(numba.boolean(_I32, _I32, numba.boolean, numba.int32, numba.int32))
+@kernel(numba.boolean(I32, I32, numba.boolean, numba.int32, numba.int32))
 def _draw_avoids(d1: Int32s, d2: Int32s, linked: bool, a: int, b: int) -> bool:
     """True if some draw of a person holds neither a nor b."""
     if linked:
@@ -88,7 +79,7 @@ def _draw_avoids(d1: Int32s, d2: Int32s, linked: bool, a: int, b: int) -> bool:
     return _can_avoid(d1, a, b) and _can_avoid(d2, a, b)
 
 
-@kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
+@kernel(numba.int64(I32, I32, numba.boolean, I32, I32, numba.boolean))
 def _fewest_lacking(
     p1: Int32s, p2: Int32s, p_linked: bool, d1: Int32s, d2: Int32s, d_linked: bool
 ) -> int:
@@ -113,7 +104,7 @@ def _fewest_lacking(
     return 1 if covered_1 or covered_2 or homozygous else 2
 
 
-@kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
+@kernel(numba.int64(I32, I32, numba.boolean, I32, I32, numba.boolean))
 def _most_lacking(
     p1: Int32s, p2: Int32s, p_linked: bool, d1: Int32s, d2: Int32s, d_linked: bool
 ) -> int:
@@ -137,7 +128,7 @@ def _most_lacking(
     return most
 
 
-@kernel(numba.int64(_I32, _I32, _I32, _I32))
+@kernel(numba.int64(I32, I32, I32, I32))
 def _best_count(p1: Int32s, p2: Int32s, d1: Int32s, d2: Int32s) -> int:
     """Rule R2 on the sets of both people."""
     direct_1, direct_2 = _meet(p1, d1), _meet(p2, d2)
@@ -147,7 +138,7 @@ def _best_count(p1: Int32s, p2: Int32s, d1: Int32s, d2: Int32s) -> int:
     return 1 if direct_1 or direct_2 or cross_1 or cross_2 else 0
 
 
-@kernel(numba.int64(_I32, _I32, numba.boolean, _I32, _I32, numba.boolean))
+@kernel(numba.int64(I32, I32, numba.boolean, I32, I32, numba.boolean))
 def _worst_count(
     p1: Int32s, p2: Int32s, p_linked: bool, d1: Int32s, d2: Int32s, d_linked: bool
 ) -> int:
@@ -168,7 +159,7 @@ def _worst_count(
     return 1
 
 
-@kernel(numba.uint8(_I32, _I32))
+@kernel(numba.uint8(I32, I32))
 def _certainty(x: Int32s, y: Int32s) -> int:
     """MATCH if both sets are one and the same group, POTENTIAL if they meet, else MISMATCH."""
     if not _meet(x, y):
@@ -176,7 +167,7 @@ def _certainty(x: Int32s, y: Int32s) -> int:
     return MATCH if len(x) == 1 and len(y) == 1 else POTENTIAL
 
 
-@kernel(numba.void(_I32, _I32, numba.boolean, _I64, _I64, _I32, _U8, _OUT8_2D))
+@kernel(numba.void(I32, I32, numba.boolean, I64, I64, I32, U8, OUT_U8_2D))
 def compare_genotypes(
     p1: Int32s,
     p2: Int32s,

@@ -12,7 +12,22 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.kernels import _F64, _I32, _I32_2D, _I64, _OUTF64_2D, Int32s, Int64s, kernel
+from matching.array_types import (
+    F64,
+    I32,
+    I32_2D,
+    I32_3D,
+    I64,
+    I64_2D,
+    OUT_F64,
+    OUT_F64_2D,
+    OUT_F64_3D,
+    OUT_I32,
+    OUT_I32_2D,
+    OUT_I64,
+    OUT_U16,
+)
+from matching.kernels import Int32s, Int64s, kernel
 
 Floats = npt.NDArray[np.float64]
 Int32Table = npt.NDArray[np.int32]
@@ -21,15 +36,6 @@ NOTHING = 0
 ABSENT = 1
 
 _I32_COLUMN = numba.types.Array(numba.int32, 1, "A", readonly=True)
-_I64_2D = numba.types.Array(numba.int64, 2, "C", readonly=True)
-_I32_3D = numba.types.Array(numba.int32, 3, "C", readonly=True)
-_OUT16 = numba.types.Array(numba.uint16, 1, "C")
-_NEW32 = numba.types.Array(numba.int32, 1, "C")
-_NEW32_2D = numba.types.Array(numba.int32, 2, "C")
-_NEW64 = numba.types.Array(numba.int64, 1, "C")
-_NEWF = numba.types.Array(numba.float64, 1, "C")
-_NEWF_2D = numba.types.Array(numba.float64, 2, "C")
-_OUTF64_3D = numba.types.Array(numba.float64, 3, "C")
 
 
 @kernel(numba.int64(numba.int64, numba.int64))
@@ -55,7 +61,7 @@ def lacking_tokens(a: Any, b: Any, c: Any, d: Any) -> int:
     return lacking + (1 if b != a and b != c and b != d and b > ABSENT else 0)
 
 
-@kernel(numba.void(_I32_2D, _I64, _I32_2D, _OUT16))
+@kernel(numba.void(I32_2D, I64, I32_2D, OUT_U16))
 def compare_with_known(
     patient: Int32Table, starts: Int64s, known: Int32Table, out: npt.NDArray[np.uint16]
 ) -> None:
@@ -75,7 +81,7 @@ def compare_with_known(
             )
 
 
-@kernel(numba.types.Tuple((_NEW32_2D, _NEW32_2D))(_I32_2D, _I64_2D, numba.int64))
+@kernel(numba.types.Tuple((OUT_I32_2D, OUT_I32_2D))(I32_2D, I64_2D, numba.int64))
 def chains_by_pair(
     codes: Int32Table, blocks: npt.NDArray[np.int64], size: int
 ) -> tuple[Int32Table, Int32Table]:
@@ -99,9 +105,9 @@ def chains_by_pair(
 
 
 @kernel(
-    numba.types.Tuple((_NEW64, _NEW64, _NEWF_2D))(
-        _I32_2D, _F64, _I64, numba.int64, _I64_2D, _I32_2D, _I32_2D, _I32_2D, _F64, _I64,
-        numba.int64, numba.int64, _I64, _I32_2D, numba.float64,
+    numba.types.Tuple((OUT_I64, OUT_I64, OUT_F64_2D))(
+        I32_2D, F64, I64, numba.int64, I64_2D, I32_2D, I32_2D, I32_2D, F64, I64,
+        numba.int64, numba.int64, I64, I32_2D, numba.float64,
     )
 )  # fmt: skip
 def near_pairs(
@@ -199,7 +205,7 @@ def near_pairs(
     return patients[:n].copy(), donors[:n].copy(), found[:n].copy()
 
 
-@kernel(numba.types.Tuple((_NEW64, _NEW32, _NEWF))(_I32_COLUMN, _F64, _I64, _NEW64))
+@kernel(numba.types.Tuple((OUT_I64, OUT_I32, OUT_F64))(_I32_COLUMN, F64, I64, OUT_I64))
 def genotypes_of_locus(
     codes: npt.NDArray[np.int32], weights: Floats, offsets: Int64s, scratch: Int64s
 ) -> tuple[Int64s, Int32s, Floats]:
@@ -229,7 +235,7 @@ def genotypes_of_locus(
 
 @kernel(
     numba.void(
-        _I64, _I32, _F64, _I64, _I32, _F64, _I64, _I64, _I32_2D, numba.int64, _OUTF64_3D,
+        I64, I32, F64, I64, I32, F64, I64, I64, I32_2D, numba.int64, OUT_F64_3D,
     )
 )  # fmt: skip
 def add_locus_counts(
@@ -262,8 +268,8 @@ def add_locus_counts(
 
 @kernel(
     numba.void(
-        _I32_3D, _F64, _I32_2D, _F64, _I64, _I64, _I64, _I32_2D, _OUTF64_2D, _OUTF64_2D,
-        _OUTF64_2D,
+        I32_3D, F64, I32_2D, F64, I64, I64, I64, I32_2D, OUT_F64_2D, OUT_F64_2D,
+        OUT_F64_2D,
     )
 )  # fmt: skip
 def add_distributions(
@@ -301,7 +307,7 @@ def add_distributions(
                 hvg[i, both // 1024] += weight
 
 
-@kernel(numba.void(_I64_2D, _F64, _I64_2D, _F64, _I64, _I64, _OUTF64_2D))
+@kernel(numba.void(I64_2D, F64, I64_2D, F64, I64, I64, OUT_F64_2D))
 def add_shared_haplotypes(
     patient_pairs: npt.NDArray[np.int64],
     patient_weights: Floats,

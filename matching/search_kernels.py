@@ -15,6 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from matching.array_types import I32, I64, OUT_I64, OUT_U8, OUT_U32, U8, U8_2D, U16_2D, U32
 from matching.kernels import COUNT_WORST, GVH_WORST, HVG_BEST, HVG_WORST, kernel
 
 Bytes = npt.NDArray[np.uint8]
@@ -28,18 +29,8 @@ EXCLUDED = 255
 # Added to mismatches that are not all known yet.
 OPEN = 128
 
-_U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
-_U8_2D = numba.types.Array(numba.uint8, 2, "C", readonly=True)
-_U16_2D = numba.types.Array(numba.uint16, 2, "C", readonly=True)
-_U32 = numba.types.Array(numba.uint32, 1, "C", readonly=True)
-_I32 = numba.types.Array(numba.int32, 1, "C", readonly=True)
-_I64 = numba.types.Array(numba.int64, 1, "C", readonly=True)
-_OUT8 = numba.types.Array(numba.uint8, 1, "C")
-_OUT32 = numba.types.Array(numba.uint32, 1, "C")
-_OUT64 = numba.types.Array(numba.int64, 1, "C")
 
-
-@kernel(numba.void(_I32, _I32, _I32, _I64, _U32, _I32, _OUT8))
+@kernel(numba.void(I32, I32, I32, I64, U32, I32, OUT_U8))
 def lower_mismatches(
     first: Int32s,
     second: Int32s,
@@ -77,7 +68,7 @@ def lower_mismatches(
                     table[entry] = min(table[entry], by_marks[marks[genotype]])
 
 
-@kernel(numba.int64(_U16_2D, numba.int64, numba.int64, numba.int64, _I64, _U32, _U32))
+@kernel(numba.int64(U16_2D, numba.int64, numba.int64, numba.int64, I64, U32, U32))
 def _entry(
     codes: Shorts,
     first_row: int,
@@ -100,7 +91,7 @@ def _entry(
     return int(large_codes[low])
 
 
-@kernel(numba.void(_U16_2D, _I64, numba.int64, _I64, _U32, _U32, _OUT32))
+@kernel(numba.void(U16_2D, I64, numba.int64, I64, U32, U32, OUT_U32))
 def entries_of_rows(
     codes: Shorts,
     rows: Int64s,
@@ -117,8 +108,8 @@ def entries_of_rows(
 
 @kernel(
     numba.int64(
-        *(_U32, _U32, _U32, _U16_2D, _U8, numba.int64, numba.int64, numba.int64),
-        *(_OUT32, _OUT8),
+        *(U32, U32, U32, U16_2D, U8, numba.int64, numba.int64, numba.int64),
+        *(OUT_U32, OUT_U8),
     )
 )
 def search_postings(
@@ -155,8 +146,8 @@ def search_postings(
 
 @kernel(
     numba.int64(
-        *(_U16_2D, _I64, _U32, _U32, _U8, _I64),
-        *(_I64, _I64, numba.int64, _U8, _OUT32),
+        *(U16_2D, I64, U32, U32, U8, I64),
+        *(I64, I64, numba.int64, U8, OUT_U32),
     )
 )
 def keep_within(
@@ -206,8 +197,8 @@ def keep_within(
 
 @kernel(
     numba.int64(
-        *(_U16_2D, numba.int64, _I64, _U32, _U32),
-        *(_U8, _I64, _I64, numba.int64, _OUT64),
+        *(U16_2D, numba.int64, I64, U32, U32),
+        *(U8, I64, I64, numba.int64, OUT_I64),
     )
 )
 def search_rows(
@@ -243,7 +234,7 @@ def search_rows(
     return count
 
 
-@kernel(numba.void(_U32, _OUT32, _OUT32))
+@kernel(numba.void(U32, OUT_U32, OUT_U32))
 def sort_rows(codes: Words, starts: Words, rows: Words) -> None:
     """Rows by their entry, ascending within an entry.
 
@@ -276,8 +267,8 @@ def _of_draw(a: int, b: int, same: bool, x: int, y: int) -> int:
 
 @kernel(
     numba.void(
-        *(_I64, _I64, numba.boolean, _U8, _U8_2D, _U8),
-        *(_I64, _I32, _U8, numba.int64, _OUT8),
+        *(I64, I64, numba.boolean, U8, U8_2D, U8),
+        *(I64, I32, U8, numba.int64, OUT_U8),
     )
 )
 def compare_by_relation(
@@ -333,7 +324,7 @@ def compare_by_relation(
         out[g] = found
 
 
-@kernel(numba.void(_U16_2D, _OUT64, _OUT64))
+@kernel(numba.void(U16_2D, OUT_I64, OUT_I64))
 def highest_codes(codes: Shorts, highest: Int64s, large: Int64s) -> None:
     """Raise `highest` to the highest code below `LARGE` of every column, and add the number of
     those that are `LARGE` to `large`, both (n_columns,)."""

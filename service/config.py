@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,8 +16,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GRAFTMATCH_")
 
-    home: Path = Path.home() / ".graftmatch"
-    registry: str = ""
+    home: Path = Field(
+        default=Path.home() / ".graftmatch",
+        description="Folder of releases, frequencies, models and the default registry.",
+    )
+    registry: str = Field(
+        default="",
+        description="Another registry, a folder or `postgresql://HOST/DATABASE`.",
+    )
 
     @property
     def reference(self) -> Path:

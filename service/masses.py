@@ -17,9 +17,12 @@ from matching.haplotypes import ImputedGenotypes, Imputer
 from matching.probability import predict
 from matching.typings import Typing
 from service.ancestry import Prior
+from service.calls import watched
 from service.frequency_sets import SearchSets
 
 THREADS = 2
+# Donors that are imputed one by one before it is asked whether anybody still waits.
+_IN_PAIRS = 5
 
 
 class Outcome(IntEnum):
@@ -98,7 +101,7 @@ def candidate_probabilities(
     is_left = np.isnan(of_rows.total)
     genotypes = masses.sets.tables[0].patient(imputer, imputed.codes, imputed.weights)
     dropped = 0.0
-    for number in np.unique(of_rows.sets[~is_left]).tolist():
+    for number in watched(np.unique(of_rows.sets[~is_left]).tolist()):
         at = np.flatnonzero(~is_left & (of_rows.sets == number))
         found = masses.sets.tables[number].search(
             *(genotypes, masses.entries, of_rows.codes[at], of_rows.total[at]),
@@ -115,10 +118,14 @@ def candidate_probabilities(
         if typing is not None:
             by_prior[own][i] = typing
     for own, donors in by_prior.items():
-        at = np.array(list(donors), dtype=np.int64)
-        pairs = predict_in_pairs(sets, imputer, imputed, list(donors.values()), own, limits)
-        p[at], outcomes[at] = pairs.p[:, : up_to + 1], pairs.outcomes
-        dropped = max(dropped, pairs.dropped)
+        for first in watched(range(0, len(donors), _IN_PAIRS)):
+            some = slice(first, first + _IN_PAIRS)
+            at = np.array(list(donors)[some], dtype=np.int64)
+            pairs = predict_in_pairs(
+                sets, imputer, imputed, list(donors.values())[some], own, limits
+            )
+            p[at], outcomes[at] = pairs.p[:, : up_to + 1], pairs.outcomes
+            dropped = max(dropped, pairs.dropped)
     return CandidateProbabilities(p, outcomes, dropped, of_rows.missing)
 
 

@@ -36,6 +36,7 @@ from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION, Candidates
 from matching.typed_pairs import FIVE
 from matching.typings import LocusTyping, Typing, parse_locus, split_gl
+from service.calls import watched
 from service.pairs import Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
@@ -81,10 +82,10 @@ class Ranker:
 
     def leader_matches(self, patient: LocusTyping, donors: Sequence[str]) -> list[LeaderMatch]:
         """The leaders of a patient typed at HLA-B and of donors, by identifier."""
-        typings = self.typings(donors)
+        typings = self.typings(watched(donors))
         known: dict[str, LeaderMatch] = {}
         matches = []
-        for name in donors:
+        for name in watched(donors):
             text = typings.get(name, "")
             if text not in known:
                 known[text] = self._leader_match(patient, text)

@@ -26,6 +26,7 @@ from matching.rank import Ranking, RankRule
 from matching.risk import RiskModel
 from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
+from service.calls import checkpoint, watched
 from service.criteria import donor_filter
 from service.frequency_sets import SearchSets
 from service.masses import (
@@ -136,7 +137,9 @@ class DonorSearch:
         searched = self.index.donors if donors is None else donors
         found = match(patient, self.nomenclature, searched, settings.criteria, kept)
         rows = found.candidates.rows
-        return found, self._probabilities(patient, facts, rows, settings, limits)
+        probable = self._probabilities(patient, facts, rows, settings, limits)
+        checkpoint()
+        return found, probable
 
     def ranked(
         self,
@@ -190,10 +193,10 @@ class DonorSearch:
         if not len(rows):
             return []
         names = self.index.ids(rows)
-        reported = self.registry.typings(names)
+        reported = self.registry.typings(watched(names))
         return [
             self._unchanged(reported.get(name, ""), row)
-            for name, row in zip(names, rows.tolist(), strict=True)
+            for name, row in zip(watched(names), rows.tolist(), strict=True)
         ]
 
     def _unchanged(self, text: str, row: int) -> Typing | None:

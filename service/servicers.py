@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import datetime
 import logging
-import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from grpc_status import rpc_status
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
@@ -33,7 +32,7 @@ from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.search import Page, SearchSettings
 from service.snapshot import Snapshot, with_model_in_use
-from service.status import EmptyRegistryError, code_of, is_told, status_of
+from service.status import EmptyRegistryError, NotReadyError, abort
 
 _LOG = logging.getLogger("graftmatch.service")
 T = TypeVar("T")
@@ -88,9 +87,7 @@ class Search:
         request = search_request(message, snapshot.nomenclature)
         search = snapshot.search
         if search is None:
-            raise EmptyRegistryError(
-                "the registry holds no donors; import some and start the server again"
-            )
+            raise EmptyRegistryError("the registry holds no donors; import some")
         as_of = request.as_of or datetime.date.today()
         state = search_state(
             request.patient,
@@ -215,34 +212,42 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     be read leaves the one before in use.
     """
 
-    def __init__(self, snapshot: Snapshot, pool: Executor) -> None:
-        self._loaded, self._pool = snapshot, pool
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+        self._loaded: Snapshot | None = None
 
     @property
-    def _snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """What is answered from. Raises `NotReadyError` before anything was read."""
+        if self._loaded is None:
+            raise NotReadyError("the server is still reading its data")
         try:
             self._loaded = with_model_in_use(self._loaded)
         except ModelError:
             _LOG.error("the promoted risk model cannot be read; the one before stays in use")
         return self._loaded
 
+    @snapshot.setter
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self._loaded = snapshot
+
     async def ParseTyping(  # noqa: N802
         self, request: graftmatch_pb2.ParseTypingRequest, context: Any
     ) -> graftmatch_pb2.ParseTypingResponse:
         """See the proto."""
-        return await self._run(context, parse_typing_answer, self._snapshot, request)
+        return await self._run(context, parse_typing_answer, self.snapshot, request)
 
     async def ExplainTyping(  # noqa: N802
         self, request: graftmatch_pb2.ExplainTypingRequest, context: Any
     ) -> graftmatch_pb2.ExplainTypingResponse:
         """See the proto."""
-        return await self._run(context, explain_typing_answer, self._snapshot, request)
+        return await self._run(context, explain_typing_answer, self.snapshot, request)
 
     async def SearchDonors(  # noqa: N802
         self, request: graftmatch_pb2.SearchDonorsRequest, context: Any
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
-        search = await self._run(context, Search.run, self._snapshot, request)
+        search = await self._run(context, Search.run, self.snapshot, request)
         for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
             yield await self._run(context, search.batch, begin)
 
@@ -250,34 +255,26 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         self, request: graftmatch_pb2.ScorePairRequest, context: Any
     ) -> graftmatch_pb2.ScorePairResponse:
         """See the proto."""
-        return await self._run(context, score_pair_answer, self._snapshot, request)
+        return await self._run(context, score_pair_answer, self.snapshot, request)
 
     async def PredictRisk(  # noqa: N802
         self, request: graftmatch_pb2.PredictRiskRequest, context: Any
     ) -> graftmatch_pb2.PredictRiskResponse:
         """See the proto."""
-        return await self._run(context, predict_risk_answer, self._snapshot, request)
+        return await self._run(context, predict_risk_answer, self.snapshot, request)
 
     async def AllocateDonors(  # noqa: N802
         self, request: graftmatch_pb2.AllocateDonorsRequest, context: Any
     ) -> graftmatch_pb2.AllocateDonorsResponse:
         """See the proto."""
-        return await self._run(context, allocate_answer, self._snapshot, request)
+        return await self._run(context, allocate_answer, self.snapshot, request)
 
     async def _run(self, context: Any, function: Callable[..., T], *arguments: Any) -> T:
         """`function` in a thread; an error ends the call with its status."""
         loop = asyncio.get_running_loop()
+        # With the context, so that the thread sees whether the call has ended.
+        inside = contextvars.copy_context().run
         try:
-            return await loop.run_in_executor(self._pool, function, *arguments)
+            return await loop.run_in_executor(self._pool, inside, function, *arguments)
         except Exception as error:
-            await _abort(context, error)
-
-
-async def _abort(context: Any, error: Exception) -> NoReturn:
-    if not is_told(error):
-        # Where it happened and no more: the text of an error may quote a typing.
-        where = "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
-        _LOG.error("%s, %s at %s", code_of(error).name, type(error).__name__, where)
-    status = rpc_status.to_status(status_of(error))
-    await context.abort(status.code, status.details, status.trailing_metadata)
-    raise AssertionError("abort raises")
+            await abort(context, error)

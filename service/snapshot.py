@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from data.frequency_store import FrequencyFolder
+from data.frequency_store import FrequencyCard, FrequencyFolder
 from data.models import ModelsVersion, active_model, active_version, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
@@ -40,25 +41,37 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
-    `sets`: the frequencies of searches, None where no set is in use. `search`: None where nothing
-    was imported. `model_label` names the version of the model.
+    `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
+    use. `search`: None where nothing was imported. `model_label` names the version of the model.
     `models`, `models_version`: the folder that the model is from, and its state then.
+    `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
     nomenclature: Nomenclature
     proteins: Mapping[str, str]
     releases: Releases
+    registry: Registry
     sets: SearchSets | None
     search: DonorSearch | None
     model: RiskModel
     model_label: str
     models: Path
     models_version: ModelsVersion
+    frequencies: FrequencyFolder
+    cards: tuple[FrequencyCard, ...]
 
     @property
     def index_version(self) -> str:
         """State of the registry, "" where nothing was imported."""
         return "" if self.search is None else self.search.index.version
+
+    @property
+    def described(self) -> str:
+        """What is served, for people."""
+        return (
+            f"release {self.nomenclature.release}, index {self.index_version or 'empty'}, "
+            f"frequencies {self.frequency_set or 'none'}, model {self.model_label}"
+        )
 
     @property
     def frequency_set(self) -> str:
@@ -78,6 +91,38 @@ def with_model_in_use(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, model=model, model_label=model_label(model), models_version=version)
 
 
+def changed_data(snapshot: Snapshot) -> dict[str, Any]:
+    """Fields of the snapshot for donors and frequencies that are others now, read; {} if none.
+
+    An index that is behind the store, as after an import on another machine, is brought up to date.
+    Raises `StoreError`, `OutputError` and `InputFileError`.
+    """
+    search, sets = snapshot.search, snapshot.sets
+    index = None if search is None else search.index
+    if snapshot.registry.version() not in ("", snapshot.index_version):
+        index = snapshot.registry.update_index(snapshot.nomenclature)
+    cards = snapshot.frequencies.choice().cards
+    if cards == snapshot.cards:
+        cards = snapshot.cards
+    else:
+        sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
+    same = search is not None and index is search.index and sets is snapshot.sets
+    if index is not None and not (same and _has_masses(search)):
+        found = DonorSearch.of(
+            snapshot.nomenclature, snapshot.proteins, snapshot.registry, index, sets
+        )
+        # Masses are written after the index.
+        if not same or _has_masses(found):
+            search = found
+    now = {"search": search, "sets": sets, "cards": cards}
+    return {name: value for name, value in now.items() if value is not getattr(snapshot, name)}
+
+
+def _has_masses(search: DonorSearch | None) -> bool:
+    """Whether nothing is left that may still be written."""
+    return search is None or search.masses is None or search.masses.is_complete
+
+
 def load_snapshot(
     settings: Settings, release: str | None = None, registry: str | Path | None = None
 ) -> Snapshot:
@@ -89,9 +134,10 @@ def load_snapshot(
     folder = ReferenceFolder(settings.reference)
     nomenclature = folder.open(release or folder.latest())
     store = Registry.at(settings.registry_place(registry), settings.home)
-    sets = SearchSets.load(
-        FrequencyFolder(settings.frequencies), nomenclature, NullImputation.TYPED
-    )
+    frequencies = FrequencyFolder(settings.frequencies)
+    # Before the sets are read, so that an import in between is seen later.
+    cards = frequencies.choice().cards
+    sets = SearchSets.load(frequencies, nomenclature, NullImputation.TYPED)
     proteins = folder.proteins(nomenclature.release)
     search = None
     if store.holds_donors():
@@ -104,10 +150,13 @@ def load_snapshot(
         nomenclature,
         proteins,
         Releases(folder, nomenclature),
+        store,
         sets,
         search,
         model,
         model_label(model),
         settings.models,
         version,
+        frequencies,
+        cards,
     )

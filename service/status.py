@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from matching.errors import (
     AllocationError,
@@ -22,7 +25,9 @@ from matching.errors import (
     TypingError,
     TypingPlanError,
 )
+from service.calls import CURRENT, CallEndedError
 
+_LOG = logging.getLogger("graftmatch.service")
 # Status details travel in HTTP/2 headers, which clients limit to 8 KB.
 MAX_VIOLATIONS = 20
 MAX_REASON_CHARACTERS = 200
@@ -31,6 +36,30 @@ _NOT_TOLD = "the server could not answer; its log says why"
 
 class ServerError(GraftmatchError):
     """The server cannot listen where it was told to."""
+
+
+class UnauthenticatedError(GraftmatchError):
+    """A call without a token that is valid now."""
+
+
+class ForbiddenError(GraftmatchError):
+    """A call that the token is not for."""
+
+
+class NotReadyError(GraftmatchError):
+    """A call before the server has read its data."""
+
+
+class AuditError(GraftmatchError):
+    """A call that cannot be written into the audit log, and is therefore not answered."""
+
+
+class OverloadedError(GraftmatchError):
+    """A call beyond those that the server takes at once; `retry_seconds`: when to try again."""
+
+    def __init__(self, retry_seconds: float) -> None:
+        self.retry_seconds = retry_seconds
+        super().__init__(f"too many calls at once; try again in {retry_seconds:.1f} s")
 
 
 class EmptyRegistryError(StoreError):
@@ -62,8 +91,8 @@ def _cut(text: str) -> str:
     return text[: MAX_REASON_CHARACTERS - 3] + "..."
 
 
-# An error has the status of its nearest class. The text of INVALID_ARGUMENT and
-# FAILED_PRECONDITION goes to the caller; that of the others may name the server's files.
+# An error has the status of its nearest class. The text of those in `_TOLD` goes to the caller;
+# that of the others may name the server's files.
 STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     RequestError: grpc.StatusCode.INVALID_ARGUMENT,
     TypingError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -71,6 +100,12 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     RecordError: grpc.StatusCode.INVALID_ARGUMENT,
     CohortError: grpc.StatusCode.INVALID_ARGUMENT,
     EmptyRegistryError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
+    OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    NotReadyError: grpc.StatusCode.UNAVAILABLE,
+    AuditError: grpc.StatusCode.UNAVAILABLE,
+    CallEndedError: grpc.StatusCode.CANCELLED,
     StoreError: grpc.StatusCode.UNAVAILABLE,
     ServerError: grpc.StatusCode.UNAVAILABLE,
     NomenclatureError: grpc.StatusCode.UNAVAILABLE,
@@ -81,7 +116,13 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     InputFileError: grpc.StatusCode.INTERNAL,
     OutputError: grpc.StatusCode.INTERNAL,
 }
-_TOLD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)
+_TOLD = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:
@@ -110,4 +151,24 @@ def status_of(error: BaseException) -> Any:
                 ]
             )
         )
+    if isinstance(error, OverloadedError):
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(round(1000 * error.retry_seconds))
+        status.details.add().Pack(retry)
     return status
+
+
+async def abort(context: Any, error: Exception) -> NoReturn:
+    """End the present call with the status of an error; one that is not told is logged."""
+    code = code_of(error)
+    call = CURRENT.get()
+    if call is not None:
+        call.code = code.name
+    if not is_told(error):
+        # Where it happened and no more: the text of an error may quote a typing.
+        where = "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
+        _LOG.error("%s, %s at %s", code.name, type(error).__name__, where)
+    status = rpc_status.to_status(status_of(error))
+    told = status.trailing_metadata + context.trailing_metadata()
+    await context.abort(status.code, status.details, told)
+    raise AssertionError("abort raises")

@@ -8,7 +8,14 @@ from data.index.encoding import encode_donors
 from data.index.filters import DonorFilter
 from data.index.masses import MIXED, IndexMasses, Masses, MassSets, fill_masses, open_masses
 from data.index.segments import DamagedIndexError
-from data.index.stored import Changed, DonorSource, StoredIndex, open_index, update_index
+from data.index.stored import (
+    Changed,
+    DonorSource,
+    StoredIndex,
+    open_index,
+    state_name,
+    update_index,
+)
 
 __all__ = [
     "MIXED",
@@ -26,5 +33,6 @@ __all__ = [
     "fill_masses",
     "open_index",
     "open_masses",
+    "state_name",
     "update_index",
 ]

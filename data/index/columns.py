@@ -61,8 +61,10 @@ class _Texts:
 
     def written(self) -> WrittenLocus:
         numbers = np.concatenate([np.empty(0, np.uint32), *self._parts])
+        texts = list(self._known)
         self._parts.clear()
-        return WrittenLocus(list(self._known), numbers)
+        self._known.clear()
+        return WrittenLocus(texts, numbers)
 
 
 @dataclass
@@ -107,8 +109,10 @@ class DonorColumns:
         self.n += len(ids)
 
     def ids(self) -> pa.StringArray:
-        """Identifiers, in the order in which they came."""
-        return pa.concat_arrays([pa.array([], pa.string()), *self._ids])
+        """Identifiers, in the order in which they came; they can be asked for once."""
+        ids = pa.concat_arrays([pa.array([], pa.string()), *self._ids])
+        self._ids.clear()
+        return ids
 
     def facts(self) -> dict[str, tuple[Array, Array]]:
         """Codes and values of facts, in that order; they can be asked for once."""

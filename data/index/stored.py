@@ -139,7 +139,7 @@ class StoredIndex:
     @property
     def version(self) -> str:
         """State of the store that it was made from."""
-        return f"{self.manifest.store_id[:8]}-{self.revision}"
+        return state_name(self.manifest.store_id, self.revision)
 
     @property
     def revision(self) -> int:
@@ -214,6 +214,11 @@ class StoredIndex:
             columns = self.segments[i].facts
             found[at] = wanted.kept(columns, local, ages(columns, as_of, local))
         return found
+
+
+def state_name(store_id: str, revision: int) -> str:
+    """How a state of a store is called."""
+    return f"{store_id[:8]}-{revision}"
 
 
 def open_index(

@@ -138,6 +138,7 @@ class Importer:
         self._refuse_differential()
         if self.mode is not Mode.DIFF:
             self._delete_absent()
+        self._ascending.clear()
         summary.read, summary.rejected = self.reader.read, len(self.reader.rejects)
         summary.notes, summary.disagreeing = self.reader.notes, self.reader.disagreeing
         summary.ignored = dict(sorted(self.file.ignored.items()))

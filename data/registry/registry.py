@@ -32,6 +32,7 @@ from data.index import (
     encode_donors,
     fill_masses,
     open_index,
+    state_name,
     update_index,
 )
 from data.registry.databases import Database, Session, Sqlite
@@ -254,6 +255,16 @@ class Registry:
         """Number of stored donors. Raises `StoreError`."""
         with self.opened() as source:
             return source.count()
+
+    def version(self) -> str:
+        """State of the store as `StoredIndex.version` writes it, "" where nothing was imported.
+
+        Raises `StoreError`.
+        """
+        if not self._database.exists():
+            return ""
+        with self.opened() as source:
+            return state_name(source.store_id, source.revision) if source.revision else ""
 
     def typings(self, ids: Iterable[str]) -> dict[str, str]:
         """GL string of each of the given donors that are stored, as reported."""

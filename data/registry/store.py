@@ -16,6 +16,8 @@ from data.registry.databases import Row, Session
 from data.registry.schema import changes, donors, get, imports
 from matching.typings import typing_of
 
+# Donors asked for at a time; what waits for them can stop in between.
+_ASKED = 1000
 _DONOR = tuple(column.name for column in donors.columns)
 
 
@@ -97,7 +99,7 @@ class StoredDonors:
         """GL string of each of the given donors that are stored, as reported."""
         found: dict[str, str] = {}
         remaining = iter(ids)
-        while chunk := list(islice(remaining, 10_000)):
+        while chunk := list(islice(remaining, _ASKED)):
             for identifier, *typing in self.session.find(donors, ("id", *TYPING), chunk):
                 found[identifier] = gl_string(typing)
         return found

@@ -8,13 +8,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from matching.array_types import I64, OUT_I64
 from matching.kernels import kernel
 
-_I64 = numba.types.Array(numba.int64, 1, "C", readonly=True)
-_OUT64 = numba.types.Array(numba.int64, 1, "C")
 
-
-@kernel(numba.void(_I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _OUT64))
+@kernel(numba.void(I64, I64, I64, I64, I64, I64, I64, I64, I64, OUT_I64))
 def shortest_detours(
     starts: Any,
     heads: Any,

@@ -8,15 +8,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from matching.array_types import array
+
 Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-def array(dtype: Any, ndim: int = 1, readonly: bool = True) -> Any:
-    """The type of a C-contiguous array argument."""
-    return numba.types.Array(dtype, ndim, "C", readonly=readonly)
 
 
 def _member(dtype: Any, ndim: int = 1) -> Any:

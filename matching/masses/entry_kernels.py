@@ -5,14 +5,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from matching.array_types import OUT_I32, array
 from matching.kernels import kernel
-from matching.masses.arrays import ENTRY_ARRAYS, Bytes, EntryArrays, Int32s, Int64s, array
+from matching.masses.arrays import ENTRY_ARRAYS, Bytes, EntryArrays, Int32s, Int64s
 from matching.masses.phase_kernels import mixed
 
-_OUT32 = array(numba.int32, readonly=False)
 
-
-@kernel(numba.int64(numba.types.Array(numba.int32, 1, "A", readonly=True), _OUT32, _OUT32))
+@kernel(numba.int64(numba.types.Array(numba.int32, 1, "A", readonly=True), OUT_I32, OUT_I32))
 def number_codes(codes: Int32s, numbers: Int32s, distinct: Int32s) -> int:
     """Number distinct codes in the order of their first appearance.
 
@@ -42,7 +41,7 @@ def number_codes(codes: Int32s, numbers: Int32s, distinct: Int32s) -> int:
         array(numba.int64),
         array(numba.int64),
         array(numba.int64),
-        _OUT32,
+        OUT_I32,
         array(numba.uint8, readonly=False),
         array(numba.uint64, readonly=False),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from matching.array_types import OUT_F64, OUT_F64_2D, OUT_I32_2D, OUT_I64, array
 from matching.kernels import kernel
 from matching.masses.arrays import (
     ENTRY_ARRAYS,
@@ -21,17 +22,10 @@ from matching.masses.arrays import (
     Int64s,
     MarginalArrays,
     NameArrays,
-    array,
 )
 from matching.masses.genotype_kernels import class_of, is_pair
 from matching.masses.phase_kernels import row_of
 from matching.masses.total_kernels import MAX_LOCUS_CLASSES
-
-_OUT64 = array(numba.int64, readonly=False)
-_OUT32_2D = array(numba.int32, 2, readonly=False)
-_OUTF64 = array(numba.float64, readonly=False)
-_OUTF64_2D = array(numba.float64, 2, readonly=False)
-
 
 _GROUP = (
     array(numba.int32, 2),  # codes
@@ -54,9 +48,9 @@ _GROUP = (
         *_GROUP,
         numba.boolean,
         numba.int64,
-        _OUT64,
-        _OUTF64_2D,
-        _OUTF64_2D,
+        OUT_I64,
+        OUT_F64_2D,
+        OUT_F64_2D,
     )
 )
 def add_one_free(
@@ -168,8 +162,8 @@ def add_one_free(
         array(numba.int32),
         array(numba.int32),
         array(numba.float64, 2),
-        _OUT32_2D,
-        _OUTF64,
+        OUT_I32_2D,
+        OUT_F64,
     )
 )
 def _near_names(
@@ -219,7 +213,7 @@ def _near_names(
     return most
 
 
-@kernel(numba.int64(*_GROUP, numba.int64, _OUT64, _OUT64, _OUTF64_2D))
+@kernel(numba.int64(*_GROUP, numba.int64, OUT_I64, OUT_I64, OUT_F64_2D))
 def add_two_free(
     codes: Int32s,
     total: Floats,

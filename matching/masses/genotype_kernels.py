@@ -9,15 +9,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from matching.array_types import OUT_I32_2D, array
 from matching.kernels import kernel
-from matching.masses.arrays import (
-    ENTRY_ARRAYS,
-    NAME_ARRAYS,
-    EntryArrays,
-    Int32s,
-    NameArrays,
-    array,
-)
+from matching.masses.arrays import ENTRY_ARRAYS, NAME_ARRAYS, EntryArrays, Int32s, NameArrays
 
 # Pairs of names of a locus that equal one genotype, and names that are matched: where a patient's
 # genotype has more, a search gives up.
@@ -26,8 +20,6 @@ MAX_MATCHED = 32
 NULL_NAME, ABSENT_NAME = 1, 2
 NEAR = 1 << MAX_EQUAL
 MASK = NEAR - 1
-
-_OUT32_2D = array(numba.int32, 2, readonly=False)
 
 
 @kernel(numba.int64(ENTRY_ARRAYS, numba.int64, numba.int64))
@@ -73,7 +65,7 @@ def _mismatches(names: NameArrays, locus: int, a: int, b: int, x: int, y: int) -
         numba.int64,
         numba.int64,
         array(numba.int32, readonly=False),
-        _OUT32_2D,
+        OUT_I32_2D,
     )
 )
 def prepare(names: NameArrays, locus: int, a: int, b: int, matched: Int32s, equal: Int32s) -> bool:

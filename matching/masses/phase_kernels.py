@@ -8,18 +8,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from matching.array_types import OUT_I32, OUT_I64, array
 from matching.kernels import kernel
-from matching.masses.arrays import (
-    MARGINAL_ARRAYS,
-    Int32s,
-    Int64s,
-    MarginalArrays,
-    array,
-)
+from matching.masses.arrays import MARGINAL_ARRAYS, Int32s, Int64s, MarginalArrays
 from matching.masses.genotype_kernels import MAX_EQUAL
-
-_OUT32 = array(numba.int32, readonly=False)
-_OUT64 = array(numba.int64, readonly=False)
 
 
 @kernel(numba.int64(numba.int64))
@@ -28,7 +20,7 @@ def mixed(key: int) -> np.int64:
     return np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(24))
 
 
-@kernel(numba.void(array(numba.int64), numba.int64, _OUT32))
+@kernel(numba.void(array(numba.int64), numba.int64, OUT_I32))
 def fill_slots(keys: Int64s, first: int, slots: Int32s) -> None:
     """Enter distinct keys, numbered from `first`, into a table of -1 (a power of two long)."""
     mask = len(slots) - 1
@@ -61,8 +53,8 @@ def _find(marginals: MarginalArrays, index: int, key: int) -> int:
         numba.int64,
         array(numba.int64),
         array(numba.int32, 3),
-        _OUT64,
-        _OUT64,
+        OUT_I64,
+        OUT_I64,
     )
 )
 def phases(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from matching.array_types import OUT_F64_2D, array
 from matching.kernels import kernel
 from matching.masses.arrays import (
     ENTRY_ARRAYS,
@@ -20,7 +21,6 @@ from matching.masses.arrays import (
     Int64s,
     MarginalArrays,
     NameArrays,
-    array,
 )
 from matching.masses.free_kernels import add_one_free, add_two_free
 from matching.masses.genotype_kernels import MASK, MAX_EQUAL, MAX_MATCHED, NEAR, admits, prepare
@@ -28,8 +28,6 @@ from matching.masses.phase_kernels import phases
 
 MAX_PHASES = 65_536
 DONE, TOO_MANY = 0, 1
-
-_OUTF64_2D = array(numba.float64, 2, readonly=False)
 
 
 @kernel(
@@ -44,7 +42,7 @@ _OUTF64_2D = array(numba.float64, 2, readonly=False)
         NAME_ARRAYS,
         MARGINAL_ARRAYS,
         numba.int64,
-        _OUTF64_2D,
+        OUT_F64_2D,
     )
 )
 def search(

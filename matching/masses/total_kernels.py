@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from matching.array_types import array
 from matching.kernels import kernel
 from matching.masses.arrays import (
     ENTRY_ARRAYS,
@@ -16,7 +17,6 @@ from matching.masses.arrays import (
     Int32s,
     Int64s,
     RowArrays,
-    array,
 )
 
 # Classes of whole haplotypes that a typing may have; more only with long genotype lists.

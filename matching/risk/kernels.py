@@ -7,6 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from matching.array_types import F64, F64_2D, I8_2D, I64, OUT_F64_2D, OUT_I64, U8
 from matching.kernels import kernel
 
 MISSING = -1
@@ -17,16 +18,8 @@ PROBABILITY, LOW, HIGH, DIFFERENCE, DIFFERENCE_LOW, DIFFERENCE_HIGH = range(6)
 # Node factors are kept for this many combinations of unknown factors of a patient's pairs.
 _KEPT = 256
 
-_I8_2D = numba.types.Array(numba.int8, 2, "C", readonly=True)
-_U8 = numba.types.Array(numba.uint8, 1, "C", readonly=True)
-_I64 = numba.types.Array(numba.int64, 1, "C", readonly=True)
-_F64 = numba.types.Array(numba.float64, 1, "C", readonly=True)
-_F64_2D = numba.types.Array(numba.float64, 2, "C", readonly=True)
-_OUT64 = numba.types.Array(numba.int64, 1, "C")
-_OUTF64_2D = numba.types.Array(numba.float64, 2, "C")
 
-
-@kernel(numba.boolean(_I8_2D, _F64_2D, numba.int64, numba.int64))
+@kernel(numba.boolean(I8_2D, F64_2D, numba.int64, numba.int64))
 def _lower(codes: Any, numbers: Any, i: int, j: int) -> bool:
     """True if pair i stands before pair j in the order of codes, then of numbers."""
     for f in range(len(codes)):
@@ -40,8 +33,8 @@ def _lower(codes: Any, numbers: Any, i: int, j: int) -> bool:
 
 @kernel(
     numba.void(
-        _I64, _I8_2D, _F64_2D, _U8, _I64, _I64, _I64, _F64, _F64_2D, _F64, numba.float64, _F64,
-        _F64, numba.float64, numba.boolean, _OUT64, _OUTF64_2D,
+        I64, I8_2D, F64_2D, U8, I64, I64, I64, F64, F64_2D, F64, numba.float64, F64,
+        F64, numba.float64, numba.boolean, OUT_I64, OUT_F64_2D,
     )
 )  # fmt: skip
 def compare_pairs(

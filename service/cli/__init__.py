@@ -29,6 +29,8 @@ _MODULES = {
     "typing-plan": "typing_plan",
     "predict": "predict",
     "serve": "serve",
+    "token": "token",
+    "audit": "audit",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from data.files import replacing
-from service.report import page, read_results, report_content
+from service.report import read_results, report_content, report_page
 
 
 def report(
@@ -28,7 +28,7 @@ def report(
     """Write one self-contained HTML file: ranked donors, match grids, plots, allocation, plan."""
     found = read_results(results, allocation, plan)
     content = report_content(found, donors)
-    text = page(content, plain)
+    text = report_page(content, plain)
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     patients = content["patients"]

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from service.cli.common import ReleaseOption, settings
 from service.cli.store import RegistryOption
-from service.server import serve as serve_snapshot
+from service.observability.logs import log_to_stderr
+from service.server import serve as serve_settled
+from service.server_settings import ServeSettings, option, serve_settings
 from service.snapshot import load_snapshot
 
 
+def _of(name: str) -> Any:
+    """The option of a setting."""
+    field = ServeSettings.model_fields[name]
+    default = "" if field.default in (None, "") else f" By default {field.default}."
+    # The environment is read with the other settings.
+    return typer.Option(option(name), help=f"{field.description}{default}", show_default=False)
+
+
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 50051,
+    context: typer.Context,
+    host: Annotated[str | None, _of("host")] = None,
+    port: Annotated[int | None, _of("port")] = None,
+    tls_cert: Annotated[Path | None, _of("tls_cert")] = None,
+    tls_key: Annotated[Path | None, _of("tls_key")] = None,
+    tls_client_ca: Annotated[Path | None, _of("tls_client_ca")] = None,
+    tokens: Annotated[Path | None, _of("tokens")] = None,
+    insecure: Annotated[str | None, _of("insecure")] = None,
+    audit_log: Annotated[Path | None, _of("audit_log")] = None,
+    metrics_port: Annotated[int | None, _of("metrics_port")] = None,
+    traces: Annotated[str | None, _of("traces")] = None,
+    workers: Annotated[int | None, _of("workers")] = None,
     release: ReleaseOption = None,
     folder: RegistryOption = None,
 ) -> None:
-    """Answer gRPC calls until interrupted. There is no encryption: keep it on this machine."""
-    snapshot = load_snapshot(settings(), release, folder)
-
-    def ready(bound: int) -> None:
-        typer.echo(
-            f"serving on {host}:{bound} (release {snapshot.nomenclature.release}, "
-            f"index {snapshot.index_version or 'empty'}, frequencies "
-            f"{snapshot.frequency_set or 'none'}, model {snapshot.model_label})"
-        )
-
-    serve_snapshot(snapshot, host, port, ready)
+    """Answer gRPC calls until interrupted. More settings: docs/operations.md."""
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if name in ServeSettings.model_fields and value is not None
+    }
+    wanted = serve_settings(**given)
+    log_to_stderr()
+    serve_settled(
+        wanted,
+        partial(load_snapshot, settings(), release, folder),
+        lambda port, served: typer.echo(f"serving on {wanted.host}:{port} ({served})"),
+    )

@@ -27,7 +27,7 @@ _SCRIPTS = (
 )
 
 
-def page(content: Mapping[str, Any], plain: bool = False) -> str:
+def report_page(content: Mapping[str, Any], plain: bool = False) -> str:
     """The whole page for the values of `report_content`.
 
     They are compressed, unless `plain`: for browsers that cannot decompress (before 2023). The

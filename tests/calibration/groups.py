@@ -21,7 +21,7 @@ from matching.nomenclature import Nomenclature
 from service.ancestry import FIVE
 from tests.calibration.simulation import A_AND_B, Bin, Calibration, calibrate
 
-N_DONORS, N_PATIENTS = 200_000, 500
+N_DONORS, N_PATIENTS = 200_000, 200
 LEAST_PAIRS = 10_000
 POPULATIONS = ("CAU", "AFA", "API", "HIS", "NAM")
 # Each of a person's haplotypes comes from either population with even odds.

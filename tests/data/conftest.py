@@ -77,6 +77,22 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def restart_postgres(address: str) -> None:
+    """End the server of an address at once, as in a failure, and start it again."""
+    engine = sa.create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        cluster = connection.exec_driver_sql("SHOW data_directory").scalar_one()
+    engine.dispose()
+    subprocess.run(
+        [f"{_binaries()}/pg_ctl", "restart", "-w", "-m", "immediate", "-D", str(cluster)],
+        check=True,
+        user=unprivileged_user() if not os.getuid() else None,
+        cwd=Path(cluster).parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def registries(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Registry]:
     """Makes empty registries, on each kind of database."""

@@ -40,6 +40,12 @@ UPDATES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def patient_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting is not what is tested, so that a busy machine fails nothing."""
+    monkeypatch.setattr("data.registry.databases.BUSY_SECONDS", 120.0)
+
+
 def chosen(steps: list[str], many: bool) -> list[int]:
     """Numbers of all steps, or of ten of those that are no writing of arrays; from 1."""
     assert {"posix.fsync", "posix.replace", "posix.chmod", "TextIOWrapper.write"} <= set(steps)

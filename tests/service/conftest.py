@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
+from data.frequencies import read_frequencies
+from data.nomenclature import DEMO_RELEASE
+from data.registry import Registry
+from data.synthetic import simulate
+from matching.nomenclature import Nomenclature
 from service import cli
 from service.batch import search as batch_search
+from service.config import Settings
+from service.snapshot import Snapshot, load_snapshot
+from tests.service.serving import running, stub_of
 
 PATIENTS = 24
 Run = Callable[..., tuple[int, str, str]]
@@ -56,3 +66,37 @@ def patients(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert code == 0
     assert run("registry", "import", out / "donors.csv", "--release", "demo")[0] == 0
     return out / "patients.csv"
+
+
+@pytest.fixture(scope="package")
+def home(tmp_path_factory: pytest.TempPathFactory, demo: Nomenclature) -> Path:
+    """A home folder with a small simulated registry, which nobody changes."""
+    folder = tmp_path_factory.mktemp("home")
+    simulated = folder / "simulated"
+    simulate(simulated, read_frequencies("demo"), demo, 300, 2, seed=1)
+    Registry(folder / "registry").import_file(simulated / "donors.csv", demo, folder / "rejects")
+    return folder
+
+
+@pytest.fixture(scope="package")
+def snapshot(home: Path) -> Snapshot:
+    return load_snapshot(Settings(home=home), DEMO_RELEASE)
+
+
+@pytest.fixture
+def address(snapshot: Snapshot) -> Iterator[str]:
+    """Of a server without TLS or tokens."""
+    # For one test alone: gRPC does not bear two event loops at work in one process.
+    with running(snapshot) as name:
+        yield name
+
+
+@pytest.fixture
+def channel(address: str) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stub(channel: grpc.Channel) -> Any:
+    return stub_of(channel)

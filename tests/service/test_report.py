@@ -17,7 +17,7 @@ import pytest
 
 from matching.loci import LOCI
 from service.batch.output import TableFormat, table_file
-from service.report import page, read_results, report_content
+from service.report import read_results, report_content, report_page
 from tests.service.conftest import Run
 from tests.service.report_results import (
     ANCESTRY,
@@ -173,7 +173,7 @@ def test_every_form_of_candidates_says_the_same(batch: Path, tmp_path: Path) -> 
 
 
 def test_the_same_results_give_the_same_bytes(batch: Path) -> None:
-    pages = [page(report_content(read_results(batch), 100)) for _ in range(2)]
+    pages = [report_page(report_content(read_results(batch), 100)) for _ in range(2)]
     assert pages[0] == pages[1]
 
 
@@ -226,7 +226,7 @@ def test_texts_of_a_file_cannot_become_part_of_the_page(run: Run, batch: Path) -
 
 
 def test_the_page_forbids_itself_everything_else(batch: Path) -> None:
-    text = page(report_content(read_results(batch), 100))
+    text = report_page(report_content(read_results(batch), 100))
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
     # Namespaces of SVG are names, never asked for.
@@ -336,7 +336,7 @@ def test_a_report_of_batch_and_of_match(run: Run, registry: Path, tmp_path: Path
         content["patients"]["id"] == pd.read_parquet(out / "allocation.parquet")["patient"].tolist()
     )
     assert dict(content["provenance"])["Donor index"] == written["index"].iloc[0]
-    assert len(content["plan"]["order"]["codes"]) == 3
+    assert len(content["plan"]["order"]["codes"]) == len(pd.read_csv(plan)) > 0
     found = tmp_path / "found.parquet"
     call = ("match", "--patients", registry / "patients.csv", "--details", "--out", found)
     assert run(*call, *asked)[0] == 0

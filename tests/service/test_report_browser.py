@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from service.report import page as page_of
-from service.report import read_results, report_content
+from service.report import read_results, report_content, report_page
 from tests.service.browser import Browser, Page, chromium
 from tests.service.report_results import HOSTILE, candidates, write_batch, write_parquet
 
@@ -36,8 +35,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report with everything in it."""
     folder = write_batch(tmp_path_factory.mktemp("results") / "batch")
     content = report_content(read_results(folder, plan=folder / "requests.csv"), 100)
-    (folder / "report.html").write_text(page_of(content))
-    (folder / "plain.html").write_text(page_of(content, plain=True))
+    (folder / "report.html").write_text(report_page(content))
+    (folder / "plain.html").write_text(report_page(content, plain=True))
     return folder / "report.html"
 
 
@@ -48,7 +47,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = ["patient", "rank", "donor", "mismatches_best", "mismatches_worst"]
     candidates()[columns].to_csv(folder / "few.csv", index=False)
     file = folder / "report.html"
-    file.write_text(page_of(report_content(read_results(folder / "few.csv"), 100)))
+    file.write_text(report_page(report_content(read_results(folder / "few.csv"), 100)))
     return file
 
 
@@ -136,7 +135,7 @@ def test_all_loci_and_long_identifiers_fit_a_laptop(page: Page, tmp_path: Path) 
     for name in ("drb345_position_1", "drb345_position_2", "dqa1_position_1", "dqa1_position_2"):
         table[name] = "P"
     results = read_results(write_parquet(table, tmp_path / "wide.parquet"))
-    (tmp_path / "wide.html").write_text(page_of(report_content(results, 100)))
+    (tmp_path / "wide.html").write_text(report_page(report_content(results, 100)))
     for width in (1366, 900):
         page.size(width, 768)
         page.open(tmp_path / "wide.html", FIRST)

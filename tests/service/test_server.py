@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime
 import logging
@@ -13,8 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +32,6 @@ from data.literature import literature_model
 from data.models import add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
-from data.synthetic import simulate
 from matching.haplotypes import Imputer, NullImputation, Resolution
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
@@ -47,83 +44,17 @@ from service import servicers
 from service.ancestry import FIVE as FIVE_LOCI
 from service.config import Settings
 from service.convert import LIMITS
-from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
-from service.server import SERVICE, run
+from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
+from service.server import SERVICE, serve
+from service.server_settings import EXPOSED, serve_settings
 from service.snapshot import Snapshot, load_snapshot
 from service.status import ServerError
 from tests.conftest import PROJECT
+from tests.service.serving import PATIENT, running, stub_of
 
 FIVE = ("A", "C", "B", "DRB1", "DQB1")
-PATIENT = (
-    "A*01:01+A*02:01^B*08:01+B*44:02^C*07:01+C*05:01^DRB1*03:01+DRB1*04:01^DQB1*02:01+DQB1*03:01"
-)
-N_DONORS = 300
 AMBIGUOUS = "A*02:01+A*01:01"
 pb = graftmatch_pb2
-
-
-@contextmanager
-def running(snapshot: Snapshot) -> Iterator[str]:
-    """The address of a server of this process."""
-    started: list[Any] = []
-    ready = threading.Event()
-
-    async def main() -> None:
-        stopping = asyncio.Event()
-
-        def note(port: int) -> None:
-            started.extend((port, asyncio.get_running_loop(), stopping))
-            ready.set()
-
-        await run(snapshot, "127.0.0.1", 0, note, stopping)
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),))
-    thread.start()
-    assert ready.wait(20)
-    port, loop, stopping = started
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, demo: Nomenclature) -> Path:
-    """A home folder with a small simulated registry."""
-    folder = tmp_path_factory.mktemp("home")
-    simulated = folder / "simulated"
-    simulate(simulated, read_frequencies("demo"), demo, N_DONORS, 2, seed=1)
-    Registry(folder / "registry").import_file(simulated / "donors.csv", demo, folder / "rejects")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def snapshot(home: Path) -> Snapshot:
-    return load_snapshot(Settings(home=home), DEMO_RELEASE)
-
-
-@pytest.fixture(scope="module")
-def address(snapshot: Snapshot) -> Iterator[str]:
-    with running(snapshot) as name:
-        yield name
-
-
-@pytest.fixture
-def channel(address: str) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(address) as opened:
-        yield opened
-
-
-@pytest.fixture
-def stub(channel: grpc.Channel) -> Any:
-    return _stub(channel)
-
-
-def _stub(channel: grpc.Channel) -> Any:
-    make: Any = graftmatch_pb2_grpc.GraftMatchServiceStub
-    return make(channel)
 
 
 def _health(channel: grpc.Channel, service: str = "") -> int:
@@ -724,7 +655,7 @@ def test_searches_take_the_masses_and_the_sets_of_patient_and_donors(
         request = pb.SearchDonorsRequest(patient=AMBIGUOUS, max_mismatches=2, patient_facts=facts)
         snapshot = load_snapshot(settings, DEMO_RELEASE)
         with running(snapshot) as address, grpc.insecure_channel(address) as channel:
-            (answer,) = _stub(channel).SearchDonors(request)
+            (answer,) = stub_of(channel).SearchDonors(request)
         return answer
 
     in_pairs = {name: searched(name) for name in ("X", source.population, "")}
@@ -759,7 +690,7 @@ def test_a_donor_changed_since_the_start_has_no_probabilities(
     file.write_text(f"id,gl\nD2,{PATIENT.replace('A*02:01', 'A*03:01')}\n")
     store.import_file(file, demo, tmp_path / "rejects")
     with running(loaded) as address, grpc.insecure_channel(address) as channel:
-        (answer,) = _stub(channel).SearchDonors(pb.SearchDonorsRequest(patient=PATIENT))
+        (answer,) = stub_of(channel).SearchDonors(pb.SearchDonorsRequest(patient=PATIENT))
     first, second = (c.comparison for c in answer.candidates)
     assert first.probability_status == common_pb2.PROBABILITY_STATUS_COMPUTED
     assert first.HasField("p10")
@@ -772,7 +703,7 @@ def test_an_empty_registry_is_serving(tmp_path: Path) -> None:
     with running(empty) as address, grpc.insecure_channel(address) as channel:
         assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
         assert _health(channel, SERVICE) == health_pb2.HealthCheckResponse.SERVING
-        stub = _stub(channel)
+        stub = stub_of(channel)
         answer = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=PATIENT))
         assert answer.provenance.index == "" and answer.comparison.mismatches.worst == 0
         with pytest.raises(grpc.RpcError) as refused:
@@ -789,29 +720,47 @@ def test_reflection_lists_the_service(channel: grpc.Channel) -> None:
     assert {"graftmatch.v1.GraftMatchService", "grpc.health.v1.Health"} <= names
 
 
+def test_reflection_can_be_switched_off(snapshot: Snapshot) -> None:
+    with (
+        running(snapshot, reflection=False) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        with pytest.raises(grpc.RpcError) as refused:
+            next(stub.ServerReflectionInfo(iter([request])))
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_port_in_use_is_one_clear_line(snapshot: Snapshot, host: str) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_in_use_is_one_clear_line(snapshot: Snapshot, host: str, workers: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServerError, match="already in use; give another --port") as refused:
-            asyncio.run(run(snapshot, host, port, lambda _: None, asyncio.Event()))
+            serve(serve_settings(host=host, port=port, workers=workers), lambda: snapshot)
         assert str(port) in str(refused.value) and "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 0), ("no host", 0), ("::1", 70000)])
-def test_a_host_or_port_that_is_none_is_refused(snapshot: Snapshot, host: str, port: int) -> None:
-    with pytest.raises(ServerError):
-        asyncio.run(run(snapshot, host, port, lambda _: None, asyncio.Event()))
+@pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
+def test_a_host_that_is_none_is_refused(snapshot: Snapshot, host: str) -> None:
+    with pytest.raises(ServerError, match="cannot listen on"):
+        serve(serve_settings(host=host, port=0, insecure=EXPOSED), lambda: snapshot)
 
 
 _SERVE = """
 import sys
 from pathlib import Path
 from service.config import Settings
+from service.server_settings import serve_settings
 from service.server import serve
 from service.snapshot import load_snapshot
-snapshot = load_snapshot(Settings(home=Path(sys.argv[1])), "demo")
-serve(snapshot, "127.0.0.1", 0, lambda port: print(port, flush=True))
+settings = Settings(home=Path(sys.argv[1]))
+serve(
+    serve_settings(port=0),
+    lambda: load_snapshot(settings, "demo"),
+    lambda port, _: print(port, flush=True),
+)
 print("ended")
 """
 

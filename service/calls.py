@@ -1,0 +1,46 @@
+"""The call that is being answered: who made it, and whether its work may stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeVar
+
+from matching.errors import GraftmatchError
+from service.security.caller import Caller
+
+T = TypeVar("T")
+
+
+class CallEndedError(GraftmatchError):
+    """The work of a call whose caller does not wait any more; nobody is told."""
+
+
+@dataclass
+class Call:
+    """`code`: name of the status it ended with, None before. `ended`: nobody waits any more."""
+
+    rpc: str
+    request_id: str
+    caller: Caller
+    code: str | None = None
+    ended: bool = False
+
+
+# The call of the present task, also in the threads that compute for it; None outside of calls.
+CURRENT: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def checkpoint() -> None:
+    """Called between parts of a long computation. Raises `CallEndedError` if it may stop."""
+    call = CURRENT.get()
+    if call is not None and call.ended:
+        raise CallEndedError("the caller does not wait any more")
+
+
+def watched(items: Iterable[T]) -> Iterator[T]:
+    """Items as long as anybody waits for what is made of them. Raises `CallEndedError`."""
+    for item in items:
+        checkpoint()
+        yield item

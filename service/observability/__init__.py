@@ -1,0 +1,1 @@
+"""What an operator sees of a running server, none of it about patients."""

@@ -1,0 +1,181 @@
+"""The audit log: who called what, when, about whom, and how it ended.
+
+A file that is only ever appended to, one JSON object a line. A call has one line with `outcome`
+and `seconds`; before it, lines with `records` for what was asked about and for every message of an
+answer that names donors or patients, each written before the message is sent. A record is written
+as HMAC-SHA256 of its identifier under the key of the server, 64 bits of it, so that who has the
+log alone learns no identifier, and who has the key can look one up.
+
+Every line is with the operating system before the answer leaves, so a killed server loses none;
+it is on the disk (fsync) a second later, which is what a power failure can lose. A call whose line
+cannot be written is not answered. Calls without a valid token are not in it. Several processes may
+append to one file, and it may be moved away while they do: they go on in a new one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import fcntl
+import hmac
+import json
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from matching.errors import InputFileError
+from service.calls import Call
+from service.status import AuditError, ServerError
+
+_LOG = logging.getLogger("graftmatch.audit")
+SYNC_SECONDS = 1.0
+# Records on one line.
+MAX_RECORDS = 1000
+_KEY_BYTES = 32
+_HASH_DIGITS = 16
+
+
+def audit_key(path: Path) -> bytes:
+    """The key of a file, made first where there is none. Raises `ServerError`."""
+    try:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise ServerError(f"cannot use {path} as key of the audit log: {error}") from error
+    if len(key) != _KEY_BYTES:
+        raise ServerError(f"{path} is no key of the audit log: not 64 hexadecimal digits")
+    return key
+
+
+def record_hash(key: bytes, identifier: str) -> str:
+    """What stands in the log for a record."""
+    return hmac.digest(key, identifier.encode(), "sha256").hex()[:_HASH_DIGITS]
+
+
+@dataclass
+class AuditLog:
+    """The log of one process. Raises `ServerError` if it cannot be written."""
+
+    path: Path
+    key: bytes = field(repr=False)
+    _file: int = field(init=False, repr=False)
+    _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
+    _closing: threading.Event = field(init=False, repr=False, default_factory=threading.Event)
+    _unsynced: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        try:
+            self._file = self._open()
+            self._append(b"")
+        except OSError as error:
+            raise ServerError(
+                f"cannot write the audit log {self.path}: {error.strerror}; nothing is answered "
+                "without it"
+            ) from error
+        self._syncing = threading.Thread(target=self._sync_often, name="audit", daemon=True)
+        self._syncing.start()
+
+    def records(self, call: Call, identifiers: Iterable[str]) -> None:
+        """Write down whom a call is about, before it is told. Raises `AuditError`."""
+        rest = iter(identifiers)
+        while some := [record_hash(self.key, one) for one in islice(rest, MAX_RECORDS)]:
+            self._write(call, {"records": some})
+
+    def outcome(self, call: Call, outcome: str, seconds: float) -> None:
+        """Write down how a call ended. Raises `AuditError`."""
+        self._write(call, {"outcome": outcome, "seconds": round(seconds, 6)})
+
+    def close(self) -> None:
+        """Bring everything to the disk; nothing can be written after."""
+        self._closing.set()
+        self._syncing.join()
+        self._sync()
+        os.close(self._file)
+
+    def _write(self, call: Call, what: dict[str, Any]) -> None:
+        entry = {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            "site": call.caller.site,
+            "token": call.caller.token,
+            "rpc": call.rpc,
+            "request_id": call.request_id,
+            **what,
+        }
+        try:
+            self._append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        except OSError as error:
+            raise AuditError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def _append(self, line: bytes) -> None:
+        with self._lock:
+            if self._was_moved():
+                os.close(self._file)
+                self._file = self._open()
+            # So that no other process appends to a line that was cut off.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                end = os.lseek(self._file, 0, os.SEEK_END)
+                if os.write(self._file, line) < len(line):
+                    os.ftruncate(self._file, end)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._unsynced = True
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def _was_moved(self) -> bool:
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            return True
+        mine = os.fstat(self._file)
+        return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+
+    def _sync_often(self) -> None:
+        while not self._closing.wait(SYNC_SECONDS):
+            self._sync()
+
+    def _sync(self) -> None:
+        with self._lock:
+            if not self._unsynced:
+                return
+            self._unsynced = False
+            # Another descriptor, so that calls need not wait for the disk.
+            file = os.dup(self._file)
+        try:
+            os.fsync(file)
+        except OSError as error:
+            _LOG.error("the audit log did not reach the disk: %s", error.strerror)
+        finally:
+            os.close(file)
+
+
+def lines_about(path: Path, site: str | None, record: str | None) -> Iterator[dict[str, Any]]:
+    """The lines of a site, with the hash of a record; None is any. Raises `InputFileError`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, text in enumerate(file, 1):
+                try:
+                    line = json.loads(text)
+                except ValueError as error:
+                    raise InputFileError(f"{path}, line {number}: no JSON") from error
+                if site in (None, line["site"]) and (
+                    record is None or record in line.get("records", ())
+                ):
+                    yield line
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error.strerror}") from error

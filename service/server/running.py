@@ -1,0 +1,184 @@
+"""One process that serves: everything of the server but its worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.trace import Tracer
+
+from service.convert import LIMITS
+from service.observability import traces
+from service.pb.graftmatch.v1 import graftmatch_pb2_grpc
+from service.security.audit import AuditLog, audit_key
+from service.security.tls import Certificates
+from service.security.tokens import Tokens
+from service.server.computing import ComputePool
+from service.server.interceptor import SERVICE, CallInterceptor
+from service.server.listening import address_of, certificates
+from service.server.reloading import keep_current
+from service.server_settings import ServeSettings
+from service.servicers import GraftMatchServicer
+from service.snapshot import Snapshot
+from service.status import ServerError
+
+# Calls that gRPC lets in beyond those that are answered: health, reflection, and refusals.
+_BESIDES = 100
+_PING_SECONDS = 10
+
+
+def serve_one(
+    settings: ServeSettings,
+    load: Callable[[], Snapshot],
+    ready: Callable[[int, Snapshot], None],
+    shared: bool = False,
+    stopped: Callable[[Callable[[], None]], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT in the main thread of this process. See `run`.
+
+    `stopped` is given what stops it, to be called in the event loop of this thread.
+    """
+
+    async def until_signalled() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        stopped(stopping.set)
+        await run(settings, load, ready, stopping, shared)
+
+    asyncio.run(until_signalled())
+
+
+async def run(
+    settings: ServeSettings,
+    load: Callable[[], Snapshot],
+    ready: Callable[[int, Snapshot], None],
+    stopping: asyncio.Event,
+    shared: bool = False,
+) -> None:
+    """Serve until `stopping` is set; calls under way then have `drain_seconds` to end.
+
+    It listens at once, and answers once `load` has returned, in a thread; then `ready` is called
+    with the port. `shared`: other processes listen on the port too. Raises `ServerError`, and what
+    `load` raises.
+    """
+    with ExitStack() as stack:
+        audit = stack.enter_context(_audit(settings))
+        tracer = stack.enter_context(_tracer(settings))
+        tokens = None if settings.tokens is None else Tokens(settings.tokens)
+        tls = certificates(settings)
+        # Threads that are still computing when the server has stopped are told so, and not
+        # waited for.
+        pool = ComputePool(settings.compute_threads)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        interceptor = CallInterceptor(
+            pool, settings.max_calls, settings.stall_seconds, tokens, audit, tracer
+        )
+        servicer = GraftMatchServicer(pool)
+        server = grpc.aio.server(
+            interceptors=(interceptor,),
+            options=_options(settings, shared),
+            maximum_concurrent_rpcs=settings.max_calls + _BESIDES,
+        )
+        register: Any = graftmatch_pb2_grpc.add_GraftMatchServiceServicer_to_server
+        register(servicer, server)
+        healthy = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+        if settings.reflection:
+            reflection.enable_server_reflection(
+                (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+            )
+        await _set_health(healthy, health_pb2.HealthCheckResponse.NOT_SERVING)
+        port = _listen(server, settings, tls)
+        await server.start()
+        reloading: asyncio.Task[None] | None = None
+        try:
+            snapshot = await _unless_stopped(asyncio.to_thread(load), stopping)
+            if snapshot is not None:
+                servicer.snapshot = snapshot
+                interceptor.ready = True
+                await _set_health(healthy, health_pb2.HealthCheckResponse.SERVING)
+                reloading = asyncio.create_task(keep_current(servicer, settings.reload_seconds))
+                ready(port, snapshot)
+                await stopping.wait()
+        finally:
+            await healthy.enter_graceful_shutdown()
+            await server.stop(settings.drain_seconds)
+            if reloading is not None:
+                reloading.cancel()
+                with suppress(asyncio.CancelledError):
+                    await reloading
+
+
+async def _unless_stopped(loading: Any, stopping: asyncio.Event) -> Snapshot | None:
+    """What is loaded; None if the server is to stop before."""
+    tasks = [asyncio.ensure_future(loading), asyncio.ensure_future(stopping.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    tasks[1].cancel()
+    if tasks[0].done():
+        snapshot: Snapshot = tasks[0].result()
+        return snapshot
+    return None
+
+
+async def _set_health(servicer: Any, status: int) -> None:
+    for name in ("", SERVICE):
+        await servicer.set(name, status)
+
+
+def _listen(server: Any, settings: ServeSettings, tls: Certificates | None) -> int:
+    address = address_of(settings.host, settings.port)
+    try:
+        if tls is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, tls.credentials()))
+    except RuntimeError as error:
+        raise ServerError(f"cannot listen on {address}; give another --port") from error
+
+
+def _options(settings: ServeSettings, shared: bool) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.so_reuseport", int(shared)),
+        ("grpc.max_receive_message_length", LIMITS.message_bytes),
+        ("grpc.max_send_message_length", -1),
+        # A client that is gone without a word is noticed, and one that pings too often cut off.
+        ("grpc.keepalive_time_ms", round(1000 * settings.keepalive_seconds)),
+        ("grpc.keepalive_timeout_ms", round(1000 * _PING_SECONDS)),
+        ("grpc.http2.min_ping_interval_without_data_ms", round(1000 * _PING_SECONDS)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # So that clients spread anew over servers and processes, and use new certificates.
+        ("grpc.max_connection_age_ms", round(1000 * settings.connection_seconds)),
+        ("grpc.max_connection_age_grace_ms", round(1000 * settings.connection_seconds)),
+        ("grpc.max_concurrent_streams", settings.max_calls + _BESIDES),
+    )
+
+
+@contextmanager
+def _audit(settings: ServeSettings) -> Iterator[AuditLog | None]:
+    if settings.audit_log is None:
+        yield None
+        return
+    log = AuditLog(settings.audit_log, audit_key(settings.audit_key_file(settings.audit_log)))
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+@contextmanager
+def _tracer(settings: ServeSettings) -> Iterator[Tracer | None]:
+    if not settings.traces:
+        yield None
+        return
+    provider = traces.provider(traces.exporter(settings.traces))
+    try:
+        yield provider.get_tracer("graftmatch")
+    finally:
+        provider.shutdown()

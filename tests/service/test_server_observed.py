@@ -1,0 +1,217 @@
+"""Logs, metrics, traces and the audit log tell of calls, and of nobody's typing or identifier."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from service import servicers
+from service.observability import traces
+from service.observability.logs import formatter
+from service.observability.metrics import serve_metrics
+from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.security.caller import Role
+from service.snapshot import Snapshot
+from service.status import ServerError
+from tests.service.serving import PATIENT, running, stub_of
+from tests.service.test_server_tokens import made
+
+REQUEST_ID = "0123abcd-0000-1111-2222-333344445555"
+# What must be found nowhere: of typings, identifiers and clinical values.
+MARKS = ("ZZMARK", "*44:02", "*08:01", "78.125", "1931-05-06", "73.0625")
+
+
+@contextmanager
+def logged() -> Iterator[io.StringIO]:
+    """What this process logs meanwhile, at every level."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(formatter())
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield text
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    kept = InMemorySpanExporter()
+    monkeypatch.setattr(traces, "exporter", lambda _: kept)
+    return kept
+
+
+def scraped(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def value(metrics: str, name: str) -> float:
+    """The value of a metric with its labels, 0 where it is not there."""
+    found = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+
+def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> None:
+    port, stop = serve_metrics(0)
+    counted = 'graftmatch_calls_total{code="OK",rpc="ParseTyping"}'
+    seconds = 'graftmatch_call_seconds_count{rpc="ParseTyping"}'
+    before = scraped(port)
+    with logged() as text, running(snapshot, traces="there") as address:
+        with grpc.insecure_channel(address) as channel:
+            request = pb.ParseTypingRequest(typing="A*01:01+A*02:01")
+            parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+            sent = (("x-request-id", REQUEST_ID), ("traceparent", parent))
+            _, call = stub_of(channel).ParseTyping.with_call(request, metadata=sent)
+            assert dict(call.trailing_metadata())["x-request-id"] == REQUEST_ID
+            with pytest.raises(grpc.RpcError) as refused:
+                stub_of(channel).ParseTyping(pb.ParseTypingRequest(typing="A*01:01"))
+            made_up = dict(refused.value.trailing_metadata())["x-request-id"]
+            assert len(made_up) == 36 and made_up != REQUEST_ID
+        during = scraped(port)
+    stop()
+    assert value(during, counted) - value(before, counted) == 1
+    assert value(during, seconds) - value(before, seconds) == 2
+    version = next(line for line in during.splitlines() if line.startswith("graftmatch_serving{"))
+    for part in ('release="demo"', f'index="{snapshot.index_version}"', 'frequency_set="demo"'):
+        assert part in version
+    lines = [json.loads(line) for line in text.getvalue().splitlines()]
+    first, second = (line for line in lines if line["event"] == "call")
+    assert first["request_id"] == REQUEST_ID and second["request_id"] == made_up
+    assert (first["rpc"], first["code"], first["level"]) == ("ParseTyping", "OK", "info")
+    assert second["code"] == "INVALID_ARGUMENT" and 0 <= first["milliseconds"] < 20_000
+    one, other = spans.get_finished_spans()
+    assert one.name == "graftmatch.v1.GraftMatchService/ParseTyping"
+    assert one.kind is SpanKind.SERVER and one.context is not None
+    assert one.context.trace_id == int("ab" * 16, 16)
+    assert one.attributes is not None and other.attributes is not None
+    assert one.attributes["graftmatch.request_id"] == REQUEST_ID
+    assert other.attributes["rpc.grpc.status_code"] == 3
+    assert other.status.status_code is StatusCode.UNSET
+
+
+def test_no_patient_is_in_any_of_them(
+    snapshot: Snapshot,
+    spans: InMemorySpanExporter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token, entry = made("centre-1", Role.ADMIN)
+    (tmp_path / "tokens.toml").write_text(entry)
+    log = tmp_path / "audit.jsonl"
+    settings = {"tokens": tmp_path / "tokens.toml", "audit_log": log, "traces": "there"}
+    port, stop = serve_metrics(0)
+    sent = (("authorization", f"Bearer {token}"), ("x-request-id", "ZZMARK-A*44:02"))
+
+    def outcome(call: Any, request: Any) -> str:
+        try:
+            answer = call(request, metadata=sent)
+            if not hasattr(answer, "provenance"):
+                list(answer)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+        return "OK"
+
+    def broken(*_: object) -> None:
+        raise ValueError(f"ZZMARK {PATIENT}")
+
+    with logged() as text, running(snapshot, **settings) as address:
+        with grpc.insecure_channel(address) as channel:
+            stub = stub_of(channel)
+            facts = pb.PatientFacts(age_years=78.125, weight_kg=73.0625)
+            search = pb.SearchDonorsRequest(patient=PATIENT, patient_facts=facts)
+            factors = {
+                "age_years": pb.FactorValue(number=78.125),
+                "donor_age_years": pb.FactorValue(number=73.0625),
+            }
+            marked = pb.FactorValue(level="ZZMARK")
+            plan = pb.AllocateDonorsRequest(patients=["ZZMARK-P"], donors=["ZZMARK-D"])
+            twice = pb.AllocateDonorsRequest(patients=["ZZMARK-P"], donors=["ZZMARK-D"] * 2)
+            cases = [
+                (stub.SearchDonors, search, "OK"),
+                (stub.SearchDonors, pb.SearchDonorsRequest(patient="A*44:02+ZZMARK"), "INVALID"),
+                (stub.ParseTyping, pb.ParseTypingRequest(typing=PATIENT), "OK"),
+                (stub.ExplainTyping, pb.ExplainTypingRequest(typing="ZZMARK*44:02"), "INVALID"),
+                (stub.ScorePair, pb.ScorePairRequest(patient=PATIENT, donor=PATIENT), "OK"),
+                (stub.ScorePair, pb.ScorePairRequest(patient=PATIENT, donor="ZZMARK"), "INVALID"),
+                (stub.PredictRisk, pb.PredictRiskRequest(factors=factors), "OK"),
+                (stub.PredictRisk, pb.PredictRiskRequest(factors={"ZZMARK": marked}), "INVALID"),
+                (stub.SearchDonors, pb.SearchDonorsRequest(as_of="1931-05-06 ZZMARK"), "INVALID"),
+                (stub.AllocateDonors, plan, "OK"),
+                (stub.AllocateDonors, twice, "INVALID"),
+            ]
+            found = [outcome(call, request) for call, request, _ in cases]
+            # An error of ours, in a thread and in the call itself, that quotes what it was given.
+            monkeypatch.setattr(servicers, "score_pair_answer", broken)
+            monkeypatch.setattr(servicers.GraftMatchServicer, "ParseTyping", broken)
+            pair = pb.ScorePairRequest(patient=PATIENT, donor=PATIENT)
+            assert outcome(stub.ScorePair, pair) == "INTERNAL"
+            logging.getLogger("grpc").error("ZZMARK %s", PATIENT)
+            try:
+                broken()
+            except ValueError:
+                logging.getLogger("graftmatch.service").exception("it broke")
+        metrics = scraped(port)
+    stop()
+    assert [f.removesuffix("_ARGUMENT") for f in found] == [expected for *_, expected in cases]
+    told = {
+        "log": text.getvalue(),
+        "metrics": metrics,
+        "traces": "".join(str(span.to_json()) for span in spans.get_finished_spans()),
+        "audit": log.read_text(),
+    }
+    assert snapshot.search is not None
+    donors = snapshot.search.index.ids(np.arange(len(snapshot.search.index)))
+    for where, all_of_it in told.items():
+        assert "ScorePair" in all_of_it, where
+        assert [mark for mark in MARKS if mark in all_of_it] == [], where
+        assert [donor for donor in donors if donor in all_of_it] == [], where
+        assert token[-43:] not in all_of_it, where
+    assert '"error": "ValueError"' in told["log"] and '"event": "it broke"' in told["log"]
+
+
+def test_spans_reach_a_collector(snapshot: Snapshot) -> None:
+    names: list[str] = []
+
+    class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+        def Export(self, request: Any, _: Any) -> Any:  # noqa: N802
+            for resource in request.resource_spans:
+                for scope in resource.scope_spans:
+                    names.extend(span.name for span in scope.spans)
+            return trace_service_pb2.ExportTraceServiceResponse()
+
+    collector = grpc.server(ThreadPoolExecutor(1))
+    register: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+    register(Collector(), collector)
+    port = collector.add_insecure_port("127.0.0.1:0")
+    collector.start()
+    settings = {"traces": f"http://127.0.0.1:{port}"}
+    with running(snapshot, **settings) as address, grpc.insecure_channel(address) as channel:
+        stub_of(channel).ParseTyping(pb.ParseTypingRequest(typing="A*01:01+A*02:01"))
+    collector.stop(None)
+    assert names == ["graftmatch.v1.GraftMatchService/ParseTyping"]
+
+
+def test_a_port_of_metrics_in_use_is_one_clear_line() -> None:
+    port, stop = serve_metrics(0)
+    with pytest.raises(ServerError, match=r"already in use; give another --metrics-port"):
+        serve_metrics(port)
+    stop()

@@ -1,0 +1,174 @@
+"""Several processes on one port: one killed under load, all ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.server.listening import reserved
+from tests.conftest import PROJECT
+from tests.service.serving import PATIENT, stub_of
+
+COMMAND = "from service.cli import main; main()"
+PAIR = pb.ScorePairRequest(patient=PATIENT, donor=PATIENT)
+
+
+@dataclass
+class Served:
+    """A server in processes of its own."""
+
+    process: subprocess.Popen[str]
+    address: str
+    metrics_port: int
+    log: Path
+
+    def workers(self) -> list[int]:
+        """The processes that answer."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children if b"spawn_main" in _command(child)]
+
+    def serving(self) -> float:
+        """How many of them say that they answer."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found = re.findall(r"^graftmatch_serving{.*} (.*)$", answer.read().decode(), re.M)
+        return sum(map(float, found))
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    # Long, for a machine that is busy with other things.
+    until = time.monotonic() + 180
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def served(home: Path, tmp_path: Path) -> Iterator[Served]:
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("there is no /proc to find worker processes in")
+    with reserved("127.0.0.1", 0) as port:
+        metrics_port = port
+    log = tmp_path / "audit.jsonl"
+    # Not a pipe, which would be full after some calls.
+    errors = (tmp_path / "stderr").open("w")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", COMMAND, "serve", "--release", "demo", "--port", "0"),
+            *("--workers", "2", "--metrics-port", str(metrics_port), "--audit-log", str(log)),
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "GRAFTMATCH_HOME": str(home), "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+    )
+    errors.close()
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("serving on 127.0.0.1:"), (tmp_path / "stderr").read_text()
+        yield Served(process, line.split()[2], metrics_port, log)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                process.send_signal(number)
+                process.communicate(timeout=20)
+
+
+def test_a_worker_that_is_killed_under_load_is_replaced(served: Served) -> None:
+    eventually(lambda: served.serving() == 2)
+    first, second = served.workers()
+    done = threading.Event()
+    acknowledged: list[str] = []
+
+    def client(number: int) -> set[str]:
+        """Calls until told to stop, on a new connection after a failure; how it failed."""
+        failures: set[str] = set()
+        n = 0
+        while not done.is_set():
+            with grpc.insecure_channel(served.address, (("client", number),)) as channel:
+                stub = stub_of(channel)
+                try:
+                    while not done.is_set():
+                        n += 1
+                        request_id = f"{number:04x}-{n:08x}"
+                        stub.ScorePair(PAIR, metadata=(("x-request-id", request_id),))
+                        acknowledged.append(request_id)
+                except grpc.RpcError as error:
+                    failures.add(error.code().name)
+        return failures
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(client, number) for number in range(4)]
+        try:
+            eventually(lambda: len(acknowledged) > 50)
+            os.kill(first, signal.SIGKILL)
+            before = len(acknowledged)
+            # The other one serves on, and there are two again.
+            eventually(lambda: len(acknowledged) > before + 50)
+            eventually(lambda: served.serving() == 2 and len(served.workers()) == 2)
+            after = len(acknowledged)
+            eventually(lambda: len(acknowledged) > after + 20)
+        finally:
+            done.set()
+        # What was under way at the worker that was killed may be tried again elsewhere.
+        assert {code for one in clients for code in one.result()} <= {"UNAVAILABLE"}
+    assert first not in served.workers() and second in served.workers()
+    served.process.send_signal(signal.SIGTERM)
+    out, _ = served.process.communicate(timeout=60)
+    assert (served.process.returncode, out) == (0, "")
+    err = (served.log.parent / "stderr").read_text()
+    died = [json.loads(line)["event"] for line in err.splitlines() if "has died" in line]
+    assert died == [f"worker {first} has died (-9) and is replaced"]
+    # What was acknowledged is written down.
+    written = {json.loads(line)["request_id"] for line in served.log.read_text().splitlines()}
+    assert written >= set(acknowledged)
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_supervisor(served: Served) -> None:
+    workers = served.workers()
+    assert len(workers) == 2
+    served.process.kill()
+    eventually(lambda: all(not _command(str(worker)) for worker in workers))
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_start_are_one_clear_line(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", COMMAND, "serve", "--port", "0", "--workers", "2"],
+        cwd=PROJECT,
+        env={**os.environ, "GRAFTMATCH_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)}
+        | {"GRAFTMATCH_SERVE_DRAIN_SECONDS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: ")
