@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,9 @@ from matching.haplotypes import FrequencySet, Imputer, NullImputation, Populatio
 from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
 from service.ancestry import FIVE, Ancestries, Prior, open_sets
+
+# An imputer remembers what the typings that it has read admit: worth keeping, but not for ever.
+_CALLS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +75,18 @@ class SearchSets:
         shared = self.under.populations.shared
         return Imputer(shared, self.nomenclature, self.nulls, Resolution.P_GROUP)
 
+    @cached_property
+    def _of_thread(self) -> threading.local:
+        return threading.local()
+
     def imputer(self) -> Imputer:
-        """An imputer over the haplotypes of all sets, for one call and one thread."""
-        return self._imputer.fresh()
+        """An imputer over the haplotypes of all sets, for one call, which stays in its thread."""
+        mine = self._of_thread
+        if getattr(mine, "calls_left", 0) == 0:
+            mine.imputer, mine.calls_left = self._imputer.fresh(), _CALLS
+        mine.calls_left -= 1
+        found: Imputer = mine.imputer
+        return found
 
     @cached_property
     def masses(self) -> MassSets:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -178,11 +179,8 @@ class Sqlite(Database):
 
     @contextmanager
     def _begun(self, writes: bool) -> Iterator[sa.Connection]:
-        engine = self._engine()
         begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-        sa.event.listen(engine, "connect", _set_up_writer if writes else _set_up)
-        with engine.begin() as connection:
+        with _engine(self._file, begin, BUSY_SECONDS).begin() as connection:
             yield connection
         if writes:
             self._shrink_log()
@@ -211,14 +209,6 @@ class Sqlite(Database):
             )
         return reason
 
-    def _engine(self) -> sa.Engine:
-        return sa.create_engine(
-            f"sqlite:///{self._file}",
-            poolclass=sa.NullPool,
-            # None leaves BEGIN to us: the driver would begin too late to hold the write lock.
-            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
-        )
-
     @property
     def _file(self) -> str:
         """What the driver opens; where nobody can write, no log is looked for."""
@@ -233,9 +223,26 @@ class Sqlite(Database):
         Not where somebody reads it just now, or where the disk is full: what was committed lies in
         the log, and the next writer tries again.
         """
-        with suppress(sa.exc.OperationalError), self._engine().connect() as connection:
-            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        engine = _engine(self._file, "", 0.0)
+        with suppress(sa.exc.OperationalError), engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+# Making an engine takes longer than a search may spend on the store. None of them keeps a
+# connection, so a store can be moved away.
+@lru_cache(maxsize=32)
+def _engine(file: str, begin: str, busy_seconds: float) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite:///{file}",
+        poolclass=sa.NullPool,
+        # None leaves BEGIN to us: the driver would begin too late to hold the write lock.
+        connect_args={"timeout": busy_seconds, "isolation_level": None},
+    )
+    if begin:
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        set_up = _set_up if begin == "BEGIN" else _set_up_writer
+        sa.event.listen(engine, "connect", set_up)
+    return engine
 
 
 def _set_up(connection: Any, _: Any) -> None:
