@@ -95,7 +95,7 @@ class PeopleFile:
         Raises `InputFileError`: not there, empty, an unknown or missing column, damaged, changed
         by somebody while it was read.
         """
-        before = self._state()
+        before = self.state()
         try:
             with self.path.open("rb") as file:
                 magic = file.read(4)
@@ -113,14 +113,14 @@ class PeopleFile:
             raise InputFileError(
                 f"{self.path} is damaged: {error}; nothing was used; get the file again"
             ) from error
-        if self._state() != before:
+        if self.state() != before:
             raise InputFileError(
                 f"{self.path} was changed while it was read; nothing was used; wait until it is "
                 "written and run it again"
             )
 
-    def _state(self) -> tuple[int, ...]:
-        """What changes with the file."""
+    def state(self) -> tuple[int, ...]:
+        """What changes with the file. Raises `InputFileError` for what is no regular file."""
         try:
             found = self.path.stat()
         except OSError as error:

@@ -129,6 +129,8 @@ class Registry:
         dry = request.validate_only or request.mode is Mode.CHECK
         reader = RecordReader(nomenclature, options)
         file = PeopleFile(path)
+        # Before it is opened: a pipe would wait for ever.
+        file.state()
         with ExitStack() as stack:
             database = self._database
             if dry and not database.exists():
