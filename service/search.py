@@ -104,6 +104,12 @@ class DonorSearch:
         masses = None if sets is None else open_masses(index, sets.masses)
         return cls(nomenclature, registry, index, sets, masses, Leaders(nomenclature, proteins))
 
+    def prepare(self) -> None:
+        """Make ready at once what searches would make ready when they first need it."""
+        if self.masses is not None:
+            for tables in self.masses.sets.tables:
+                tables.prepare()
+
     def page(
         self,
         patient: Typing,

@@ -114,6 +114,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         # Masses are written after the index.
         if not same or _has_masses(found):
             search = found
+            search.prepare()
     now = {"search": search, "sets": sets, "cards": cards}
     return {name: value for name, value in now.items() if value is not getattr(snapshot, name)}
 
@@ -143,6 +144,7 @@ def load_snapshot(
     if store.holds_donors():
         index = store.index(nomenclature)
         search = DonorSearch.of(nomenclature, proteins, store, index, sets)
+        search.prepare()
     # Before the model is read, so that a promotion in between is seen at the next call.
     version = active_version(settings.models)
     model = active_model(settings.models)
