@@ -19,11 +19,13 @@ from matching.risk import (
     what_if,
 )
 
+# The literature model has no cohort to average over.
+_TAKEN = "averaged over the model's cohort, or at its reference where there is none"
 NOTES = {
     Known.YES: "",
-    Known.NO: "unknown, averaged over",
+    Known.NO: f"unknown, {_TAKEN}",
     Known.CLIPPED: "outside the range of the model, taken at its limit",
-    Known.UNSEEN: "never seen by the model, averaged over",
+    Known.UNSEEN: f"never seen by the model, {_TAKEN}",
 }
 DPB1 = "dpb1_tce"
 
