@@ -80,13 +80,31 @@ def test_the_donors_of_match_under_all_its_criteria(
     expected = expected[expected["rank"] <= 5].reset_index(drop=True)
     assert run(*batch_of(patients, tmp_path / "out", *asked))[0] == 0
     found = pd.read_parquet(tmp_path / "out/candidates.parquet")
-    # What the allocation says depends on all candidates.
-    searched = [name for name in expected.columns if name in found and "alloc" not in name]
+    # What the allocation says and differences to the best depend on all candidates.
+    searched = [
+        name
+        for name in expected.columns
+        if name in found and "alloc" not in name and "_difference" not in name
+    ]
     searched.remove("not_first_for")
     assert set(expected.columns) - set(found.columns) == {"typing"} and len(expected)
     for name in searched:
         one, other = (t[name].astype(object).where(t[name].notna()) for t in (found, expected))
         pd.testing.assert_series_equal(one, other)
+
+
+def test_differences_of_risks(run: Run, patients: Path, tmp_path: Path) -> None:
+    assert run(*batch_of(patients, tmp_path / "out", "--best", 50))[0] == 0
+    found = pd.read_parquet(tmp_path / "out/candidates.parquet")
+    name = "risk_agvhd_3_4"
+    above = found[f"{name}_difference"]
+    lowest = found.groupby("patient")[name].transform("min")
+    pd.testing.assert_series_equal(above, found[name] - lowest, check_names=False, atol=1e-12)
+    low, high = found[f"{name}_difference_low"], found[f"{name}_difference_high"]
+    assert ((low <= above) & (above <= high)).all() and above.max() > 0.02
+    # What both have in common cancels, so a difference is known better than the two risks apart.
+    apart = found[f"{name}_high"] - found[f"{name}_low"]
+    assert (high - low)[above > 0.01].mean() < apart[above > 0.01].mean()
 
 
 def test_a_batch_that_is_there_is_neither_overwritten_nor_mixed(
@@ -257,7 +275,7 @@ def test_the_schema_page(run: Run, patients: Path, tmp_path: Path) -> None:
         assert {column: kind for column, (kind, _) in pages.items()} == types
         for column, (_, limits) in pages.items():
             known = table.column(column).drop_null()
-            if bounds := re.fullmatch(r"([0-9.]+) to ([0-9.]+)", limits):
+            if bounds := re.fullmatch(r"(-?[0-9.]+) to ([0-9.]+)", limits):
                 low, high = map(float, bounds.groups())
                 assert all(low <= value <= high for value in known.to_pylist()), column
             elif limits and limits != "any":
