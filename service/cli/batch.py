@@ -23,6 +23,7 @@ from service.batch.checkpoints import Checkpoints, checkpoints, stored_day
 from service.batch.engine import in_threads
 from service.batch.output import TableFormat
 from service.batch.results import BatchResults
+from service.batch.run_log import RUN_LOG, RunLog
 from service.batch.search import BatchSearch, chunks_of, load_search, sources_of
 from service.cli.allocate import (
     CapacitiesOption,
@@ -76,6 +77,8 @@ from service.recipients import read_recipients
 from service.search import SearchSettings, wanted_of
 
 EXIT_INTERRUPTED = 130
+# What the log tells of the summary.
+_COUNTS = ("patients_with_candidates", "found", "candidates", "allocated", "status")
 
 
 class Engine(Enum):
@@ -207,9 +210,13 @@ def batch(
         else:
             place = home.home.resolve(), _everywhere(home.registry_place(folder))
             run = partial(_cluster, search, chunks, place, scheduler, threads, shards)
+        log = RunLog(out / RUN_LOG)
+        asked_of = {"patients": len(people), "rejected_records": len(rejects)}
         try:
-            _search(chunks, done, run)
-            allocation, summary = results.write(known, plan, len(rejects))
+            with log.run(engine=engine.value, threads=threads, **asked_of) as came_out:
+                _search(chunks, done, run, log)
+                allocation, summary = results.write(known, plan, len(rejects))
+                came_out |= {name: summary[name] for name in _COUNTS}
         except KeyboardInterrupt:
             kept = sum(len(part) for number, part in enumerate(chunks) if done.has(number))
             typer.echo(
@@ -278,13 +285,16 @@ def _cluster(
         yield from on_cluster(client, here, search.settings, chunks, left, shards, progress)
 
 
-def _search(chunks: Chunks, done: Checkpoints, run: Run) -> None:
+def _search(chunks: Chunks, done: Checkpoints, run: Run, log: RunLog) -> None:
     """Search the chunks that are not done yet, and keep each."""
     left = [number for number in range(len(chunks)) if not done.has(number)]
     total = sum(map(len, chunks))
-    before = total - sum(len(chunks[number]) for number in left)
+    kept = before = total - sum(len(chunks[number]) for number in left)
+    log.write("progress", done=kept, of=total)
     if before:
         typer.echo(f"{before:,} of {total:,} patients were done before", err=True)
     with counted_progress("patients", total, before) as progress:
         for number, table in run(left, progress) if left else ():
             done.write(number, table)
+            kept += len(chunks[number])
+            log.write("progress", done=kept, of=total)
