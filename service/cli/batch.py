@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -66,6 +65,7 @@ from service.cli.criteria import (
     donor_criteria,
     hla_criteria,
 )
+from service.cli.engine import Engine, EngineOption, SchedulerOption, on_dask
 from service.cli.searching import (
     BandsOption,
     RankOption,
@@ -81,26 +81,14 @@ EXIT_INTERRUPTED = 130
 _COUNTS = ("patients_with_candidates", "found", "candidates", "allocated", "status")
 
 
-class Engine(Enum):
-    """What searches."""
-
-    LOCAL = "local"
-    DASK = "dask"
-
-
 def batch(
     patients: Annotated[Path, typer.Argument(help="Patients, any format of registry import.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the batch that was begun in the folder.")
     ] = False,
-    engine: Annotated[
-        Engine, typer.Option(help="Threads of this process, or the workers of a Dask cluster.")
-    ] = Engine.LOCAL,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(help="Address of a Dask scheduler; by default workers on this machine."),
-    ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    scheduler: SchedulerOption = None,
     shards: Annotated[
         int | None,
         typer.Option(min=1, help="Parts of the index under Dask, by default one for each worker."),
@@ -273,16 +261,11 @@ def _cluster(
     left: Sequence[int],
     progress: Progress,
 ) -> Iterator[tuple[int, pa.Table]]:
-    try:
-        from service.batch.cluster import Place, cluster, on_cluster
-    except ImportError as error:
-        raise typer.BadParameter(
-            "dask is not installed; install the extra graftmatch[cluster]", param_hint="--engine"
-        ) from error
+    dask = on_dask()
     release = search.search.nomenclature.release
-    here = Place(*place, release, tuple(sources_of(search.search, search.model).items()))
-    with cluster(scheduler, workers) as client:
-        yield from on_cluster(client, here, search.settings, chunks, left, shards, progress)
+    here = dask.Place(*place, release, tuple(sources_of(search.search, search.model).items()))
+    with dask.cluster(scheduler, workers) as client:
+        yield from dask.on_cluster(client, here, search.settings, chunks, left, shards, progress)
 
 
 def _search(chunks: Chunks, done: Checkpoints, run: Run, log: RunLog) -> None:

@@ -203,9 +203,9 @@ def _rows(table: pd.DataFrame) -> Columns:
             found[f"locus_{locus.value}"] = _joined(table, names)
     for outcome in OUTCOMES:
         if f"risk_{outcome.name}" in table:
-            names = risk_columns(outcome.name)
-            risks = table.reindex(columns=list(names)).round(_RISK_DECIMALS)
-            found[f"risk_{outcome.name}"] = _joined(risks, names)
+            parts = risk_columns(outcome.name)
+            risks = table.reindex(columns=list(parts)).round(_RISK_DECIMALS)
+            found[f"risk_{outcome.name}"] = _joined(risks, parts)
     texts = [f"rank_{key}" for key in REASONS]
     for name in (*INDEXED_FACTS, *texts, "ranked_below_previous_for", "typing", *DETAILS):
         if name in table:
