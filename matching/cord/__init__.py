@@ -1,0 +1,13 @@
+"""Cord blood units: matching rules, grafts of two units, non-inherited maternal antigens."""
+
+from matching.cord.double import DoubleRule, DoubleUnits, Units, double_units
+from matching.cord.rules import CordRule, cord_criteria
+
+__all__ = [
+    "CordRule",
+    "DoubleRule",
+    "DoubleUnits",
+    "Units",
+    "cord_criteria",
+    "double_units",
+]
