@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -185,23 +185,43 @@ def write_results(
 
     Raises `OutputError`.
     """
+    write_table(table, results.provenance, lambda: results_document(results, table), form, target)
+
+
+def write_table(
+    table: pd.DataFrame,
+    provenance: Mapping[str, Any],
+    document: Callable[[], Mapping[str, Any]],
+    form: str,
+    target: Path | IO[str],
+) -> None:
+    """A table as csv or parquet, which carries the provenance, or its document as json.
+
+    Raises `OutputError`.
+    """
+
+    def write(file: IO[str]) -> None:
+        if form == "csv":
+            table.to_csv(file, index=False, lineterminator="\n")
+            return
+        json.dump(document(), file, indent=1)
+        file.write("\n")
+
     if not isinstance(target, Path):
-        _write(results, table, form, target)
+        write(target)
         return
     with replacing(target) as temporary:
         if form == "parquet":
             arrow = pa.Table.from_pandas(table, preserve_index=False)
-            note = {b"graftmatch": json.dumps(results.provenance).encode()}
+            note = {b"graftmatch": json.dumps(provenance).encode()}
             pq.write_table(arrow.replace_schema_metadata(note), temporary)
             return
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            _write(results, table, form, file)
+            write(file)
 
 
-def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]) -> None:
-    if form == "csv":
-        table.to_csv(file, index=False, lineterminator="\n")
-        return
+def results_document(results: SearchResults, table: pd.DataFrame) -> dict[str, Any]:
+    """Results as values of JSON, donors grouped by patient. `table`: that of the results."""
     records = json.loads(
         table.drop(columns=["release", "index", "frequency_set", "model"]).to_json(orient="records")
     )
@@ -218,13 +238,12 @@ def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]
         }
         for patient, matches in results.matches.items()
     ]
-    json.dump({**results.provenance, "patients": patients}, file, indent=1)
-    file.write("\n")
+    return {**results.provenance, "patients": patients}
 
 
-def print_donors(console: Console, results: SearchResults, limit: int) -> None:
+def print_donors(console: Console, results: SearchResults, limit: int, patient: str) -> None:
     """The ranked donors of one patient."""
-    (patient, matches), *_ = results.matches.items()
+    matches = results.matches[patient]
     shown = result_table(results.best(patient, limit), {})
     found = results.found[patient]
     table = Table(

@@ -27,6 +27,7 @@ from matching.risk import RiskModel
 from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
 from service.calls import checkpoint, watched
+from service.cord import Mothers
 from service.criteria import donor_filter
 from service.frequency_sets import SearchSets
 from service.masses import (
@@ -104,6 +105,11 @@ class DonorSearch:
         masses = None if sets is None else open_masses(index, sets.masses)
         return cls(nomenclature, registry, index, sets, masses, Leaders(nomenclature, proteins))
 
+    @property
+    def mothers(self) -> Mothers:
+        """Of cord units."""
+        return Mothers(self.registry, self.nomenclature)
+
     def prepare(self) -> None:
         """Make ready at once what searches would make ready when they first need it."""
         if self.masses is not None:
@@ -158,7 +164,15 @@ class DonorSearch:
     ) -> Page:
         """The second half of `page`."""
         end = len(found) if settings.size is None else settings.start + settings.size
-        ranker = Ranker(settings.rule, self.index, settings.as_of, model, self.leaders)
+        ranker = Ranker(
+            settings.rule,
+            self.index,
+            settings.as_of,
+            model,
+            self.leaders,
+            settings.criteria,
+            self.mothers,
+        )
         ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = found.take(ranking.order)

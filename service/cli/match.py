@@ -30,8 +30,17 @@ from service.cli.common import (
     open_nomenclature,
     parse_day,
     read_people,
-    searched_loci,
     settings,
+)
+from service.cli.cord import (
+    FIVE,
+    BetweenOption,
+    CordOptions,
+    CordRuleOption,
+    DoubleOption,
+    StrataOption,
+    UnitCd34Option,
+    UnitTncOption,
 )
 from service.cli.criteria import (
     AboOption,
@@ -52,7 +61,6 @@ from service.cli.criteria import (
     TypeOption,
     donor_criteria,
     facts_of,
-    hla_criteria,
 )
 from service.cli.saved import (
     forget_search,
@@ -65,6 +73,7 @@ from service.cli.searching import (
     BandsOption,
     RankOption,
     open_index,
+    open_search,
     rank_rule,
     run_search,
     search_sets,
@@ -73,7 +82,7 @@ from service.cli.store import RegistryOption, open_registry
 from service.convert import LIMITS
 from service.criteria import criteria_json
 from service.details import detail_columns
-from service.pages import page_start, page_token, search_state
+from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
 from service.results import (
     FORMATS,
     print_donors,
@@ -81,7 +90,7 @@ from service.results import (
     result_table,
     write_results,
 )
-from service.search import SearchSettings
+from service.search import DonorSearch, SearchSettings
 
 
 def match(
@@ -91,12 +100,14 @@ def match(
     patients: Annotated[
         Path | None, typer.Option(help="Patients in a file, in any format of registry import.")
     ] = None,
-    loci: Annotated[str, typer.Option(help="Loci to match, separated by commas.")] = (
-        "A,B,C,DRB1,DQB1"
-    ),
+    loci: Annotated[
+        str | None,
+        typer.Option(help=f"Loci to match, separated by commas; by default {FIVE}."),
+    ] = None,
     max_mismatches: Annotated[
-        int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
-    ] = 1,
+        int | None,
+        typer.Option(min=0, max=18, help="Most mismatches in the best case; by default 1."),
+    ] = None,
     max_mismatches_at: LimitsOption = None,
     direction: DirectionOption = MismatchDirection.BOTH,
     level: LevelOption = None,
@@ -111,6 +122,12 @@ def match(
     min_tnc: TncOption = None,
     min_cd34: Cd34Option = None,
     require_known: KnownOption = False,
+    cord_rule: CordRuleOption = None,
+    double: DoubleOption = False,
+    min_unit_tnc: UnitTncOption = None,
+    min_unit_cd34: UnitCd34Option = None,
+    max_mismatches_between: BetweenOption = None,
+    strata: StrataOption = None,
     patient_facts: PatientFactsOption = None,
     form: Annotated[
         str | None,
@@ -164,19 +181,25 @@ def match(
     if repeat is not None:
         repeat_search(repeat, chosen, out, parse_day(as_of), limit, folder)
         return
+    cord = CordOptions(
+        cord_rule, double, min_unit_tnc, min_unit_cd34, max_mismatches_between, strata
+    )
     wanted = SearchSettings(
-        hla_criteria(
-            searched_loci(loci), max_mismatches, max_mismatches_at, direction, level, potential
-        ),
+        cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         parse_day(as_of),
         null_imputation,
-        rank_rule(ranked_by, bands),
+        cord.rank(rank_rule(ranked_by, bands), ranked_by),
         donor_criteria(
-            *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
+            cord.types(donor_type),
+            *(age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
             require_known,
         ),
     )
-    if page and page_size is None:
+    if (double or strata is not None) and (save is not None or details):
+        raise typer.BadParameter("not with --double or --strata", param_hint="--save or --details")
+    if strata is not None and page_size is not None:
+        raise typer.BadParameter("pages are of one type of donors: give --donor-type instead")
+    if page and page_size is None and not double:
         raise typer.BadParameter("give --page-size with --page", param_hint="--page")
     if save is not None and page_size is not None:
         raise typer.BadParameter("a saved search has no pages", param_hint="--save")
@@ -197,12 +220,29 @@ def match(
         rejects = beside.with_name(f"{beside.name}.rejects.csv")
         options = ReadingOptions(strict, blank_second)
         people, rejects_file = read_people(patients, nomenclature, rejects, options)
-    if (page_size is not None or save is not None) and len(people) != 1:
-        raise typer.BadParameter(f"pages and --save are for one patient, not {len(people):,}")
+    if (page_size is not None or save is not None or double) and len(people) != 1:
+        reason = f"pages, --save and --double are for one patient, not {len(people):,}"
+        raise typer.BadParameter(reason)
     if save is not None:
         searches().check_free(save)
-    state = _state(people[0], wanted, nomenclature, index) if page_size is not None else {}
+    paged = page_size is not None or double
+    state = _state(people[0], wanted, repr(cord), nomenclature, index) if paged else {}
     start = page_start(page, state) if page else 0
+    if double:
+        size = page_size or (limit if chosen == "table" else DEFAULT_SIZE)
+        search = DonorSearch.of(nomenclature, {}, store, index, None)
+        pairs, more = cord.pairs(people[0], search, wanted, start, size)
+        pairs.write(chosen, out)
+        if more:
+            typer.echo(f"next page: --page {page_token(start + size, state)}", err=True)
+        end_with_rejects(rejects_file)
+        return
+    if strata is not None:
+        search = open_search(nomenclature, store, index, wanted.nulls)
+        model = active_model(settings().models)
+        cord.list(people, search, model, wanted, limit).write(chosen, out)
+        end_with_rejects(rejects_file)
+        return
     results = run_search(
         people, nomenclature, store, index, replace(wanted, start=start, size=page_size)
     )
@@ -211,7 +251,7 @@ def match(
     if save is not None:
         save_search(save, people[0], wanted, release, folder, results)
     if chosen == "table" and len(people) == 1:
-        print_donors(console(), results, page_size or limit)
+        print_donors(console(), results, page_size or limit, people[0].id)
     elif chosen == "table":
         allocation = allocate_candidates(result_table(results, {}), list(results.matches))
         print_patients(console(), results, allocation.table, limit)
@@ -240,14 +280,22 @@ def match(
 
 
 def _state(
-    person: Person, wanted: SearchSettings, nomenclature: Nomenclature, index: StoredIndex
+    person: Person,
+    wanted: SearchSettings,
+    cord: str,
+    nomenclature: Nomenclature,
+    index: StoredIndex,
 ) -> dict[str, str]:
     """What the pages of a search depend on."""
     sets = search_sets(nomenclature, wanted.nulls)
     return search_state(
         typing_of(person.written),
         person.facts,
-        {**criteria_json(wanted.criteria, wanted.donors), "nulls": wanted.nulls.value},
+        {
+            **criteria_json(wanted.criteria, wanted.donors),
+            "nulls": wanted.nulls.value,
+            "cord": cord,
+        },
         wanted.as_of,
         wanted.rule,
         {

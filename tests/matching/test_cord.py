@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from matching.cord import CordRule, DoubleRule, Units, cord_criteria, double, do
 from matching.donor_index import DonorIndex
 from matching.genotypes import encode
 from matching.loci import Locus
-from matching.search import counted_mismatches, find_donors
+from matching.search import Criteria, counted_mismatches, find_donors
 from matching.typings import parse_typing
 from tests.matching.test_criteria import ANTIGENS, CRITERIA, RELEASE, typing
 from tests.oracles import cord as oracle
@@ -34,7 +36,7 @@ RULES = st.builds(
 )
 
 
-def doses(parts: list[int | None]) -> np.ndarray:
+def doses(parts: Iterable[int | None]) -> npt.NDArray[np.float64]:
     return np.array([np.nan if part is None else part / 10_000 for part in parts])
 
 
@@ -68,8 +70,8 @@ def test_pairs_are_those_of_all_pairs(
         np.arange(len(drawn)), np.array(mismatches, dtype=np.int64), doses(tnc), doses(cd34)
     )
     described = [
-        oracle.Unit(encode(one, RELEASE), *rest)
-        for one, (_, *rest) in zip(typings, drawn, strict=True)
+        oracle.Unit(encode(one, RELEASE), with_patient, *counts)
+        for one, (_, with_patient, *counts) in zip(typings, drawn, strict=True)
     ]
     expected = oracle.pairs(described, criteria, rule, ANTIGENS)
     # A small chunk makes the join stop and go on, and forget what cannot be among the first.
@@ -84,9 +86,9 @@ def test_pairs_are_those_of_all_pairs(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(typing(), min_size=1, max_size=10), typing(), CRITERIA)
 def test_mismatches_are_counted_as_the_criteria_say(
-    donors: list[str], patient_gl: str, criteria: object
+    donors: list[str], patient_gl: str, criteria: Criteria
 ) -> None:
-    asked = replace(criteria, max_mismatches=18, limits={})  # type: ignore[type-var]
+    asked = replace(criteria, max_mismatches=18, limits={})
     index = DonorIndex.of([parse_typing(gl) for gl in donors], RELEASE)
     patient = encode(parse_typing(patient_gl), RELEASE)
     rows = find_donors(index, patient, asked).rows
