@@ -12,7 +12,7 @@ from data.registry import Registry
 from matching.cord import NimaMatch, nima_matches
 from matching.errors import TypingError
 from matching.genotypes import Genotype, encode
-from matching.loci import LOCI, Locus, PerLocus
+from matching.loci import Locus, PerLocus
 from matching.nomenclature import Nomenclature
 from matching.search import Criteria
 from matching.typings import parse_typing
@@ -56,7 +56,12 @@ class Mothers:
         return [
             nima_matches(
                 patient,
-                Genotype(PerLocus(tuple(index.donors.genotype(int(row), locus) for locus in LOCI))),
+                Genotype(
+                    PerLocus.of(
+                        {locus: index.donors.genotype(int(row), locus) for locus in criteria.loci},
+                        None,
+                    )
+                ),
                 self._genotype(written.get(name)),
                 criteria,
                 index.donors.antigens,

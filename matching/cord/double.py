@@ -186,11 +186,23 @@ def _book(
         widths.append(of_position)
         codes.append(groups)
     groups, numbers = np.unique(np.concatenate(codes), return_inverse=True)
-    related = _related(groups.tolist(), antigens)
+    starts, related = _related(groups.astype(np.int32), antigens)
     ends = [np.cumsum(np.concatenate(part)) for part in (sizes, widths)]
-    starts = np.cumsum([0, *map(len, related)], dtype=np.int64)
-    flat = np.array([g for of_group in related for g in of_group], dtype=np.int32)
-    return ends[0], ends[1], numbers.astype(np.int32), starts, flat
+    return ends[0], ends[1], numbers.astype(np.int32), starts, related
+
+
+def _related(groups: Int32s, antigens: AntigenRelation | None) -> tuple[Int64s, Int32s]:
+    """The groups that match each, by their positions, and where those of each begin; a new allele
+    is like no other."""
+    known = groups != NEW_ALLELE
+    if antigens is None:
+        starts = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
+        return starts, np.flatnonzero(known).astype(np.int32)
+    matches = antigens.relation(groups)
+    matches |= matches.T
+    matches[~known] = False
+    starts = np.concatenate([[0], np.cumsum(matches.sum(axis=1))]).astype(np.int64)
+    return starts, np.nonzero(matches)[1].astype(np.int32)
 
 
 def _held(book: Book, entries: Int64s) -> tuple[Int64s, Int64s, Int32s]:
@@ -206,20 +218,6 @@ def _held(book: Book, entries: Int64s) -> tuple[Int64s, Int64s, Int32s]:
 def _ranges(starts: Int64s, sizes: Int64s) -> Int64s:
     """The numbers from each start on, as many as its size, one after another."""
     return np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
-
-
-def _related(groups: list[int], antigens: AntigenRelation | None) -> list[list[int]]:
-    """Of every group the positions of those that it matches; a new allele matches none."""
-    place = {group: i for i, group in enumerate(groups)}
-    related: list[set[int]] = [set() for _ in groups]
-    for i, group in enumerate(groups):
-        if group == NEW_ALLELE:
-            continue
-        for other in (group,) if antigens is None else antigens.matching([group]):
-            if other in place:
-                related[i].add(place[other])
-                related[place[other]].add(i)
-    return [sorted(of_group) for of_group in related]
 
 
 class _Side(NamedTuple):

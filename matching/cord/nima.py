@@ -7,7 +7,7 @@ better outcomes (van Rood 2009, PNAS 106:19952; Rocha 2012, Biol Blood Marrow Tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cache
 from itertools import product
@@ -20,7 +20,8 @@ from matching.search import Criteria
 
 # Combinations of what three typings may stand for that are looked at: beyond, nothing is said.
 MOST_DRAWS = 10_000
-Relation = Callable[[int, int], bool]
+# Of a group of the patient's, all that match it.
+Reach = Callable[[int], frozenset[int]]
 
 
 class NimaMatch(Enum):
@@ -45,11 +46,8 @@ def nima_matches(
     """Of every locus of the criteria, at their levels; None is a mother who is not known."""
 
     @cache
-    def matched(group: int) -> frozenset[int]:
-        return frozenset(antigens.matching([group]))
-
-    def by_antigens(one: int, other: int) -> bool:
-        return NEW_ALLELE not in (one, other) and other in matched(one)
+    def by_antigens(group: int) -> frozenset[int]:
+        return frozenset(() if group == NEW_ALLELE else antigens.matching([group]))
 
     return {
         locus: nima_match(
@@ -62,18 +60,18 @@ def nima_matches(
     }
 
 
-def by_group(one: int, other: int) -> bool:
+def by_group(group: int) -> frozenset[int]:
     """The same P group; a new allele is like no other."""
-    return one == other != NEW_ALLELE
+    return frozenset(() if group == NEW_ALLELE else (group,))
 
 
 def nima_match(
     patient: LocusGenotype | None,
     unit: LocusGenotype | None,
     mother: LocusGenotype | None,
-    matches: Relation,
+    reach: Reach,
 ) -> NimaMatch:
-    """Of one locus. `matches(group of the patient, group of another)`.
+    """Of one locus.
 
     `POTENTIAL` where it depends on what ambiguous typings stand for, of which only what a mother
     and her child may have counts. `UNKNOWN` where a typing is missing, or is no basis to tell what
@@ -81,49 +79,70 @@ def nima_match(
     """
     if patient is None or unit is None:
         return NimaMatch.UNKNOWN
-    lacked = [
-        (p, d, [g for g in set(p) if g != ABSENT_GENE and not any(matches(g, h) for h in d)])
-        for p, d in _limited(_draws(patient), _draws(unit))
-    ]
-    if not lacked:
+    reached = {group: reach(group) for group in _groups(patient) if group != ABSENT_GENE}
+    of_patient = _draws(patient, lambda groups: set(groups))
+    of_unit = _draws(unit, _merging(reached, frozenset() if mother is None else _groups(mother)))
+    if not 0 < len(of_patient) * len(of_unit) <= MOST_DRAWS:
         return NimaMatch.UNKNOWN
-    if not any(groups for *_, groups in lacked):
+    pairs = [
+        (d, [reached[group] for group in p if group in reached and not reached[group] & d])
+        for p, d in product(of_patient, of_unit)
+    ]
+    if not any(lacked for _, lacked in pairs):
         return NimaMatch.NO_MISMATCH
     if mother is None or not _tells(unit) or not _tells(mother):
         return NimaMatch.UNKNOWN
-    of_mother = _draws(mother)
-    if not of_mother or len(lacked) * len(of_mother) > MOST_DRAWS:
+    of_mother = _draws(mother, _merging(reached, _groups(unit)))
+    if not 0 < len(pairs) * len(of_mother) <= MOST_DRAWS:
         return NimaMatch.UNKNOWN
     found = set()
-    for (_, d, groups), m in product(lacked, of_mother):
-        if set(d) & set(m):
-            others = set(m) - set(d)
-            found.add(any(matches(g, other) for g in groups for other in others))
+    for (d, lacked), m in product(pairs, of_mother):
+        if d & m:
+            if any(group & (m - d) for group in lacked):
+                found.add(NimaMatch.MATCHED)
+            else:
+                found.add(NimaMatch.NOT_MATCHED if lacked else NimaMatch.NO_MISMATCH)
     if not found:
         return NimaMatch.EXCLUDED
-    if len(found) == 2:
-        return NimaMatch.POTENTIAL
-    return NimaMatch.MATCHED if found.pop() else NimaMatch.NOT_MATCHED
+    if NimaMatch.MATCHED in found:
+        return NimaMatch.MATCHED if len(found) == 1 else NimaMatch.POTENTIAL
+    return NimaMatch.NOT_MATCHED if NimaMatch.NOT_MATCHED in found else NimaMatch.NO_MISMATCH
 
 
-def _draws(genotype: LocusGenotype) -> set[tuple[int, ...]]:
-    """Everything that a genotype may stand for, each as its groups in ascending order."""
-    found: set[tuple[int, ...]] = set()
+def _groups(genotype: LocusGenotype) -> frozenset[int]:
+    """All that may be there."""
+    return frozenset().union(*((*one.first, *one.second) for one in genotype.alternatives))
+
+
+def _merging(
+    reached: Mapping[int, frozenset[int]], other: frozenset[int]
+) -> Callable[[Iterable[int]], set[int]]:
+    """Makes one of the groups of a position that differ neither in what reaches them nor from what
+    the `other` person may have, so that few are left of an ambiguous one."""
+
+    def merged(groups: Iterable[int]) -> set[int]:
+        classes = [set(groups) - other]
+        for reach in reached.values():
+            classes = [part for one in classes for part in (one & reach, one - reach)]
+        return (set(groups) & other) | {min(one) for one in classes if one}
+
+    return merged
+
+
+def _draws(
+    genotype: LocusGenotype, merged: Callable[[Iterable[int]], set[int]]
+) -> set[frozenset[int]]:
+    """Everything that a genotype may stand for, each as its groups; none where that is too much."""
+    found: set[frozenset[int]] = set()
     for one in genotype.alternatives:
+        first, second = merged(one.first), merged(one.second)
         if one.linked:
-            found |= {(group,) for group in one.first} or {()}
-        elif len(one.first) * len(one.second) > MOST_DRAWS:
+            found |= {frozenset([group]) for group in first} or {frozenset()}
+        elif len(first) * len(second) > MOST_DRAWS:
             return set()
         else:
-            found |= {tuple(sorted(pair)) for pair in product(one.first, one.second)}
+            found |= {frozenset(pair) for pair in product(first, second)}
     return found
-
-
-def _limited(
-    patient: set[tuple[int, ...]], unit: set[tuple[int, ...]]
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Every pair of draws, none where there are too many."""
-    return [] if len(patient) * len(unit) > MOST_DRAWS else list(product(patient, unit))
 
 
 def _tells(genotype: LocusGenotype) -> bool:

@@ -12,15 +12,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.cord import CordRule, DoubleRule, Units, cord_criteria, double, double_units
+from matching.cord import (
+    CordRule,
+    DoubleRule,
+    NimaMatch,
+    Units,
+    cord_criteria,
+    double,
+    double_units,
+    nima_preference,
+    nima_text,
+)
+from matching.cord.nima import by_group, nima_match
 from matching.donor_index import DonorIndex
-from matching.genotypes import encode
+from matching.genotypes import LocusGenotype, encode
 from matching.loci import Locus
 from matching.search import Criteria, counted_mismatches, find_donors
 from matching.typings import parse_typing
 from tests.matching.test_criteria import ANTIGENS, CRITERIA, RELEASE, typing
 from tests.oracles import cord as oracle
 from tests.oracles import criteria as criteria_oracle
+from tests.oracles.criteria import Matches
 
 # Parts of 1/10,000 of a dose: a few values, so that sums tie and stand on the limits.
 _TNC = st.sampled_from([None, 9_999, 10_000, 12_500, 15_000, 15_001, 20_000, 24_999, 40_000])
@@ -40,7 +52,7 @@ def doses(parts: Iterable[int | None]) -> npt.NDArray[np.float64]:
     return np.array([np.nan if part is None else part / 10_000 for part in parts])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(typing(), st.integers(0, 2), _TNC, _CD34), max_size=12),
     st.sampled_from(CordRule),
@@ -83,7 +95,7 @@ def test_pairs_are_those_of_all_pairs(
         assert found.are_all == (len(expected) <= end)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(typing(), min_size=1, max_size=10), typing(), CRITERIA)
 def test_mismatches_are_counted_as_the_criteria_say(
     donors: list[str], patient_gl: str, criteria: Criteria
@@ -120,6 +132,86 @@ def test_the_rules() -> None:
     for criteria, count in ((six, 1), (eight, 4)):
         counted = counted_mismatches(index, encode(parse_typing(patient), RELEASE), criteria, row)
         assert counted.tolist() == [count]
+
+
+_A = ("01:01", "02:01", "02:06", "23:01", "24:02", "24:03")
+_STRING = st.lists(st.sampled_from(_A), min_size=1, max_size=2, unique=True)
+
+
+@st.composite
+def _at_a(draw: st.DrawFn) -> LocusGenotype:
+    """What a person presents at A: strings and genotype lists."""
+    lists = [
+        "+".join("/".join(f"A*{name}" for name in sorted(draw(_STRING))) for _ in range(2))
+        for _ in range(draw(st.sampled_from([1, 1, 1, 2])))
+    ]
+    found = encode(parse_typing("|".join(lists)), RELEASE).loci[Locus.A]
+    assert found is not None
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(_at_a(), _at_a(), _at_a(), st.sampled_from([ANTIGENS, criteria_oracle.by_group]))
+def test_maternal_antigens_are_those_of_every_transmission(
+    patient: LocusGenotype, unit: LocusGenotype, mother: LocusGenotype, matches: Matches
+) -> None:
+    possible = oracle.nima(patient, unit, mother, matches)
+    expected = NimaMatch.POTENTIAL
+    if not possible:
+        expected = NimaMatch.EXCLUDED
+    elif possible == {"matched"}:
+        expected = NimaMatch.MATCHED
+    elif "matched" not in possible:
+        expected = NimaMatch.NOT_MATCHED if "lacked" in possible else NimaMatch.NO_MISMATCH
+    groups = {g for one in (patient, unit, mother) for a in one.alternatives for g in a.first}
+    groups |= {g for one in (patient, unit, mother) for a in one.alternatives for g in a.second}
+    found = nima_match(
+        *(patient, unit, mother),
+        lambda group: frozenset(other for other in groups if matches(group, other)),
+    )
+    if found is NimaMatch.NO_MISMATCH:
+        # Told without the mother.
+        assert expected in (NimaMatch.NO_MISMATCH, NimaMatch.EXCLUDED)
+    else:
+        assert found is expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "mother", "expected"),
+    [
+        ("A*01:01+A*23:01", "A*01:01+A*02:01", NimaMatch.MATCHED),
+        # Another allele of the antigen, which counts as one at the level of antigens alone.
+        ("A*01:01+A*23:01", "A*01:01+A*02:06", NimaMatch.NOT_MATCHED),
+        ("A*01:01+A*23:01", "A*01:01/A*24:02+A*02:01", NimaMatch.MATCHED),
+        ("A*01:01+A*23:01", "A*01:01+A*02:01/A*24:02", NimaMatch.POTENTIAL),
+        ("A*01:01+A*23:01", "A*24:02+A*02:01", NimaMatch.EXCLUDED),
+        ("A*01:01+A*23:01", "A*01:01+A*99:01N", NimaMatch.UNKNOWN),
+        ("A*01:01+A*99:01N", "A*01:01+A*02:01", NimaMatch.UNKNOWN),
+        ("A*01:01+A*NEW", "A*01:01+A*02:01", NimaMatch.UNKNOWN),
+        ("A*01:01+A*23:01", "B*07:02+B*51:01", NimaMatch.UNKNOWN),
+        ("A*01:01+A*02:01", "A*01:01+A*24:02", NimaMatch.NO_MISMATCH),
+        ("B*07:02+B*51:01", "A*01:01+A*02:01", NimaMatch.UNKNOWN),
+    ],
+)
+def test_maternal_antigens_of_a_unit(unit: str, mother: str, expected: NimaMatch) -> None:
+    typings = (encode(parse_typing(gl), RELEASE) for gl in ("A*01:01+A*02:01", unit, mother))
+    patient, of_unit, of_mother = (genotype.loci[Locus.A] for genotype in typings)
+    assert nima_match(patient, of_unit, of_mother, by_group) is expected
+
+
+def test_a_unit_as_a_whole_by_maternal_antigens() -> None:
+    a, b = Locus.A, Locus.B
+    matched, unknown, none = NimaMatch.MATCHED, NimaMatch.UNKNOWN, NimaMatch.NO_MISMATCH
+    no, excluded = NimaMatch.NOT_MATCHED, NimaMatch.EXCLUDED
+    places = [
+        ({a: none, b: none}, 0, ""),
+        ({a: matched, b: no}, 0, "A matched, B not matched"),
+        ({a: no, b: unknown}, 1, "A not matched, B unknown"),
+        ({a: matched, b: excluded}, 1, "A matched, B not the mother"),
+        ({a: no, b: none}, 2, "A not matched"),
+    ]
+    for found, place, text in places:
+        assert nima_preference(found) == place and nima_text(found) == text
 
 
 @pytest.mark.parametrize("changes", [{"max_mismatches": -1}, {"min_tnc": -1.0}])

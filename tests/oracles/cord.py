@@ -1,4 +1,5 @@
-"""Slow, obvious definition of grafts of two cord blood units: every pair, one by one."""
+"""Slow, obvious definitions of grafts of two cord blood units, every pair one by one, and of what a
+unit did not inherit."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from matching.cord import DoubleRule
-from matching.genotypes import Genotype
+from matching.genotypes import Genotype, LocusGenotype
 from matching.search import Criteria
 from tests.oracles.criteria import Matches, by_group, mismatches
+from tests.oracles.pairs import draws
 
 
 class Unit(NamedTuple):
@@ -77,3 +79,21 @@ def pairs(
                 )
                 found.append((order, (first, second, apart)))
     return [pair for _, pair in sorted(found)]
+
+
+def nima(
+    patient: LocusGenotype, unit: LocusGenotype, mother: LocusGenotype, matches: Matches
+) -> set[str]:
+    """What may be true of one locus, by every transmission of one of the mother's two groups to the
+    unit: the other one is the NIMA. Empty where no transmission is possible. All are typed without
+    nulls, absent genes and new alleles."""
+    found = set()
+    for p in draws(patient):
+        for d in draws(unit):
+            lacked = [group for group in p if not any(matches(group, other) for other in d)]
+            for m in draws(mother):
+                for transmitted, kept_back in zip(m, reversed(m), strict=True):
+                    if transmitted in d:
+                        is_matched = any(matches(group, kept_back) for group in lacked)
+                        found.add("matched" if is_matched else "lacked" if lacked else "none")
+    return found
