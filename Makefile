@@ -60,6 +60,7 @@ bench: setup ## benchmarks, beside a plain implementation in the same run
 	@$(BIN)/python -m benchmarks.risk
 	@$(BIN)/python -m benchmarks.allocation
 	@$(BIN)/python -m benchmarks.typing_plan
+	@$(BIN)/python -m benchmarks.cord
 
 demo: setup ## the main job on embedded demo data: simulate, search, risk, allocation, service
 	@sh examples/demo.sh $(BIN)

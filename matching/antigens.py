@@ -31,31 +31,36 @@ class AntigenRelation:
                     self._antigens[group].add(prefix + number)
                     self._carriers[prefix + number].add(group)
 
-        self._reached: dict[frozenset[str], frozenset[int]] = {}
-
     def matching(self, groups: Iterable[int]) -> list[int]:
         """Every group of a donor that matches one of a patient's, sorted."""
         found = set(groups)
-        return sorted(found.union(*(self._of_antigens(group) for group in found)))
+        antigens = {antigen for group in found for antigen in self._antigens.get(group, ())}
+        for antigen in antigens:
+            for reached in self._serology.matching(antigen):
+                found |= self._carriers.get(reached, set())
+        return sorted(found)
 
-    def relation(self, groups: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """(n, n) whether the group of a row, a patient's, matches that of a column, for ascending
-        groups."""
-        of_antigens: dict[frozenset[int], npt.NDArray[np.bool_]] = {}
-        found = np.eye(len(groups), dtype=bool)
-        for i, group in enumerate(groups.tolist()):
-            reached = self._of_antigens(group)
-            if reached not in of_antigens:
-                of_antigens[reached] = np.isin(groups, np.array(sorted(reached), dtype=np.int32))
-            found[i] |= of_antigens[reached]
-        return found
-
-    def _of_antigens(self, group: int) -> frozenset[int]:
-        """The groups that a group reaches by its antigens."""
-        antigens = frozenset(self._antigens.get(group, ()))
-        known = self._reached.get(antigens)
-        if known is None:
-            antigens_reached = {other for a in antigens for other in self._serology.matching(a)}
-            carriers = (self._carriers.get(other, set()) for other in antigens_reached)
-            known = self._reached[antigens] = frozenset[int]().union(*carriers)
-        return known
+    def classes(
+        self, groups: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Groups with the same antigens match the same: the class of each, (n,), and whether the
+        class of a row, of a patient, matches that of a column, (n_classes, n_classes). A group
+        without antigens is a class of its own."""
+        of_key: dict[frozenset[str] | int, int] = {}
+        number = np.array(
+            [
+                of_key.setdefault(frozenset(self._antigens.get(group, ())) or group, len(of_key))
+                for group in groups.tolist()
+            ],
+            dtype=np.int64,
+        )
+        with_antigen: defaultdict[str, list[int]] = defaultdict(list)
+        antigens_of = [key if isinstance(key, frozenset) else frozenset[str]() for key in of_key]
+        for i, antigens in enumerate(antigens_of):
+            for antigen in antigens:
+                with_antigen[antigen].append(i)
+        matches = np.eye(len(of_key), dtype=bool)
+        for i, antigens in enumerate(antigens_of):
+            for reached in {other for a in antigens for other in self._serology.matching(a)}:
+                matches[i, with_antigen.get(reached, [])] = True
+        return number, matches

@@ -186,23 +186,21 @@ def _book(
         widths.append(of_position)
         codes.append(groups)
     groups, numbers = np.unique(np.concatenate(codes), return_inverse=True)
-    starts, related = _related(groups.astype(np.int32), antigens)
-    ends = [np.cumsum(np.concatenate(part)) for part in (sizes, widths)]
-    return ends[0], ends[1], numbers.astype(np.int32), starts, related
-
-
-def _related(groups: Int32s, antigens: AntigenRelation | None) -> tuple[Int64s, Int32s]:
-    """The groups that match each, by their positions, and where those of each begin; a new allele
-    is like no other."""
-    known = groups != NEW_ALLELE
     if antigens is None:
-        starts = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
-        return starts, np.flatnonzero(known).astype(np.int32)
-    matches = antigens.relation(groups)
+        classes, matches = np.arange(len(groups)), np.eye(len(groups), dtype=bool)
+    else:
+        classes, matches = antigens.classes(groups)
     matches |= matches.T
-    matches[~known] = False
-    starts = np.concatenate([[0], np.cumsum(matches.sum(axis=1))]).astype(np.int64)
-    return starts, np.nonzero(matches)[1].astype(np.int32)
+    # A new allele is like no other.
+    matches[classes[groups == NEW_ALLELE]] = False
+    related = np.concatenate([[0], np.cumsum(matches.sum(axis=1))]).astype(np.int64)
+    return (
+        np.cumsum(np.concatenate(sizes)),
+        np.cumsum(np.concatenate(widths)),
+        classes[numbers].astype(np.int32),
+        related,
+        np.nonzero(matches)[1].astype(np.int32),
+    )
 
 
 def _held(book: Book, entries: Int64s) -> tuple[Int64s, Int64s, Int32s]:
