@@ -22,6 +22,7 @@ from rich.text import Text
 from data.donor_files import INDEXED_FACTS
 from data.files import replacing
 from data.index import StoredIndex
+from matching.cord import nima_text
 from matching.kernels import (
     COUNT_BEST,
     COUNT_WORST,
@@ -36,6 +37,7 @@ from matching.loci import LOCI, Locus
 from matching.pipeline import Matches
 from matching.rank import Ranking, RankRule, value_texts
 from matching.search import POSITION_LETTERS, Criteria
+from service.cord import Mothers
 from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
@@ -71,7 +73,8 @@ class SearchResults:
     `scores`: by patient, columns of numbers, (n,) each: p10 and p9, NaN where unknown, and
     predicted risks. `found`: by patient, how many donors were found; the ranks from `start`, from
     0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
-    what is behind them. `predicted`: by patient, empty without frequencies.
+    what is behind them. `predicted`: by patient, empty without frequencies. `mothers`: None where
+    maternal antigens are not shown.
     """
 
     matches: Mapping[str, Matches]
@@ -89,6 +92,7 @@ class SearchResults:
     start: int = 0
     next_page_token: str = ""
     predicted: Mapping[str, Predicted] = field(default_factory=dict)
+    mothers: Mothers | None = None
 
     @property
     def loci(self) -> tuple[Locus, ...]:
@@ -166,6 +170,14 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     columns["ranked_below_previous_for"] = [
         reason for ranking in rankings for reason in ranking.reasons
     ]
+    if results.mothers is not None:
+        columns["nima"] = [
+            nima_text(found)
+            for m in all_matches
+            for found in results.mothers.matches(
+                results.index, m.candidates.patient, m.candidates.rows, results.criteria
+            )
+        ]
     columns["typing"] = [typings.get(donor, "") for donor in donors]
     columns["release"] = results.release
     columns["index"] = results.index.version
@@ -265,7 +277,9 @@ def print_donors(console: Console, results: SearchResults, limit: int, patient: 
         table.add_column(name, no_wrap=True)
     for locus in results.loci:
         table.add_column(locus.value, no_wrap=True)
-    for name in ("GvH", "HvG", "DPB1", "below the one above for"):
+    is_cord = {"rank_mismatches_counted", "rank_tnc", "rank_cd34", "nima"} <= set(shown)
+    cord = ("match", "TNC 10^7/kg", "CD34 10^6/kg", "maternal") if is_cord else ()
+    for name in (*cord, "GvH", "HvG", "DPB1", "below the one above for"):
         table.add_column(name)
     for row in shown.to_dict(orient="records"):
         table.add_row(
@@ -281,6 +295,7 @@ def print_donors(console: Console, results: SearchResults, limit: int, patient: 
             _percent(row["p9"]),
             _risk(row),
             *(_positions(row, locus) for locus in results.loci),
+            *(_of_unit(row, 2 * len(results.loci)) if cord else ()),
             span(row["gvh_best"], row["gvh_worst"]),
             span(row["hvg_best"], row["hvg_worst"]),
             row["dpb1_tce"],
@@ -340,6 +355,12 @@ def _why(given: Mapping[Hashable, Any]) -> str:
     taken = f"{given['best']} to {given['best_given_to']}" if given["best_given_to"] else ""
     why = taken or given["limit"] or given["reason"]
     return why if pd.isna(given["swap_cost"]) else f"{why}, swap costs {given['swap_cost']}"
+
+
+def _of_unit(row: Mapping[Hashable, Any], positions: int) -> tuple[str, ...]:
+    """What a rule of cord units counts, doses in words and maternal antigens."""
+    matched = positions - int(row["rank_mismatches_counted"])
+    return f"{matched}/{positions}", row["rank_tnc"], row["rank_cd34"], row["nima"]
 
 
 def _risk(row: Mapping[Hashable, Any]) -> str:

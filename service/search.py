@@ -47,7 +47,7 @@ class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
     all by default. `donors`: what is asked of facts, see `service.criteria`. `up_to`: probabilities
     of so many mismatches (1 or 2), by default 2 where two are allowed; `with_probabilities`: False
-    leaves all of them out."""
+    leaves all of them out. `maternal`: with non-inherited maternal antigens of cord units."""
 
     criteria: Criteria
     as_of: datetime.date
@@ -58,6 +58,7 @@ class SearchSettings:
     size: int | None = None
     up_to: int | None = None
     with_probabilities: bool = True
+    maternal: bool = False
 
 
 @dataclass(frozen=True)
@@ -275,6 +276,7 @@ def results_of(
         settings.as_of,
         settings.rule,
         settings.start,
+        mothers=search.mothers if settings.maternal else None,
         predicted={
             patient: Predicted(page.missing_masses, page.probabilities.dropped)
             for patient, page in pages.items()

@@ -34,6 +34,7 @@ def strata_settings(
                 found[name],
                 criteria=cord_criteria(rule, keep_potential=settings.criteria.keep_potential),
                 rule=replace(settings.rule, keys=CORD_KEYS),
+                maternal=True,
             )
     return found
 

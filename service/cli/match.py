@@ -194,6 +194,7 @@ def match(
             *(age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
             require_known,
         ),
+        maternal=cord.of_search is not None,
     )
     if (double or strata is not None) and (save is not None or details):
         raise typer.BadParameter("not with --double or --strata", param_hint="--save or --details")
