@@ -34,6 +34,16 @@ from service.strata import (
 )
 
 FIVE = "A,B,C,DRB1,DQB1"
+LociOption = Annotated[
+    str | None,
+    typer.Option("--loci", help=f"Loci to match, separated by commas; by default {FIVE}."),
+]
+MaxMismatchesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-mismatches", min=0, max=18, help="Most mismatches in the best case; by default 1."
+    ),
+]
 CordRuleOption = Annotated[
     CordRule | None,
     typer.Option(
@@ -96,11 +106,11 @@ class CordOptions:
     """Those that are given; see above."""
 
     rule: CordRule | None
-    double: bool
-    min_unit_tnc: float | None
-    min_unit_cd34: float | None
-    max_between: int | None
-    strata: str | None
+    double: bool = False
+    min_unit_tnc: float | None = None
+    min_unit_cd34: float | None = None
+    max_between: int | None = None
+    strata: str | None = None
 
     def __post_init__(self) -> None:
         of_units = (self.min_unit_tnc, self.min_unit_cd34, self.max_between)

@@ -33,11 +33,12 @@ from service.cli.common import (
     settings,
 )
 from service.cli.cord import (
-    FIVE,
     BetweenOption,
     CordOptions,
     CordRuleOption,
     DoubleOption,
+    LociOption,
+    MaxMismatchesOption,
     StrataOption,
     UnitCd34Option,
     UnitTncOption,
@@ -100,14 +101,8 @@ def match(
     patients: Annotated[
         Path | None, typer.Option(help="Patients in a file, in any format of registry import.")
     ] = None,
-    loci: Annotated[
-        str | None,
-        typer.Option(help=f"Loci to match, separated by commas; by default {FIVE}."),
-    ] = None,
-    max_mismatches: Annotated[
-        int | None,
-        typer.Option(min=0, max=18, help="Most mismatches in the best case; by default 1."),
-    ] = None,
+    loci: LociOption = None,
+    max_mismatches: MaxMismatchesOption = None,
     max_mismatches_at: LimitsOption = None,
     direction: DirectionOption = MismatchDirection.BOTH,
     level: LevelOption = None,

@@ -200,6 +200,20 @@ def test_strata_in_one_list(run: Run, units: pd.DataFrame, tmp_path: Path) -> No
     assert strata[0]["patients"][0]["donors"] and strata[1]["patients"][0]["donors"]
 
 
+def test_a_batch_by_a_rule(run: Run, units: pd.DataFrame, registry: Path, tmp_path: Path) -> None:
+    out = tmp_path / "batch"
+    code, _, error = run(
+        *("batch", registry / "patients.csv", "--out", out, "--release", "demo"),
+        *("--cord-rule", "6", "--max-mismatches", 2, "--best", 5),
+    )
+    assert code == 0, error
+    table = pd.read_parquet(out / "candidates.parquet")
+    assert (table["type"] == "cord").all() and len(table) > 5
+    assert table.groupby("patient").size().max() <= 5
+    assert table["rank_mismatches_counted"].astype(int).max() <= 2
+    assert json.loads((out / "summary.json").read_text())["antigen_loci"] == ["A", "B"]
+
+
 def test_a_dose_as_a_key_is_unknown_without_a_weight(
     run: Run, units: pd.DataFrame, tmp_path: Path
 ) -> None:
