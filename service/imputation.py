@@ -150,15 +150,7 @@ def _recombine(
                 recombined[name] = "|".join(texts)
                 del problems[name]
                 break
-    n_loci = len(imputer.frequencies.loci)
-    counts = [len(weights) for _, weights, _ in found]
-    imputed = ImputedGenotypes(
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        np.concatenate([np.empty((0, n_loci), np.int32), *(codes for codes, _, _ in found)]),
-        np.concatenate([np.empty(0), *(weights for _, weights, _ in found)]),
-        np.array([mass for _, _, mass in found], dtype=np.float64),
-        np.zeros(len(found)),
-    )
+    imputed = ImputedGenotypes.of(found, len(imputer.frequencies.loci))
     return ImputedPeople(tuple(names), imputed, {}, recombined, {})
 
 

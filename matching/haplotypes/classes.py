@@ -126,6 +126,13 @@ class ExplainingClasses:
                 found[:, self.packed.columns[m]] = np.where(turned, 3 - side, side)
         return found
 
+    def sorted_by(self, columns: Sequence[int]) -> ExplainingClasses:
+        """The same with the rows of each class sorted by their names at some loci."""
+        classes = np.repeat(np.arange(len(self.held)), np.diff(self.bounds))
+        names = self.haplotypes.rows[self.rows].T
+        order = np.lexsort([*(names[column] for column in reversed(columns)), classes])
+        return replace(self, rows=self.rows[order])
+
     def parts(self, most: int) -> Iterator[ExplainingClasses]:
         """The same haplotype pairs in parts of about `most`, each of them in one part."""
         sizes = np.diff(self.bounds)

@@ -191,6 +191,14 @@ class Imputer:
         )  # fmt: skip
         return codes, weights
 
+    def list_genotypes(
+        self, found: ExplainingClasses, precision: float = 0.0
+    ) -> tuple[Codes, Floats, float, float]:
+        """Codes, weights, mass and dropped share of one person, as in `ImputedGenotypes`."""
+        found, least, _, dropped = cut_pairs(found, precision)
+        codes, weights = self.genotypes_of(found, least)
+        return codes, weights / (found.mass or 1.0), found.mass, dropped
+
     def mass(self, person: Typing | Written, frequencies: Floats | None = None) -> float:
         """Total weight of the haplotype pairs that explain a typing, exact for any ambiguity."""
         return self.explain(person, frequencies).mass
@@ -252,7 +260,7 @@ class Imputer:
             rows, weights = np.repeat(rows, m, axis=0), np.repeat(weights, m) * np.tile(sums, n)
             rows[:, columns] = np.tile(parts, (n, 1))
         haplotypes = Haplotypes.of(rows, weights, self._admission.n_names)
-        return self._enumerate(self._explain(haplotypes, units), 0.0)[:3]
+        return self.list_genotypes(self._explain(haplotypes, units))[:3]
 
     def _weighted(self, frequencies: Floats | None) -> Haplotypes:
         return self._haplotypes if frequencies is None else self._haplotypes.weighted(frequencies)
@@ -308,14 +316,6 @@ class Imputer:
             haplotypes, packed, chosen, rows, bounds, held, pairs, mass, n_pairs
         )
 
-    def _enumerate(
-        self, found: ExplainingClasses, precision: float
-    ) -> tuple[Codes, Floats, float, float]:
-        """Codes, weights, mass and dropped share of one person."""
-        found, least, _, dropped = cut_pairs(found, precision)
-        codes, weights = self.genotypes_of(found, least)
-        return codes, weights / (found.mass or 1.0), found.mass, dropped
-
     def _impute_distinct(
         self,
         people: Sequence[tuple[int, ...]],
@@ -367,7 +367,7 @@ class Imputer:
         for person in many:
             pieces.append((codes[done : offsets[person]], weights[done : offsets[person]]))
             done = offsets[person]
-            own = self._enumerate(self._explain(haplotypes, people[person]), precision)
+            own = self.list_genotypes(self._explain(haplotypes, people[person]), precision)
             pieces.append((own[0], own[1]))
             counts[person], dropped[person] = len(own[1]), own[3]
         pieces.append((codes[done:], weights[done:]))

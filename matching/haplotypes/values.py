@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,17 @@ class ImputedGenotypes:
     weights: Floats
     mass: Floats
     dropped: Floats
+
+    @classmethod
+    def of(cls, people: Sequence[tuple[Codes, Floats, float]], n_loci: int) -> ImputedGenotypes:
+        """People in full, by the codes, weights and mass of each."""
+        return cls(
+            np.cumsum([0, *(len(weights) for _, weights, _ in people)], dtype=np.int64),
+            np.concatenate([np.empty((0, n_loci), np.int32), *(codes for codes, _, _ in people)]),
+            np.concatenate([np.empty(0), *(weights for _, weights, _ in people)]),
+            np.array([mass for _, _, mass in people], dtype=np.float64),
+            np.zeros(len(people)),
+        )
 
     def __len__(self) -> int:
         return len(self.mass)
