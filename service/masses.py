@@ -14,7 +14,7 @@ import numpy.typing as npt
 from data.index import IndexMasses
 from matching.errors import TooAmbiguousError
 from matching.haplotypes import ExplainingClasses, ImputedGenotypes, Imputer
-from matching.probability import predict, predict_by_class
+from matching.probability import HaplotypeSums, predict, predict_by_class
 from matching.typings import Typing
 from service.ancestry import Prior
 from service.calls import checkpoint, watched
@@ -24,7 +24,7 @@ THREADS = 2
 # Donors that are imputed one by one before it is asked whether anybody still waits.
 _IN_PAIRS = 5
 # Beyond so many pairs of haplotype pairs the haplotypes of one side are summed by class.
-_LISTED = 5_000_000
+MOST_IN_PAIRS = 5_000_000
 
 
 class Outcome(IntEnum):
@@ -57,6 +57,11 @@ class ExplainedPatient:
 
     imputer: Imputer
     explained: ExplainingClasses
+
+    @cached_property
+    def sums(self) -> HaplotypeSums:
+        """The haplotypes, to be summed by class."""
+        return HaplotypeSums(self.imputer, self.explained)
 
     @cached_property
     def genotypes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]:
@@ -148,16 +153,25 @@ def candidate_probabilities(
 
 
 def pair_probabilities(
-    sets: SearchSets | None, patient: Typing, donor: Typing, limits: GenotypeLimits
+    sets: SearchSets | None, patient: Typing, donors: Sequence[Typing], limits: GenotypeLimits
 ) -> CandidateProbabilities:
-    """Probabilities of 0, 1 and 2 mismatches of two people without a known ancestry."""
+    """Probabilities of 0, 1 and 2 mismatches with donors, of people without a known ancestry."""
     if sets is None:
-        return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
+        return CandidateProbabilities.without(len(donors), Outcome.NO_FREQUENCY_SET)
     imputer, prior = sets.imputer(), sets.prior("", "")
     own = explain_patient(sets, imputer, patient, prior)
     if isinstance(own, Outcome):
-        return CandidateProbabilities.without(1, own)
-    return predict_in_pairs(sets, own, [donor], prior, limits.pairs)
+        return CandidateProbabilities.without(len(donors), own)
+    parts = [
+        predict_in_pairs(sets, own, donors[i : i + _IN_PAIRS], prior, limits.pairs)
+        for i in watched(range(0, len(donors), _IN_PAIRS))
+    ]
+    return CandidateProbabilities(
+        np.concatenate([part.p for part in parts]),
+        np.concatenate([part.outcomes for part in parts]),
+        max(part.dropped for part in parts),
+        np.concatenate([part.missing for part in parts]),
+    )
 
 
 def explain_patient(
@@ -185,7 +199,7 @@ def predict_in_pairs(
     found = CandidateProbabilities.without(len(donors), Outcome.TOO_AMBIGUOUS)
     frequencies = sets.under.populations.mixture(dict(prior))
     imputer, own = patient.imputer, patient.explained
-    listed: dict[int, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]] = {}
+    listed = {}
     dropped = 0.0
     for i, donor in enumerate(donors):
         try:
@@ -194,15 +208,16 @@ def predict_in_pairs(
             continue
         if not explained.mass:
             found.outcomes[i] = Outcome.DONOR_UNREPRESENTED
-        elif own.n_pairs * explained.n_pairs <= _LISTED:
-            listed[i] = imputer.list_genotypes(explained)[:3]
+        elif own.n_pairs * explained.n_pairs <= MOST_IN_PAIRS:
+            listed[i] = imputer.list_genotypes(explained)
         elif min(own.n_pairs, explained.n_pairs) <= most_pairs:
-            predicted = predict_by_class(imputer, own, explained, between=checkpoint)
+            theirs = HaplotypeSums(imputer, explained)
+            predicted = predict_by_class(patient.sums, theirs, between=checkpoint)
             found.p[i], found.outcomes[i] = predicted.p_mismatches[0], Outcome.COMPUTED
             dropped = max(dropped, float(predicted.dropped[0]))
     if listed:
         at = list(listed)
-        theirs = ImputedGenotypes.of(list(listed.values()), len(imputer.frequencies.loci))
-        found.p[at] = predict(imputer, patient.genotypes[:2], theirs).p_mismatches
+        people = ImputedGenotypes.of(list(listed.values()), len(imputer.frequencies.loci))
+        found.p[at] = predict(imputer, patient.genotypes[:2], people).p_mismatches
         found.outcomes[at] = Outcome.COMPUTED
     return replace(found, dropped=dropped)

@@ -14,6 +14,8 @@ from matching.haplotypes.values import Codes, Floats, Ints
 
 # More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
 MAX_PAIRS = 20_000_000
+# The genotypes of people with more of them need not be listed: `matching.probability.by_class`.
+MOST_LISTED = 20_000
 # With a precision asked for, people with fewer pairs are imputed in full all the same.
 PAIRS_BEFORE_CUT = 100_000
 

@@ -30,14 +30,16 @@ class ImputedGenotypes:
     dropped: Floats
 
     @classmethod
-    def of(cls, people: Sequence[tuple[Codes, Floats, float]], n_loci: int) -> ImputedGenotypes:
-        """People in full, by the codes, weights and mass of each."""
+    def of(
+        cls, people: Sequence[tuple[Codes, Floats, float, float]], n_loci: int
+    ) -> ImputedGenotypes:
+        """People by the codes, weights, mass and dropped share of each."""
         return cls(
-            np.cumsum([0, *(len(weights) for _, weights, _ in people)], dtype=np.int64),
-            np.concatenate([np.empty((0, n_loci), np.int32), *(codes for codes, _, _ in people)]),
-            np.concatenate([np.empty(0), *(weights for _, weights, _ in people)]),
-            np.array([mass for _, _, mass in people], dtype=np.float64),
-            np.zeros(len(people)),
+            np.cumsum([0, *(len(person[1]) for person in people)], dtype=np.int64),
+            np.concatenate([np.empty((0, n_loci), np.int32), *(person[0] for person in people)]),
+            np.concatenate([np.empty(0), *(person[1] for person in people)]),
+            np.array([person[2] for person in people], dtype=np.float64),
+            np.array([person[3] for person in people], dtype=np.float64),
         )
 
     def __len__(self) -> int:

@@ -252,8 +252,8 @@ def match_by_class(
             factor = 1.0 if c == d else 2.0
             steps += (first_of[c + 1] - first_of[c]) * (first_of[d + 1] - first_of[d])
             if any_special or has_nulls[p]:
-                for i in range(first_of[c], first_of[c + 1]):
-                    _spell(words[n_loci, i], before, letter_of, letters[0])
+                for k in range(first_of[c], first_of[c + 1]):
+                    _spell(words[n_loci, k], before, letter_of, letters[0])
                     for j in range(first_of[d], first_of[d + 1]):
                         _spell(words[n_loci, j], before, letter_of, letters[1])
                         both = np.int64(0)
@@ -262,16 +262,16 @@ def match_by_class(
                                 np.int64(null_sides[p, locus]), kind_of[locus],
                                 letters[0, locus], letters[1, locus],
                             )  # fmt: skip
-                        total[g, both % 32] += factor * last[i] * last[j]
-                        lacking[g, both // 32] += factor * last[i] * last[j]
+                        total[g, both % 32] += factor * last[k] * last[j]
+                        lacking[g, both // 32] += factor * last[k] * last[j]
                 continue
-            for i in range(first_of[c], first_of[c + 1]):
-                weight, own = factor * last[i], bits_of[0, i]
+            for k in range(first_of[c], first_of[c + 1]):
+                weight, ours = factor * last[k], bits_of[0, k]
                 for j in range(first_of[d], first_of[d + 1]):
-                    total[g, 2 * n_loci - counted[own | bits_of[1, j]]] += weight * last[j]
+                    total[g, 2 * n_loci - counted[ours | bits_of[1, j]]] += weight * last[j]
             if with_lacking:
-                for i in range(first_of[c], first_of[c + 1]):
-                    weight, own = factor * last[i], bits_of[2, i]
+                for k in range(first_of[c], first_of[c + 1]):
+                    weight, ours = factor * last[k], bits_of[2, k]
                     for j in range(first_of[d], first_of[d + 1]):
-                        lacking[g, n_tokens - counted[own | bits_of[2, j]]] += weight * last[j]
+                        lacking[g, n_tokens - counted[ours | bits_of[2, j]]] += weight * last[j]
     work[0] += steps

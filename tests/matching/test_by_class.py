@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching.haplotypes import (
+    MAX_PAIRS,
     FrequencySet,
     Imputer,
     NullImputation,
@@ -19,7 +20,7 @@ from matching.haplotypes import (
     classes,
 )
 from matching.loci import Locus
-from matching.probability import by_class, predict, predict_by_class
+from matching.probability import HaplotypeSums, by_class, predict, predict_by_class
 from matching.typings import ABSENT_GENE, parse_typing, split_gl
 from tests.matching.test_imputation import RELEASE, Source, as_set, people, sources
 from tests.oracles import prediction as oracle
@@ -50,7 +51,7 @@ def test_any_two_people_equal_the_rational_enumeration(
         expected.append(oracle.impute_blocks(positive, blocks, nulls is NullImputation.PARTNER)[0])
         frequencies = both.mixture({name: float(value) for name, value in own.items()})
         imputer = Imputer(both.shared, RELEASE, nulls, Resolution.P_GROUP)
-        explained.append(imputer.explain(split_gl(text), frequencies))
+        explained.append(HaplotypeSums(imputer, imputer.explain(split_gl(text), frequencies)))
     if not all(expected):
         return
     patient, donor = explained
@@ -58,8 +59,8 @@ def test_any_two_people_equal_the_rational_enumeration(
         if in_parts:
             patch.setattr(by_class, "_PAIRS", 2)
             patch.setattr(by_class, "_STEPS", 20)
-        found = predict_by_class(imputer, patient, donor, directions=True)
-        swapped = predict_by_class(imputer, donor, patient)
+        found = predict_by_class(patient, donor, most=MAX_PAIRS)
+        swapped = predict_by_class(donor, patient)
     for name, values in oracle.distributions(*expected).items():
         theirs = np.array(values, dtype=float)
         assert np.allclose(getattr(found, name)[0], theirs, rtol=0, atol=1e-12), name
@@ -85,8 +86,8 @@ def test_absent_genes_and_nulls_are_as_in_pairs(nulls: NullImputation) -> None:
     for patient in typings:
         whole = predict(imputer, imputer.impute_one(patient)[:2], imputed)
         for d, donor in enumerate(typings):
-            both = imputer.explain(patient), imputer.explain(donor)
-            found = predict_by_class(imputer, *both, directions=True)
+            ours, theirs = (HaplotypeSums(imputer, imputer.explain(t)) for t in (patient, donor))
+            found = predict_by_class(ours, theirs, MAX_PAIRS)
             for name in ALL:
                 ours, theirs = getattr(found, name)[0], getattr(whole, name)[d]
                 assert np.allclose(ours, theirs, rtol=0, atol=1e-12), (patient, donor, name)
@@ -99,19 +100,23 @@ def test_two_people_beyond_all_measure_are_cut_and_the_bounds_hold(
     frequencies = map(Fraction, rng.dirichlet(np.full(len(EVERY), 0.3)))
     source: Source = dict(zip(EVERY, frequencies, strict=True))
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
-    both = [imputer.explain(parse_typing(text)) for text in ("A*01:01+A*02:01", "B*01:01+B*01:02")]
-    exact = predict_by_class(imputer, both[0], both[1], directions=True)
+    both = [
+        HaplotypeSums(imputer, imputer.explain(parse_typing(text)))
+        for text in ("A*01:01+A*02:01", "B*01:01+B*01:02")
+    ]
+    exact = predict_by_class(both[0], both[1], most=MAX_PAIRS)
     monkeypatch.setattr(classes, "MAX_PAIRS", 20)
-    assert min(one.n_pairs for one in both) > 20 and not exact.dropped[0]
-    for directions in (False, True):
-        cut = predict_by_class(imputer, both[0], both[1], directions)
+    assert min(one.found.n_pairs for one in both) > 20 and not exact.dropped[0]
+    for most in (0, MAX_PAIRS):
+        cut = predict_by_class(both[0], both[1], most)
         assert 0 < cut.dropped[0] < 1
-        for name in ALL if directions else ("p_total", "p_locus"):
+        for name in ALL if most else ("p_total", "p_locus"):
             least, true = getattr(cut, name), getattr(exact, name)
             assert (least <= true + 1e-12).all() and (true <= least + cut.dropped[0] + 1e-12).all()
     # One person beyond it is no reason to cut.
-    one = imputer.explain(parse_typing("A*01:01+A*01:01^B*01:01+B*01:01^C*01:01+C*01:02"))
-    assert one.n_pairs <= 20 and not predict_by_class(imputer, one, both[0]).dropped[0]
+    typing = parse_typing("A*01:01+A*01:01^B*01:01+B*01:01^C*01:01+C*01:02")
+    one = HaplotypeSums(imputer, imputer.explain(typing))
+    assert one.found.n_pairs <= 20 and not predict_by_class(one, both[0]).dropped[0]
 
 
 def test_the_work_ends_soon_when_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +134,6 @@ def test_the_work_ends_soon_when_it_may(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(by_class, "_PAIRS", 2)
     source: Source = dict.fromkeys(EVERY, Fraction(1, 32))
     imputer = Imputer(as_set(source), RELEASE, NullImputation.TYPED, Resolution.P_GROUP)
-    found = imputer.explain(parse_typing("A*01:01+A*02:01"))
+    found = HaplotypeSums(imputer, imputer.explain(parse_typing("A*01:01+A*02:01")))
     with pytest.raises(StoppedError):
-        predict_by_class(imputer, found, found, between=between)
+        predict_by_class(found, found, between=between)
