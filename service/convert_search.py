@@ -50,6 +50,7 @@ class SearchRequest:
     rule: RankRule
     page_size: int | None
     page_token: str
+    with_haplotypes: bool
 
 
 def search_request(
@@ -93,6 +94,7 @@ def search_request(
         rule,
         request.page_size or None,
         request.page_token,
+        request.with_haplotypes,
     )
 
 
