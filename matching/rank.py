@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matching.immunogenetics import LEADER_ORDER, LeaderMatch, leader_preference
-from matching.risk import Z95, CodedColumns, OutcomeModel, centred, design, predict
+from matching.immunogenetics import LEADER_ORDER, LeaderOutcome, leader_preference
+from matching.risk import Z95, CodedColumns, OutcomeModel, centred, compare_donors, design
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -249,7 +249,7 @@ def certain_probabilities(best: Int64s, worst: Int64s, n_mismatches: int) -> Flo
     return np.where(~possible, 0.0, np.where(best == worst, 1.0, np.nan))
 
 
-def leader_values(matches: Sequence[LeaderMatch | None], rule: RankRule) -> Floats:
+def leader_values(outcomes: Sequence[LeaderOutcome | None], rule: RankRule) -> Floats:
     """(n,) preference by HLA-B leader (rule R18, Petersdorf 2020, Lancet Haematol 7:e50).
 
     None is a pair that may match at HLA-B: nothing is mismatched, so it is as good as the best. Of
@@ -257,7 +257,7 @@ def leader_values(matches: Sequence[LeaderMatch | None], rule: RankRule) -> Floa
     comes between the leader-matched and the leader-mismatched.
     """
     unknown = sum(matched for matched, _ in rule.leader_order) - 0.5
-    places = (0 if m is None else leader_preference(m, rule.leader_order) for m in matches)
+    places = (0 if o is None else leader_preference(o, rule.leader_order) for o in outcomes)
     return np.array([unknown if place is None else place for place in places], dtype=np.float64)
 
 
@@ -317,7 +317,7 @@ def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: 
     n = len(ties)
     if not n:
         return np.empty(0)
-    risks = predict(model, columns, n).probability
+    risks = compare_donors(model, columns, np.array([0, n])).probability
     x = centred(design(model.factors, columns, n)[0], model.centre)
     rounded = np.round(np.where(np.isnan(risks), np.inf, risks), 12)
     begins = np.diff(ties, prepend=ties[0] - 1) != 0

@@ -16,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.requests import RequestFolder
 from service.search import DonorSearch
 
 
@@ -43,7 +44,8 @@ class Snapshot:
     `proteins`: protein sequences of the release by allele name, empty where there are none.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
-    `models`, `models_version`: the folder that the model is from, and its state then.
+    `requests`: of calls that change something. `models`, `models_version`: the folder
+    that the model is from, and its state then.
     `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
@@ -58,6 +60,7 @@ class Snapshot:
     models: Path
     models_version: ModelsVersion
     frequencies: FrequencyFolder
+    requests: RequestFolder
     cards: tuple[FrequencyCard, ...]
 
     @property
@@ -160,5 +163,6 @@ def load_snapshot(
         settings.models,
         version,
         frequencies,
+        RequestFolder(settings.requests),
         cards,
     )

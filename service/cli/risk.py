@@ -16,13 +16,12 @@ from data.files import replacing
 from data.model_card import card
 from data.models import (
     CURRENT,
-    TRAINING_FILE,
     add_file,
     find_model,
+    model_documents,
     model_hash,
     model_label,
     promote,
-    read_documents,
     rollback,
 )
 from data.nomenclature import ReferenceFolder
@@ -253,8 +252,7 @@ def risk_show(
 ) -> None:
     """The card of a model: coefficients, how it was made, what was found out about it."""
     chosen, folder = find_model(settings().models, model)
-    training = [] if folder is None else read_documents(folder, Path(TRAINING_FILE).stem)
-    evaluations = [] if folder is None else read_documents(folder, "evaluation-")
+    training, evaluations = model_documents(folder)
     if as_json:
         print_json(
             {
@@ -262,12 +260,12 @@ def risk_show(
                 "name": chosen.name,
                 "kind": chosen.kind,
                 "outcomes": [one.name for one in chosen.outcomes],
-                "training": training[0] if training else None,
+                "training": training,
                 "evaluations": evaluations,
             }
         )
         return
-    typer.echo(card(chosen, training[0] if training else None, evaluations))
+    typer.echo(card(chosen, training, evaluations))
 
 
 @risk.command("predict")
