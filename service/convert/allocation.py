@@ -177,7 +177,7 @@ def allocation_response(
     not_first: Mapping[int, Obstacle],
     provenance: common_pb2.Provenance,
 ) -> graftmatch_pb2.AllocateDonorsResponse:
-    """An allocation by identifiers. `not_first`: why patients do not get their first, by position."""
+    """An allocation by identifiers. `not_first`: by position, why not the first donor."""
     given = solution.edge_of != UNALLOCATED
     utility = np.where(given, np.append(problem.utility, 0)[solution.edge_of], 0)
 
