@@ -229,4 +229,6 @@ def allocation_response(
 
 
 def _reason(reason: Reason) -> graftmatch_pb2.AllocationReason:
-    return graftmatch_pb2.AllocationReason.Value(f"ALLOCATION_REASON_{reason.name}")
+    name = f"ALLOCATION_REASON_{reason.name}"
+    number: graftmatch_pb2.AllocationReason = graftmatch_pb2.AllocationReason.Value(name)
+    return number
