@@ -9,6 +9,7 @@ import json
 import shutil
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -230,6 +231,38 @@ def test_a_file_that_is_too_large(
     assert violations(lambda: stub.ImportDonors(many())) == {"data": "more than 1,000 bytes"}
     eventually(lambda: not list(tmp_path.glob("graftmatch-*")))
     assert len(sent) < 1000
+
+
+def test_a_part_is_asked_for_when_the_one_before_is_written(
+    stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server holds a few parts and not the file."""
+    opened, n_sent, n_written = threading.Event(), 0, 0
+    add = registry_servicer.Upload.add
+
+    def slow(upload: registry_servicer.Upload, data: bytes) -> None:
+        nonlocal n_written
+        assert opened.wait(20)
+        n_written += 1
+        add(upload, data)
+
+    def many() -> Iterator[pb.ImportDonorsRequest]:
+        nonlocal n_sent
+        for part in parts(*([b"x" * 2**20] * 40)):
+            n_sent += 1
+            yield part
+
+    monkeypatch.setattr(registry_servicer.Upload, "add", slow)
+    call = stub.ImportDonors.future(many())
+    eventually(lambda: n_sent > 2)
+    settled = -1
+    while settled != n_sent:
+        settled = n_sent
+        time.sleep(0.3)
+    assert n_sent < 20 and n_written == 0
+    opened.set()
+    assert "the file" in violations(call.result)["data"]
+    assert n_sent == 41 and n_written == 40
 
 
 def test_the_same_request_again(stub: Any, home: Path) -> None:
