@@ -123,7 +123,7 @@ def test_a_list_goes_on_where_its_token_says(after: str, size: int, other: int) 
 
 @given(st.integers(0, 30), st.integers(1, 10))
 def test_the_pages_of_a_list_are_the_list(n: int, size: int) -> None:
-    items, token = range(n), ""
+    items, token = list(range(n)), ""
     found: list[Sequence[int]] = []
     while not found or token:
         request = ListDonorsRequest(page_size=size, page_token=token)
