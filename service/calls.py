@@ -27,6 +27,10 @@ class Call:
     code: str | None = None
     ended: bool = False
 
+    def may_stop(self) -> bool:
+        """Whether nobody waits for what is computed for it."""
+        return self.ended
+
 
 # The call of the present task, also in the threads that compute for it; None outside of calls.
 CURRENT: ContextVar[Call | None] = ContextVar("call", default=None)
@@ -35,7 +39,7 @@ CURRENT: ContextVar[Call | None] = ContextVar("call", default=None)
 def checkpoint() -> None:
     """Called between parts of a long computation. Raises `CallEndedError` if it may stop."""
     call = CURRENT.get()
-    if call is not None and call.ended:
+    if call is not None and call.may_stop():
         raise CallEndedError("the caller does not wait any more")
 
 

@@ -8,7 +8,7 @@ import datetime
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,7 +30,7 @@ from service.masses import (
 )
 from service.pages import page_start, page_token, search_state
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
-from service.search import Page, SearchSettings
+from service.search import Page
 from service.snapshot import Snapshot, with_model_in_use
 from service.status import EmptyRegistryError, NotReadyError, abort
 
@@ -88,16 +88,16 @@ class Search:
         search = snapshot.search
         if search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
-        as_of = request.as_of or datetime.date.today()
+        asked = request.asked.settings(request.page_size or request.asked.limit)
         state = search_state(
             request.patient,
             request.facts,
             {
-                **criteria_json(request.criteria, request.donors),
+                **criteria_json(asked.criteria, asked.donors),
                 "probabilities": request.with_probabilities,
             },
-            as_of,
-            request.rule,
+            asked.as_of,
+            asked.rule,
             {
                 "release": snapshot.nomenclature.release,
                 "index": search.index.version,
@@ -106,24 +106,18 @@ class Search:
             },
         )
         start = page_start(request.page_token, state) if request.page_token else 0
-        settings = SearchSettings(
-            request.criteria,
-            as_of,
-            rule=request.rule,
-            start=start,
-            size=request.page_size or request.limit,
-            up_to=2,
-            with_probabilities=request.with_probabilities,
+        settings = replace(
+            asked, start=start, up_to=2, with_probabilities=request.with_probabilities
         )
         page = search.page(
             *(request.patient, request.facts, snapshot.model, settings),
-            request.filter if request.donors else None,
+            request.filter if asked.donors else None,
             LIMITS.genotypes,
         )
         end = start + len(page.matches)
         more = request.page_size is not None and end < page.found
         token = page_token(end, state) if more else ""
-        return cls(snapshot, search.index, request, start, page, as_of, token)
+        return cls(snapshot, search.index, request, start, page, asked.as_of, token)
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
@@ -136,7 +130,7 @@ class Search:
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
-        texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
+        texts = [value_texts(ranking, key, self.request.asked.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
             provenance=provenance(self.snapshot),
             found=self.page.found,

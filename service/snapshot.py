@@ -43,7 +43,7 @@ class Snapshot:
     `proteins`: protein sequences of the release by allele name, empty where there are none.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
-    `models`, `models_version`: the folder that the model is from, and its state then.
+    `home`: the home folder that all of this is from. `models_version`: state of its models then.
     `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
@@ -55,7 +55,7 @@ class Snapshot:
     search: DonorSearch | None
     model: RiskModel
     model_label: str
-    models: Path
+    home: Settings
     models_version: ModelsVersion
     frequencies: FrequencyFolder
     cards: tuple[FrequencyCard, ...]
@@ -84,10 +84,10 @@ def with_model_in_use(snapshot: Snapshot) -> Snapshot:
 
     Raises `ModelError` where the model in use cannot be read.
     """
-    version = active_version(snapshot.models)
+    version = active_version(snapshot.home.models)
     if version == snapshot.models_version:
         return snapshot
-    model = active_model(snapshot.models)
+    model = active_model(snapshot.home.models)
     return replace(snapshot, model=model, model_label=model_label(model), models_version=version)
 
 
@@ -157,7 +157,7 @@ def load_snapshot(
         search,
         model,
         model_label(model),
-        settings.models,
+        settings,
         version,
         frequencies,
         cards,
