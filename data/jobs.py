@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -117,6 +118,11 @@ class JobFiles:
         return self.root / RESULTS
 
     @property
+    def created(self) -> float:
+        """When the job was submitted, in seconds since 1970. Raises `OSError` if it is gone."""
+        return (self.root / _ASKED).stat().st_mtime
+
+    @property
     def is_cancelled(self) -> bool:
         """Whether the job is to stop. Cheap enough to be asked often."""
         return (self.root / _CANCEL).exists()
@@ -126,9 +132,11 @@ class JobFiles:
         return (self.root / _ENDING).exists()
 
     def asked(self) -> AskedJob:
-        """Raises `StoreError`."""
+        """Raises `StoreError`, and `FileNotFoundError` where the job was removed."""
         content = self._read(_ASKED)
-        if content is None or content.pop("schema") != SCHEMA:
+        if content is None:
+            raise FileNotFoundError(self.root / _ASKED)
+        if content.pop("schema") != SCHEMA:
             raise StoreError(f"{self.root} is no job of this version; remove it")
         return AskedJob(**content)
 
@@ -145,7 +153,7 @@ class JobFiles:
         return JobEnding(JobState(content["state"]), content["time"], content["error"])
 
     def job(self) -> Job:
-        """The job as it is now. Raises `StoreError`."""
+        """The job as it is now. Raises `StoreError`, and `FileNotFoundError` where it was removed."""
         ending = self.ending()
         if ending is not None:
             state = ending.state
@@ -176,6 +184,10 @@ class JobFiles:
             with self.taken() as mine:
                 if mine:
                     self.end(JobState.CANCELLED)
+
+    def remove(self) -> None:
+        """Remove a job that has ended, with its results."""
+        remove_folder(self.root)
 
     @contextmanager
     def taken(self) -> Iterator[bool]:
@@ -227,7 +239,7 @@ class JobFolder:
             if (files := self.files(site, path.name)) is not None:
                 with suppress(FileNotFoundError):
                     found.append(files.job())
-        return sorted(found, key=lambda job: (-job.asked.created, job.id))
+        return sorted(found, key=lambda job: (job.asked.created, job.id), reverse=True)
 
     def unfinished(self) -> list[JobFiles]:
         """The jobs of all sites that have not ended."""
@@ -263,18 +275,17 @@ class JobFolder:
                 (temporary / _ASKED).write_text(content, encoding="utf-8")
             return JobFiles(folder / job_id)
 
-    def remove(self, files: JobFiles) -> None:
-        """Remove a job that has ended, with its results."""
-        remove_folder(files.root)
-
     def remove_older(self, seconds: float) -> None:
-        """Remove the jobs that ended so long ago, and what killed processes left."""
+        """Remove the jobs that ended so long ago, and what killed processes left then."""
         before = time.time() - seconds
         for site in _folders(self.root):
-            for path in _folders(site):
-                ending = path / _ENDING
+            for path in site.iterdir():
+                # Another process may do the same.
                 with suppress(FileNotFoundError):
-                    if ending.stat().st_mtime < before:
+                    if path.name[0] == "." and path.is_dir():
+                        if path.stat().st_mtime < before:
+                            shutil.rmtree(path)
+                    elif path.name[0] != "." and (path / _ENDING).stat().st_mtime < before:
                         remove_folder(path)
 
     @contextmanager

@@ -31,7 +31,7 @@ _LOG = logging.getLogger("graftmatch.service")
 # Status details travel in HTTP/2 headers, which clients limit to 8 KB.
 MAX_VIOLATIONS = 20
 MAX_REASON_CHARACTERS = 200
-_NOT_TOLD = "the server could not answer; its log says why"
+NOT_TOLD = "the server could not answer; its log says why"
 
 
 class ServerError(GraftmatchError):
@@ -140,7 +140,7 @@ def is_told(error: BaseException) -> bool:
 
 def status_of(error: BaseException) -> Any:
     """An error as `google.rpc.Status`, violations in its details."""
-    message = _cut(str(error)) if is_told(error) else _NOT_TOLD
+    message = _cut(str(error)) if is_told(error) else NOT_TOLD
     status = status_pb2.Status(code=code_pb2.Code.Value(code_of(error).name), message=message)
     if isinstance(error, RequestError):
         status.details.add().Pack(
@@ -158,6 +158,11 @@ def status_of(error: BaseException) -> Any:
     return status
 
 
+def places(error: BaseException) -> str:
+    """Where an error happened, for logs: its text may quote a typing."""
+    return "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
+
+
 async def abort(context: Any, error: Exception) -> NoReturn:
     """End the present call with the status of an error; one that is not told is logged."""
     code = code_of(error)
@@ -165,9 +170,7 @@ async def abort(context: Any, error: Exception) -> NoReturn:
     if call is not None:
         call.code = code.name
     if not is_told(error):
-        # Where it happened and no more: the text of an error may quote a typing.
-        where = "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
-        _LOG.error("%s, %s at %s", code.name, type(error).__name__, where)
+        _LOG.error("%s, %s at %s", code.name, type(error).__name__, places(error))
     status = rpc_status.to_status(status_of(error))
     told = status.trailing_metadata + context.trailing_metadata()
     await context.abort(status.code, status.details, told)

@@ -75,10 +75,10 @@ class RunSavedSearchResponse(_message.Message):
     changed: int
     gone: int
     notes: _containers.RepeatedScalarFieldContainer[str]
-    differences: _containers.RepeatedCompositeFieldContainer[DonorDifference]
-    def __init__(self, saved_search: _Optional[_Union[SavedSearch, _Mapping]] = ..., since: _Optional[str] = ..., new: _Optional[int] = ..., changed: _Optional[int] = ..., gone: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., differences: _Optional[_Iterable[_Union[DonorDifference, _Mapping]]] = ...) -> None: ...
+    differences: _containers.RepeatedCompositeFieldContainer[SearchDifference]
+    def __init__(self, saved_search: _Optional[_Union[SavedSearch, _Mapping]] = ..., since: _Optional[str] = ..., new: _Optional[int] = ..., changed: _Optional[int] = ..., gone: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., differences: _Optional[_Iterable[_Union[SearchDifference, _Mapping]]] = ...) -> None: ...
 
-class DonorDifference(_message.Message):
+class SearchDifference(_message.Message):
     __slots__ = ("donor", "kind", "rank", "reasons")
     DONOR_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
