@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import datetime
-import logging
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
-from matching.errors import ModelError
 from matching.pair import PairDetails
 from matching.pipeline import match_one
 from matching.rank import value_texts
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
+from service.answering import Answering, provenance
 from service.convert import LIMITS
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
@@ -29,23 +25,10 @@ from service.masses import (
     pair_probabilities,
 )
 from service.pages import page_start, page_token, search_state
-from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
+from service.pb.graftmatch.v1 import graftmatch_pb2, graftmatch_pb2_grpc
 from service.search import Page
-from service.snapshot import Snapshot, with_model_in_use
-from service.status import EmptyRegistryError, NotReadyError, abort
-
-_LOG = logging.getLogger("graftmatch.service")
-T = TypeVar("T")
-
-
-def provenance(snapshot: Snapshot) -> common_pb2.Provenance:
-    """What every answer carries."""
-    return common_pb2.Provenance(
-        release=snapshot.nomenclature.release,
-        frequency_set=snapshot.frequency_set,
-        model=snapshot.model_label,
-        index=snapshot.index_version,
-    )
+from service.snapshot import Snapshot
+from service.status import EmptyRegistryError
 
 
 def parse_typing_answer(
@@ -200,75 +183,45 @@ def allocate_answer(
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
-    """Answers from one snapshot; computes on the threads of `pool`.
+    """See the proto."""
 
-    A model that is promoted while the server runs is used from the next call on; one that cannot
-    be read leaves the one before in use.
-    """
-
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
-        self._loaded: Snapshot | None = None
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """What is answered from. Raises `NotReadyError` before anything was read."""
-        if self._loaded is None:
-            raise NotReadyError("the server is still reading its data")
-        try:
-            self._loaded = with_model_in_use(self._loaded)
-        except ModelError:
-            _LOG.error("the promoted risk model cannot be read; the one before stays in use")
-        return self._loaded
-
-    @snapshot.setter
-    def snapshot(self, snapshot: Snapshot) -> None:
-        self._loaded = snapshot
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
 
     async def ParseTyping(  # noqa: N802
         self, request: graftmatch_pb2.ParseTypingRequest, context: Any
     ) -> graftmatch_pb2.ParseTypingResponse:
         """See the proto."""
-        return await self._run(context, parse_typing_answer, self.snapshot, request)
+        return await self._answering.answer(context, parse_typing_answer, request)
 
     async def ExplainTyping(  # noqa: N802
         self, request: graftmatch_pb2.ExplainTypingRequest, context: Any
     ) -> graftmatch_pb2.ExplainTypingResponse:
         """See the proto."""
-        return await self._run(context, explain_typing_answer, self.snapshot, request)
+        return await self._answering.answer(context, explain_typing_answer, request)
 
     async def SearchDonors(  # noqa: N802
         self, request: graftmatch_pb2.SearchDonorsRequest, context: Any
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
-        search = await self._run(context, Search.run, self.snapshot, request)
+        search = await self._answering.answer(context, Search.run, request)
         for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
-            yield await self._run(context, search.batch, begin)
+            yield await self._answering.run(context, search.batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any
     ) -> graftmatch_pb2.ScorePairResponse:
         """See the proto."""
-        return await self._run(context, score_pair_answer, self.snapshot, request)
+        return await self._answering.answer(context, score_pair_answer, request)
 
     async def PredictRisk(  # noqa: N802
         self, request: graftmatch_pb2.PredictRiskRequest, context: Any
     ) -> graftmatch_pb2.PredictRiskResponse:
         """See the proto."""
-        return await self._run(context, predict_risk_answer, self.snapshot, request)
+        return await self._answering.answer(context, predict_risk_answer, request)
 
     async def AllocateDonors(  # noqa: N802
         self, request: graftmatch_pb2.AllocateDonorsRequest, context: Any
     ) -> graftmatch_pb2.AllocateDonorsResponse:
         """See the proto."""
-        return await self._run(context, allocate_answer, self.snapshot, request)
-
-    async def _run(self, context: Any, function: Callable[..., T], *arguments: Any) -> T:
-        """`function` in a thread; an error ends the call with its status."""
-        loop = asyncio.get_running_loop()
-        # With the context, so that the thread sees whether the call has ended.
-        inside = contextvars.copy_context().run
-        try:
-            return await loop.run_in_executor(self._pool, inside, function, *arguments)
-        except Exception as error:
-            await abort(context, error)
+        return await self._answering.answer(context, allocate_answer, request)

@@ -16,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.requests import RequestFolder
 from service.search import DonorSearch
 
 
@@ -44,6 +45,7 @@ class Snapshot:
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
     `home`: the home folder that all of this is from. `models_version`: state of its models then.
+    `requests`: of calls that change something.
     `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
@@ -58,6 +60,7 @@ class Snapshot:
     home: Settings
     models_version: ModelsVersion
     frequencies: FrequencyFolder
+    requests: RequestFolder
     cards: tuple[FrequencyCard, ...]
 
     @property
@@ -160,5 +163,6 @@ def load_snapshot(
         settings,
         version,
         frequencies,
+        RequestFolder(settings.requests),
         cards,
     )

@@ -89,10 +89,11 @@ class StoredDonors:
         return int(self.session.connection.execute(query).scalar_one())
 
     def counts(self, fact: str) -> dict[str, int]:
-        """Number of donors by the values of a fact, most frequent first."""
+        """Number of donors by the values of a fact, "" for unknown, most frequent first."""
         column = donors.c[fact]
         query = sa.select(column, sa.func.count()).group_by(column)
-        found = {str(value): int(n) for value, n in self.session.connection.execute(query)}
+        rows = self.session.connection.execute(query)
+        found = {"" if value is None else str(value): int(n) for value, n in rows}
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def typings(self, ids: Iterable[str]) -> dict[str, str]:
@@ -103,6 +104,12 @@ class StoredDonors:
             for identifier, *typing in self.session.find(donors, ("id", *TYPING), chunk):
                 found[identifier] = gl_string(typing)
         return found
+
+    def shown_after(self, after: str, size: int) -> list[tuple[str, dict[str, Any]]]:
+        """The first donors after an identifier, ascending, as `record` shows the present one."""
+        query = sa.select(donors).where(donors.c.id > after).order_by(donors.c.id).limit(size)
+        rows = self.session.connection.execute(query).mappings()
+        return [(row["id"], shown(dict(row))) for row in rows]
 
     def record(self, identifier: str) -> dict[str, Any] | None:
         """A donor with its history, None if it was never stored. Times are ISO texts."""
