@@ -153,7 +153,7 @@ class JobFiles:
         return JobEnding(JobState(content["state"]), content["time"], content["error"])
 
     def job(self) -> Job:
-        """The job as it is now. Raises `StoreError`, and `FileNotFoundError` where it was removed."""
+        """The job now. Raises `StoreError`, and `FileNotFoundError` where it was removed."""
         ending = self.ending()
         if ending is not None:
             state = ending.state

@@ -35,6 +35,8 @@ _FORMATS = {
 }
 _FACTS = ("age_years", "sex", "cmv", "abo", "weight_kg", "ancestry", "registry")
 _NUMBERS = ("age_years", "weight_kg")
+# Name, format and columns of files.
+_Sources = tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
 def submitted_job(request: jobs_pb2.SubmitJobRequest) -> tuple[dict[str, Any], str, bytes]:
@@ -68,8 +70,10 @@ def _check_patients(patients: Iterable[jobs_pb2.Patient], found: list[Violation]
         for name, text, most in (
             ("id", patient.id, LIMITS.identifier_characters),
             ("typing", patient.typing, LIMITS.typing_characters),
-            *((f"facts.{n}", str(getattr(patient.facts, n)), LIMITS.identifier_characters)
-              for n in _FACTS),
+            *(
+                (f"facts.{n}", str(getattr(patient.facts, n)), LIMITS.identifier_characters)
+                for n in _FACTS
+            ),
         ):
             if len(text) > most or not text.isprintable():
                 reason = f"must be printable text of at most {most:,} characters"
@@ -130,7 +134,7 @@ def _timestamp(seconds: float) -> Timestamp:
 
 def results_file(form: str, file: int) -> str:
     """The name of a file of results. Raises `RequestError`."""
-    names = {
+    names: dict[int, str] = {
         jobs_pb2.JOB_FILE_CANDIDATES: f"candidates.{form}",
         jobs_pb2.JOB_FILE_ALLOCATION: f"allocation.{form}",
         jobs_pb2.JOB_FILE_SUMMARY: SUMMARY,
@@ -145,19 +149,17 @@ def results_file(form: str, file: int) -> str:
 
 def records_of(files: JobFiles, form: str, file: int) -> list[str]:
     """Identifiers of the patients and donors whom a file of results tells of."""
-    sources = {
+    besides: dict[int, _Sources] = {
         jobs_pb2.JOB_FILE_SUMMARY: (),
         jobs_pb2.JOB_FILE_REJECTS: ((REJECTS, "csv", ("id",)),),
         jobs_pb2.JOB_FILE_NOTES: ((NOTES, "csv", ("patient",)),),
-    }.get(
-        file,
-        (
-            (f"allocation.{form}", form, ("patient",)),
-            (f"candidates.{form}", form, ("patient", "donor")),
-        ),
+    }
+    tables = (
+        (f"allocation.{form}", form, ("patient",)),
+        (f"candidates.{form}", form, ("patient", "donor")),
     )
     found: dict[str, None] = {}
-    for name, written, columns in sources:
+    for name, written, columns in besides.get(file, tables):
         path = files.results / name
         if path.exists():
             for column in _table(path, TableFormat(written), columns).columns:

@@ -23,7 +23,6 @@ from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.search import SearchSettings
 from service.status import RequestError, Violation
 
-DEFAULT_BATCH_SIZE = 500
 # Fields of a search that say how one answer is sent.
 OF_ONE_ANSWER = ("batch_size", "page_size", "page_token", "without_probabilities")
 _PATIENT_FACTS = {
@@ -57,7 +56,8 @@ class Asked:
 class SearchRequest:
     """A checked search. `filter`: what is asked of facts.
 
-    `page_size`: None without pages; `page_token`: "" for the first page.
+    `batch_size`: 0 for the usual one. `page_size`: None without pages; `page_token`: "" for the
+    first page.
     """
 
     patient: Typing
@@ -97,7 +97,7 @@ def search_request(
         facts,
         asked,
         wanted,
-        request.batch_size or DEFAULT_BATCH_SIZE,
+        request.batch_size,
         not request.without_probabilities,
         request.page_size or None,
         request.page_token,

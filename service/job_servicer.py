@@ -68,27 +68,27 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         self, request: jobs_pb2.SubmitJobRequest, context: Any
     ) -> jobs_pb2.SubmitJobResponse:
         """See the proto."""
-        return await self._answer(context, self._submit, request)
+        return await self._answering.answer(context, self._submit, request)
 
     async def GetJob(  # noqa: N802
         self, request: jobs_pb2.GetJobRequest, context: Any
     ) -> jobs_pb2.GetJobResponse:
         """See the proto."""
-        files = await self._answer(context, _files, request.name)
+        files = await self._answering.answer(context, _files, request.name)
         return jobs_pb2.GetJobResponse(job=await self._told(context, files))
 
     async def ListJobs(  # noqa: N802
         self, request: jobs_pb2.ListJobsRequest, context: Any
     ) -> jobs_pb2.ListJobsResponse:
         """See the proto."""
-        return await self._answer(context, self._list, request)
+        return await self._answering.answer(context, self._list, request)
 
     async def WaitJob(  # noqa: N802
         self, request: jobs_pb2.WaitJobRequest, context: Any
     ) -> jobs_pb2.WaitJobResponse:
         """See the proto. It takes no thread while it waits."""
         seconds = await self._answering.run(context, _wait_seconds, request)
-        files = await self._answer(context, _files, request.name)
+        files = await self._answering.answer(context, _files, request.name)
         until = time.monotonic() + seconds
         while not files.has_ended and time.monotonic() < until:
             await asyncio.sleep(_POLL_SECONDS)
@@ -98,7 +98,7 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         self, request: jobs_pb2.CancelJobRequest, context: Any
     ) -> jobs_pb2.CancelJobResponse:
         """See the proto."""
-        files = await self._answer(context, _files, request.name)
+        files = await self._answering.answer(context, _files, request.name)
         if not files.has_ended:
             await self._answering.run(context, files.cancel)
         return jobs_pb2.CancelJobResponse(job=await self._told(context, files))
@@ -107,14 +107,14 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         self, request: jobs_pb2.DeleteJobRequest, context: Any
     ) -> jobs_pb2.DeleteJobResponse:
         """See the proto."""
-        await self._answer(context, _delete, request.name)
+        await self._answering.answer(context, _delete, request.name)
         return jobs_pb2.DeleteJobResponse()
 
     async def ReadJobResults(  # noqa: N802
         self, request: jobs_pb2.ReadJobResultsRequest, context: Any
     ) -> AsyncIterator[jobs_pb2.ReadJobResultsResponse]:
         """See the proto."""
-        results = await self._answer(context, _Results.of, request)
+        results = await self._answering.answer(context, _Results.of, request)
         current().records = results.records
         at = request.offset
         while at < results.size or at == request.offset:
@@ -140,13 +140,14 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
                 raise OverloadedError(_FULL_RETRY_SECONDS, what)
             return jobs_pb2.SubmitJobResponse(job=job_message(files.job(), self._kept_seconds))
 
-        return snapshot.requests.once(
+        answer: jobs_pb2.SubmitJobResponse = snapshot.requests.once(
             current(),
             request.request_id,
             request.SerializeToString(deterministic=True),
             jobs_pb2.SubmitJobResponse.FromString,
             submitted,
         )
+        return answer
 
     def _list(
         self, snapshot: Snapshot, request: jobs_pb2.ListJobsRequest
@@ -163,11 +164,6 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
 
     async def _told(self, context: Any, files: JobFiles) -> jobs_pb2.Job:
         return job_message(await self._answering.run(context, _job, files), self._kept_seconds)
-
-    async def _answer(self, context: Any, answer: Any, request: Any) -> Any:
-        return await self._answering.run(
-            context, lambda: answer(self._answering.snapshot, request)
-        )
 
 
 class _Results:

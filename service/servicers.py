@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
 from service.convert import LIMITS
-from service.convert_search import SearchRequest, search_request
+from service.convert.columns import PageColumns
+from service.convert_search import SearchRequest, inside, search_request
 from service.criteria import criteria_json
 from service.masses import (
     pair_probabilities,
@@ -29,6 +31,8 @@ from service.pb.graftmatch.v1 import graftmatch_pb2, graftmatch_pb2_grpc
 from service.search import Page
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
+
+DEFAULT_BATCH = 500
 
 
 def parse_typing_answer(
@@ -102,9 +106,40 @@ class Search:
         token = page_token(end, state) if more else ""
         return cls(snapshot, search.index, request, start, page, asked.as_of, token)
 
+    @property
+    def _of_page(self) -> dict[str, Any]:
+        """What every message of an answer carries."""
+        return {
+            "provenance": provenance(self.snapshot),
+            "found": self.page.found,
+            "notes": self.page.matches.notes,
+            "as_of": self.as_of.isoformat(),
+            "next_page_token": self.next_page_token,
+            "missing_masses": self.page.missing_masses,
+            "dropped": self.page.probabilities.dropped,
+        }
+
+    def begins(self, usual: int) -> range:
+        """Where the batches begin; one is empty where no donor was found. `usual`: size of a batch
+        if the request does not say one."""
+        return range(0, max(len(self.page.matches), 1), self.request.batch_size or usual)
+
+    @cached_property
+    def columns(self) -> PageColumns:
+        """The page by columns."""
+        rule = self.request.asked.rule
+        return PageColumns.of(self.page, self.start, self.index, self.as_of, rule)
+
+    def columns_batch(self, begin: int) -> graftmatch_pb2.StreamCandidatesResponse:
+        """As `batch`, by columns."""
+        end = min(begin + (self.request.batch_size or LIMITS.batch_size), len(self.page.matches))
+        return graftmatch_pb2.StreamCandidatesResponse(
+            **self._of_page, candidates=self.columns.part(begin, end)
+        )
+
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
-        end = min(begin + self.request.batch_size, len(self.page.matches))
+        end = min(begin + (self.request.batch_size or DEFAULT_BATCH), len(self.page.matches))
         part = np.arange(begin, end)
         matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
@@ -115,8 +150,7 @@ class Search:
         reasons = ranking.reasons
         texts = [value_texts(ranking, key, self.request.asked.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
-            provenance=provenance(self.snapshot),
-            found=self.page.found,
+            **self._of_page,
             candidates=[
                 graftmatch_pb2.Candidate(
                     rank=self.start + begin + i + 1,
@@ -131,12 +165,12 @@ class Search:
                 )
                 for i in range(len(rows))
             ],
-            notes=matches.notes,
-            as_of=self.as_of.isoformat(),
-            next_page_token=self.next_page_token,
-            missing_masses=self.page.missing_masses,
-            dropped=self.page.probabilities.dropped,
         )
+
+
+def _run_inside(snapshot: Snapshot, message: graftmatch_pb2.StreamCandidatesRequest) -> Search:
+    with inside("search"):
+        return Search.run(snapshot, message.search)
 
 
 def score_pair_answer(
@@ -205,8 +239,16 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
         search = await self._answering.answer(context, Search.run, request)
-        for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
+        for begin in search.begins(DEFAULT_BATCH):
             yield await self._answering.run(context, search.batch, begin)
+
+    async def StreamCandidates(  # noqa: N802
+        self, request: graftmatch_pb2.StreamCandidatesRequest, context: Any
+    ) -> AsyncIterator[graftmatch_pb2.StreamCandidatesResponse]:
+        """See the proto."""
+        search = await self._answering.answer(context, _run_inside, request)
+        for begin in search.begins(LIMITS.batch_size):
+            yield await self._answering.run(context, search.columns_batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any

@@ -55,15 +55,27 @@ class AuditError(GraftmatchError):
 
 
 class OverloadedError(GraftmatchError):
-    """A call beyond those that the server takes at once; `retry_seconds`: when to try again."""
+    """A call beyond what the server takes now; `retry_seconds`: when to try again."""
 
-    def __init__(self, retry_seconds: float) -> None:
+    def __init__(self, retry_seconds: float, why: str = "too many calls at once") -> None:
         self.retry_seconds = retry_seconds
-        super().__init__(f"too many calls at once; try again in {retry_seconds:.1f} s")
+        super().__init__(f"{why}; try again in {retry_seconds:.1f} s")
 
 
 class NotFoundError(GraftmatchError):
     """There is nothing of the name that was asked for."""
+
+
+class TakenError(GraftmatchError):
+    """Something of the name that was given is there already."""
+
+
+class StateError(GraftmatchError):
+    """What a call is about is not in a state for it."""
+
+
+class QuotaError(GraftmatchError):
+    """More than a site may keep."""
 
 
 class UnderWayError(GraftmatchError):
@@ -109,6 +121,9 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     CohortError: grpc.StatusCode.INVALID_ARGUMENT,
     EmptyRegistryError: grpc.StatusCode.FAILED_PRECONDITION,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
+    TakenError: grpc.StatusCode.ALREADY_EXISTS,
+    StateError: grpc.StatusCode.FAILED_PRECONDITION,
+    QuotaError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnderWayError: grpc.StatusCode.ABORTED,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
@@ -130,6 +145,7 @@ _TOLD = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,

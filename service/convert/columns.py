@@ -105,10 +105,13 @@ class PageColumns:
 
     def part(self, begin: int, end: int) -> columns_pb2.CandidateColumns:
         """Some of the donors."""
+        fields: dict[str, Any] = {
+            **{name: column[begin:end].tobytes() for name, column in self.counts.items()},
+            **{name: column[begin:end].tolist() for name, column in self.numbers.items()},
+        }
         message = columns_pb2.CandidateColumns(
             first_rank=self.start + begin + 1,
             donors=self.donors[begin:end],
-            **{name: column[begin:end].tobytes() for name, column in self.counts.items()},
             loci=[
                 columns_pb2.LocusColumns(
                     locus=locus.value,
@@ -116,7 +119,7 @@ class PageColumns:
                 )
                 for locus, columns in zip(LOCI, self.loci, strict=True)
             ],
-            **{name: column[begin:end].tolist() for name, column in self.numbers.items()},
+            **fields,
         )
         for (field, name), (values, codes) in self.texts.items():
             column = columns_pb2.TextColumn(
@@ -132,7 +135,7 @@ class PageColumns:
 def _rank_texts(
     ranking: Ranking, rule: RankRule
 ) -> dict[tuple[str, str], tuple[Sequence[str], Codes]]:
-    texts = {}
+    texts: dict[tuple[str, str], tuple[Sequence[str], Codes]] = {}
     for i, key in enumerate(ranking.keys):
         values, codes = np.unique(ranking.values[:, i], return_inverse=True)
         texts["rank_values", key] = (

@@ -69,12 +69,10 @@ class JobRunner:
         """Begin to look for jobs."""
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Leave the job that is worked on to another process, and end, within some seconds if its
-        computation lets."""
+    def stop(self) -> None:
+        """Leave the job that is worked on to another process, and end soon, at the next step of the
+        computation. It is not waited for."""
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
 
     def _run(self) -> None:
         if sys.platform == "linux":
@@ -87,13 +85,15 @@ class JobRunner:
                 if time.monotonic() >= remove_at:
                     self._folder.remove_older(self._kept_seconds)
                     remove_at = time.monotonic() + _REMOVE_SECONDS
-                self._look()
+                self.look()
             except GraftmatchError as error:
-                _LOG.error("jobs cannot be worked on: %s at %s", type(error).__name__, places(error))
+                _LOG.error(
+                    "jobs cannot be worked on: %s at %s", type(error).__name__, places(error)
+                )
             except OSError as error:
                 _LOG.error("jobs cannot be worked on: %s", error.strerror)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Work on a job, if one waits and there is a place for it."""
         waiting = self._folder.unfinished()
         for files in waiting:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from google.protobuf.json_format import ParseDict
@@ -62,8 +61,8 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
     """Do what is left of a job whose lock this process holds.
 
     The answers are all of one state of the data: a job that was begun under another begins anew.
-    Raises `RequestError` for what the caller can correct, `CallEndedError` where the job is to stop,
-    `EmptyRegistryError`, and what a batch raises.
+    Raises `RequestError` for what the caller can correct, `CallEndedError` where the job is to
+    stop, `EmptyRegistryError`, and what a batch raises.
     """
     asked = files.asked()
     if snapshot.search is None:

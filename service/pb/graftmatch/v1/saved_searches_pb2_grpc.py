@@ -91,7 +91,7 @@ class SavedSearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSavedSearches(self, request, context):
-        """In the order of their names.
+        """Their names, in order; no other field is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
