@@ -15,7 +15,7 @@ import grpc
 
 from data.jobs import JobFiles, JobFolder, JobProgress, JobState
 from matching.errors import GraftmatchError
-from service.calls import CURRENT, Call, CallEndedError
+from service.calls import CURRENT, Call
 from service.jobs.work import MOST_ATTEMPTS, Telling, do_job
 from service.observability.metrics import JOBS
 from service.security.caller import ANYONE
@@ -71,8 +71,12 @@ class JobRunner:
 
     def stop(self) -> None:
         """Leave the job that is worked on to another process, and end soon, at the next step of the
-        computation. It is not waited for."""
+        computation."""
         self._stopping.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait until it has ended, at most so long."""
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         if sys.platform == "linux":
@@ -123,13 +127,14 @@ class JobRunner:
         outside = CURRENT.set(call)
         try:
             do_job(files, self._snapshot(), telling)
-        except CallEndedError:
+        except Exception as error:
             if files.is_cancelled:
                 self._end(files, JobState.CANCELLED)
-            else:
-                # The server stops, which is not the job's fault.
+                return
+            if self._stopping.is_set():
+                # Whatever it was, it is not the job's fault.
                 telling.tell(attempts=telling.now.attempts - 1)
-        except Exception as error:
+                return
             if not is_told(error):
                 _LOG.error("job: %s at %s", type(error).__name__, places(error))
             if code_of(error) is grpc.StatusCode.UNAVAILABLE:

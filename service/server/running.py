@@ -135,6 +135,8 @@ async def run(
             if jobs is not None:
                 jobs.stop()
             await server.stop(settings.drain_seconds)
+            if jobs is not None:
+                await asyncio.to_thread(jobs.join, settings.drain_seconds)
             if reloading is not None:
                 reloading.cancel()
                 with suppress(asyncio.CancelledError):
