@@ -130,16 +130,25 @@ def candidate_probabilities(
 
 
 def pair_probabilities(
-    sets: SearchSets | None, patient: Typing, donor: Typing, limits: GenotypeLimits
+    sets: SearchSets | None, patient: Typing, donors: Sequence[Typing], limits: GenotypeLimits
 ) -> CandidateProbabilities:
-    """Probabilities of 0, 1 and 2 mismatches of two people without a known ancestry."""
+    """Probabilities of 0, 1 and 2 mismatches with donors, of people without a known ancestry."""
     if sets is None:
-        return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
+        return CandidateProbabilities.without(len(donors), Outcome.NO_FREQUENCY_SET)
     imputer, prior = sets.imputer(), sets.prior("", "")
     imputed = impute_patient(sets, imputer, patient, prior, limits)
     if isinstance(imputed, Outcome):
-        return CandidateProbabilities.without(1, imputed)
-    return predict_in_pairs(sets, imputer, imputed, [donor], prior, limits)
+        return CandidateProbabilities.without(len(donors), imputed)
+    parts = [
+        predict_in_pairs(sets, imputer, imputed, donors[i : i + _IN_PAIRS], prior, limits)
+        for i in watched(range(0, len(donors), _IN_PAIRS))
+    ]
+    return CandidateProbabilities(
+        np.concatenate([part.p for part in parts]),
+        np.concatenate([part.outcomes for part in parts]),
+        max(part.dropped for part in parts),
+        np.concatenate([part.missing for part in parts]),
+    )
 
 
 def impute_patient(

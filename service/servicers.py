@@ -14,7 +14,7 @@ import pyarrow as pa
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
 from matching.pair import PairDetails
-from matching.pipeline import match_one
+from matching.pipeline import match_typed
 from matching.rank import value_texts
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
@@ -26,8 +26,17 @@ from service.criteria import criteria_json
 from service.masses import (
     pair_probabilities,
 )
+from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
-from service.pb.graftmatch.v1 import graftmatch_pb2, graftmatch_pb2_grpc
+from service.pair_answers import predict_match_answer, score_pairs_answer
+from service.pb.graftmatch.v1 import (
+    graftmatch_pb2,
+    graftmatch_pb2_grpc,
+    nomenclature_pb2,
+    prediction_pb2,
+    risk_models_pb2,
+)
+from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search import Page
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
@@ -178,11 +187,11 @@ def score_pair_answer(
 ) -> graftmatch_pb2.ScorePairResponse:
     """Raises `RequestError`."""
     request = convert.pair_request(message, snapshot.nomenclature)
-    matches = match_one(request.patient, request.donor, snapshot.nomenclature, request.loci)
+    matches = match_typed(request.patient, [request.donor], snapshot.nomenclature, request.loci)
     detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
         request.patient, request.donor, matches.tce[0], request.loci
     )
-    found = pair_probabilities(snapshot.sets, request.patient, request.donor, LIMITS.genotypes)
+    found = pair_probabilities(snapshot.sets, request.patient, [request.donor], LIMITS.genotypes)
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
         comparison=convert.comparisons(matches, found)[0],
@@ -234,6 +243,18 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         """See the proto."""
         return await self._answering.answer(context, explain_typing_answer, request)
 
+    async def ReduceTyping(  # noqa: N802
+        self, request: nomenclature_pb2.ReduceTypingRequest, context: Any
+    ) -> nomenclature_pb2.ReduceTypingResponse:
+        """See the proto."""
+        return await self._answering.answer(context, reduce_typing_answer, request)
+
+    async def ListReleases(  # noqa: N802
+        self, request: nomenclature_pb2.ListReleasesRequest, context: Any
+    ) -> nomenclature_pb2.ListReleasesResponse:
+        """See the proto."""
+        return await self._answering.answer(context, list_releases_answer, request)
+
     async def SearchDonors(  # noqa: N802
         self, request: graftmatch_pb2.SearchDonorsRequest, context: Any
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
@@ -256,11 +277,35 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         """See the proto."""
         return await self._answering.answer(context, score_pair_answer, request)
 
+    async def ScorePairs(  # noqa: N802
+        self, request: graftmatch_pb2.ScorePairsRequest, context: Any
+    ) -> graftmatch_pb2.ScorePairsResponse:
+        """See the proto."""
+        return await self._answering.answer(context, score_pairs_answer, request)
+
+    async def PredictMatch(  # noqa: N802
+        self, request: prediction_pb2.PredictMatchRequest, context: Any
+    ) -> prediction_pb2.PredictMatchResponse:
+        """See the proto."""
+        return await self._answering.answer(context, predict_match_answer, request)
+
     async def PredictRisk(  # noqa: N802
         self, request: graftmatch_pb2.PredictRiskRequest, context: Any
     ) -> graftmatch_pb2.PredictRiskResponse:
         """See the proto."""
         return await self._answering.answer(context, predict_risk_answer, request)
+
+    async def ListRiskModels(  # noqa: N802
+        self, request: risk_models_pb2.ListRiskModelsRequest, context: Any
+    ) -> risk_models_pb2.ListRiskModelsResponse:
+        """See the proto."""
+        return await self._answering.answer(context, list_risk_models_answer, request)
+
+    async def GetRiskModel(  # noqa: N802
+        self, request: risk_models_pb2.GetRiskModelRequest, context: Any
+    ) -> risk_models_pb2.GetRiskModelResponse:
+        """See the proto."""
+        return await self._answering.answer(context, get_risk_model_answer, request)
 
     async def AllocateDonors(  # noqa: N802
         self, request: graftmatch_pb2.AllocateDonorsRequest, context: Any

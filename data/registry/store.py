@@ -46,6 +46,12 @@ class StoredDonors:
         values = [get(session.connection, key) for key in ("store_id", "revision")]
         return cls(session, str(values[0]), int(values[1] or 0))
 
+    def stamp(self, revision: int) -> int | None:
+        """When a revision was made, microseconds since 1970; None where that is not known."""
+        asked = sa.select(imports.c.imported_at).where(imports.c.revision == revision)
+        found = self.session.connection.execute(asked).scalar()
+        return None if found is None else int(found)
+
     def donors(self) -> Iterator[pa.RecordBatch]:
         """All donors in the order of their identifiers, columns `INDEXED`."""
         return self._batches("")

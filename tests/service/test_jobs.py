@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from grpc_status import rpc_status
 
 from data.jobs import JobFolder, JobProgress, JobState
 from data.nomenclature import DEMO_RELEASE
-from service.batch import search as batch_search
 from service.config import Settings
 from service.jobs import runner as job_runner
 from service.jobs import work
 from service.pb.graftmatch.v1 import graftmatch_pb2, jobs_pb2, jobs_pb2_grpc
+from service.search import DonorSearch
 from service.snapshot import Snapshot, load_snapshot
 from service.status import NotReadyError
 from tests.service.conftest import Run
@@ -41,7 +42,8 @@ def jobs_of(channel: grpc.Channel) -> Any:
 
 def ended(jobs: Any, name: str, **metadata: Any) -> pb.Job:
     for _ in range(10):
-        job = jobs.WaitJob(pb.WaitJobRequest(name=name, timeout_seconds=60), **metadata).job
+        request = pb.WaitJobRequest(name=name, timeout_seconds=60)
+        job: pb.Job = jobs.WaitJob(request, **metadata).job
         if job.HasField("end_time"):
             return job
     raise AssertionError("the job does not end")
@@ -212,9 +214,9 @@ def test_jobs_that_are_not_there(jobs: Any) -> None:
         (lambda one: list(jobs.ReadJobResults(one)), pb.ReadJobResultsRequest),
     ):
         for name in ("jobs/0123456789abcdef", "jobs/x", "jobs/.."):
-            assert refusal(lambda c=call, r=request, n=name: c(r(name=n)))[0] == "NOT_FOUND", name
+            assert refusal(partial(call, request(name=name)))[0] == "NOT_FOUND", name
         for name in ("", "jobs/", "0123456789abcdef", "jobs/../x"):
-            code, found = refusal(lambda c=call, r=request, n=name: c(r(name=n)))
+            code, found = refusal(partial(call, request(name=name)))
             assert (code, list(found)) == ("INVALID_ARGUMENT", ["name"])
 
 
@@ -259,7 +261,7 @@ def test_jobs_are_listed_page_by_page_while_more_come(waiting: Any) -> None:
         (pb.ListJobsRequest(page_size=1001), "page_size"),
         (pb.ListJobsRequest(page_token="x"), "page_token"),
     ):
-        code, found = refusal(lambda r=wrong: waiting.ListJobs(r))
+        code, found = refusal(partial(waiting.ListJobs, wrong))
         assert (code, list(found)) == ("INVALID_ARGUMENT", [field])
 
 
@@ -269,7 +271,7 @@ def test_waiting_ends_with_the_job_as_it_is(waiting: Any) -> None:
     assert job.state == pb.JOB_STATE_WAITING and not job.HasField("start_time")
     for seconds in (-1, 301, float("nan")):
         request = pb.WaitJobRequest(name=name, timeout_seconds=seconds)
-        code, found = refusal(lambda r=request: waiting.WaitJob(r))
+        code, found = refusal(partial(waiting.WaitJob, request))
         assert (code, list(found)) == ("INVALID_ARGUMENT", ["timeout_seconds"])
     assert refusal(lambda: waiting.DeleteJob(pb.DeleteJobRequest(name=name)))[0] == (
         "FAILED_PRECONDITION"
@@ -292,14 +294,14 @@ def test_nobody_else_reads_what_is_kept(jobs: Any, place: Path) -> None:
 def slowed(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.05) -> list[int]:
     """Each patient of a chunk takes so long more; how many there were."""
     done: list[int] = []
-    page = batch_search.DonorSearch.page
+    page = DonorSearch.page
 
     def slow(*arguments: Any, **more: Any) -> Any:
         done.append(1)
         time.sleep(seconds)
         return page(*arguments, **more)
 
-    monkeypatch.setattr(batch_search.DonorSearch, "page", slow)
+    monkeypatch.setattr(DonorSearch, "page", slow)
     return done
 
 

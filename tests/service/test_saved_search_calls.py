@@ -7,6 +7,7 @@ import json
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_what_is_new_and_gone(
 def test_refused_searches(searches: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for identifier in ("", "a/b", ".x", "-x", "x" * 65):
         request = pb.CreateSavedSearchRequest(saved_search_id=identifier, search=SEARCH)
-        code, found = refusal(lambda r=request: searches.CreateSavedSearch(r))
+        code, found = refusal(partial(searches.CreateSavedSearch, request))
         assert (code, list(found)) == ("INVALID_ARGUMENT", ["saved_search_id"])
     search = graftmatch_pb2.SearchDonorsRequest
     for asked, field in (
@@ -131,7 +132,7 @@ def test_refused_searches(searches: Any, tmp_path: Path, monkeypatch: pytest.Mon
         (search(patient=PATIENT, without_probabilities=True), "search.without_probabilities"),
     ):
         request = pb.CreateSavedSearchRequest(saved_search_id="x", search=asked)
-        code, found = refusal(lambda r=request: searches.CreateSavedSearch(r))
+        code, found = refusal(partial(searches.CreateSavedSearch, request))
         assert (code, list(found)) == ("INVALID_ARGUMENT", [field])
     few = replace(LIMITS, saved_donors=3)
     monkeypatch.setattr(saved_search_servicer, "LIMITS", few)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_jobs_of_another_site(sites: tuple[grpc.Channel, list[Any]]) -> None:
             ),
         ):
             answers = {
-                told(lambda c=call, k=kind, n=name, o=other: c(k(name=n), metadata=o))
+                told(partial(call, kind(name=name), metadata=other))
                 for name in (job.name, "jobs/ffffffffffffffff")
             }
             assert answers == {("NOT_FOUND", "there is no such job")}
@@ -99,7 +100,7 @@ def test_saved_searches_of_another_site(sites: tuple[grpc.Channel, list[Any]], r
             ),
         ):
             answers = {
-                told(lambda c=call, k=kind, n=name, o=other: c(k(name=n), metadata=o))
+                told(partial(call, kind(name=name), metadata=other))
                 for name in ("savedSearches/smith", "savedSearches/none")
             }
             assert answers == {("NOT_FOUND", "there is no such saved search")}

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from service.pb.graftmatch.v1 import common_pb2 as graftmatch_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgraftmatch/v1/risk_models.proto\x12\rgraftmatch.v1\x1a\x1agraftmatch/v1/common.proto\">\n\x15ListRiskModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x8a\x01\n\x16ListRiskModelsResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12(\n\x06models\x18\x02 \x03(\x0b\x32\x18.graftmatch.v1.RiskModel\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"#\n\x13GetRiskModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"|\n\x14GetRiskModelResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\'\n\x05model\x18\x02 \x01(\x0b\x32\x18.graftmatch.v1.RiskModel\x12\x0c\n\x04\x63\x61rd\x18\x03 \x01(\t\"\xa0\x01\n\tRiskModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\ntrained_on\x18\x05 \x01(\t\x12-\n\x08outcomes\x18\x06 \x03(\x0b\x32\x1b.graftmatch.v1.ModelOutcome\x12\x0e\n\x06in_use\x18\x07 \x01(\x08\"F\n\x0cModelOutcome\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x14\n\x0chorizon_days\x18\x02 \x01(\x01\x12\x0f\n\x07\x66\x61\x63tors\x18\x03 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgraftmatch/v1/risk_models.proto\x12\rgraftmatch.v1\x1a\x1agraftmatch/v1/common.proto\">\n\x15ListRiskModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x8a\x01\n\x16ListRiskModelsResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12(\n\x06models\x18\x02 \x03(\x0b\x32\x18.graftmatch.v1.RiskModel\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"#\n\x13GetRiskModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"|\n\x14GetRiskModelResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\'\n\x05model\x18\x02 \x01(\x0b\x32\x18.graftmatch.v1.RiskModel\x12\x0c\n\x04\x63\x61rd\x18\x03 \x01(\t\"\xb1\x01\n\tRiskModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\ntrained_on\x18\x05 \x01(\t\x12-\n\x08outcomes\x18\x06 \x03(\x0b\x32\x1b.graftmatch.v1.ModelOutcome\x12\x0e\n\x06in_use\x18\x07 \x01(\x08\x12\x0f\n\x07\x64\x61maged\x18\x08 \x01(\x08\"F\n\x0cModelOutcome\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x14\n\x0chorizon_days\x18\x02 \x01(\x01\x12\x0f\n\x07\x66\x61\x63tors\x18\x03 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRISKMODELRESPONSE']._serialized_start=320
   _globals['_GETRISKMODELRESPONSE']._serialized_end=444
   _globals['_RISKMODEL']._serialized_start=447
-  _globals['_RISKMODEL']._serialized_end=607
-  _globals['_MODELOUTCOME']._serialized_start=609
-  _globals['_MODELOUTCOME']._serialized_end=679
+  _globals['_RISKMODEL']._serialized_end=624
+  _globals['_MODELOUTCOME']._serialized_start=626
+  _globals['_MODELOUTCOME']._serialized_end=696
 # @@protoc_insertion_point(module_scope)

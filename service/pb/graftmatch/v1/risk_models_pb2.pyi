@@ -42,7 +42,7 @@ class GetRiskModelResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., model: _Optional[_Union[RiskModel, _Mapping]] = ..., card: _Optional[str] = ...) -> None: ...
 
 class RiskModel(_message.Message):
-    __slots__ = ("name", "display_name", "sha256", "kind", "trained_on", "outcomes", "in_use")
+    __slots__ = ("name", "display_name", "sha256", "kind", "trained_on", "outcomes", "in_use", "damaged")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class RiskModel(_message.Message):
     TRAINED_ON_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     IN_USE_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
     name: str
     display_name: str
     sha256: str
@@ -57,7 +58,8 @@ class RiskModel(_message.Message):
     trained_on: str
     outcomes: _containers.RepeatedCompositeFieldContainer[ModelOutcome]
     in_use: bool
-    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., sha256: _Optional[str] = ..., kind: _Optional[str] = ..., trained_on: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[ModelOutcome, _Mapping]]] = ..., in_use: _Optional[bool] = ...) -> None: ...
+    damaged: bool
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., sha256: _Optional[str] = ..., kind: _Optional[str] = ..., trained_on: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[ModelOutcome, _Mapping]]] = ..., in_use: _Optional[bool] = ..., damaged: _Optional[bool] = ...) -> None: ...
 
 class ModelOutcome(_message.Message):
     __slots__ = ("outcome", "horizon_days", "factors")
