@@ -234,13 +234,15 @@ def search_people(
     model: RiskModel,
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
+    limits: GenotypeLimits = UNLIMITED,
 ) -> SearchResults:
     """The donors of each patient, in order."""
     pages, shared = {}, {}
     for done, person in enumerate(people, 1):
         wanted = wanted_of(person, settings)
         patient = typing_of(person.written)
-        page = pages[person.id] = search.page(patient, person.facts, model, settings, wanted)
+        page = search.page(patient, person.facts, model, settings, wanted, limits)
+        pages[person.id] = page
         if settings.shared_of != 0:
             rows = page.matches.candidates.rows
             found = np.full((len(rows), 3), np.nan)
