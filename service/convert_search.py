@@ -24,7 +24,13 @@ from service.search import SearchSettings
 from service.status import RequestError, Violation
 
 # Fields of a search that say how one answer is sent.
-OF_ONE_ANSWER = ("batch_size", "page_size", "page_token", "without_probabilities")
+OF_ONE_ANSWER = (
+    "batch_size",
+    "page_size",
+    "page_token",
+    "without_probabilities",
+    "with_haplotypes",
+)
 _PATIENT_FACTS = {
     "sex": ("male", "female"),
     "cmv": ("positive", "negative"),
