@@ -39,6 +39,8 @@ from matching.search import POSITION_LETTERS, Criteria
 from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
+# Probabilities of 0, 1 and 2 whole haplotypes in common.
+SHARED = ("p_shared_0", "p_shared_1", "p_shared_2")
 FORMATS = ("table", "json", "csv", "parquet")
 _NUMBERS = {
     "count_best": COUNT_BEST,
@@ -244,6 +246,9 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
         "aGVHD III-IV",
     ):
         table.add_column(name, no_wrap=True)
+    is_shared = SHARED[0] in shown
+    if is_shared:
+        table.add_column("haplotypes 2/1/0", no_wrap=True)
     for locus in results.loci:
         table.add_column(locus.value, no_wrap=True)
     for name in ("GvH", "HvG", "DPB1", "below the one above for"):
@@ -261,6 +266,7 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
             _percent(row["p10"]),
             _percent(row["p9"]),
             _risk(row),
+            *([_shared(row)] if is_shared else []),
             *(_positions(row, locus) for locus in results.loci),
             span(row["gvh_best"], row["gvh_worst"]),
             span(row["hvg_best"], row["hvg_worst"]),
@@ -329,6 +335,12 @@ def _risk(row: Mapping[Hashable, Any]) -> str:
         return ""
     low, high = (round(100 * row[f"{RISK}_{end}"]) for end in ("low", "high"))
     return f"{round(100 * row[RISK])} % ({low}-{high})"
+
+
+def _shared(row: Mapping[Hashable, Any]) -> str:
+    """Percents of two, one and no haplotype in common."""
+    p = [row[name] for name in reversed(SHARED)]
+    return "?" if np.isnan(p).any() else "/".join(f"{100 * one:.0f}" for one in p)
 
 
 def _percent(p: float) -> str:
