@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import allocate, explanations
+from matching.allocate import allocate, explanations, obstacles
 from matching.pair import PairDetails
 from matching.pipeline import match_typed
 from matching.rank import value_texts
@@ -191,9 +191,13 @@ def allocate_answer(
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
+    firsts = convert.first_edges(request, problem)
     solution = allocate(problem, convert.allocation_objectives(request))
+    firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
+    patients = problem.patient[firsts].tolist()
+    not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
     return convert.allocation_response(
-        problem, solution, explanations(problem, solution), provenance(snapshot)
+        problem, solution, explanations(problem, solution), not_first, provenance(snapshot)
     )
 
 

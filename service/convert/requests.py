@@ -42,7 +42,7 @@ class Limits:
     import_bytes: int = 4 * 1024**3
     allocation_limits: int = 10_000
     # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
-    genotypes: GenotypeLimits = GenotypeLimits(patient=20_000, pairs=5_000_000)  # noqa: RUF009
+    genotypes: GenotypeLimits = GenotypeLimits(patient=30_000, pairs=2_000_000)  # noqa: RUF009
 
 
 LIMITS = Limits()
