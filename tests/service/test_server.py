@@ -388,18 +388,18 @@ def test_a_promoted_model_is_taken_up_without_a_restart(
     add_file(folder, "evaluation-1.json", {"model": digest, "cohort": "cd" * 32})
     compared = {"first": digest, "second": model_hash(literature)}
     add_file(folder, "comparison-1.json", compared)
-    promote(snapshot.models, str(folder))
+    promote(snapshot.home.models, str(folder))
     after = stub.PredictRisk(request)
     assert [risk.outcome for risk in after.outcomes] == ["agvhd_2_4"]
     assert after.provenance.model.startswith("mine@")
-    rollback(snapshot.models)
+    rollback(snapshot.home.models)
     again = stub.PredictRisk(request)
     assert again.provenance == before.provenance and again.outcomes == before.outcomes
     # A promoted model that is damaged: the one before stays in use.
-    promote(snapshot.models, str(folder))
+    promote(snapshot.home.models, str(folder))
     stub.PredictRisk(request)
-    (snapshot.models / digest / "model.json").write_text("{}")
-    active = snapshot.models / "active.json"
+    (snapshot.home.models / digest / "model.json").write_text("{}")
+    active = snapshot.home.models / "active.json"
     active.write_text(active.read_text())
     assert stub.PredictRisk(request).provenance == after.provenance
     active.unlink()
@@ -545,7 +545,7 @@ def test_every_violation_of_a_search_is_told(stub: Any) -> None:
     found = _violations(lambda: list(stub.SearchDonors(request)))
     assert list(found) == [
         *("patient", "loci[1]", "loci[2]", "loci[3]"),
-        *("max_mismatches", "batch_size", "as_of"),
+        *("max_mismatches", "as_of", "batch_size"),
     ]
     assert "DRB9" in found["loci[1]"] and "0 to 18" in found["max_mismatches"]
     many = pb.SearchDonorsRequest(patient=PATIENT, loci=["A"] * 10)

@@ -1,3 +1,4 @@
+from service.pb.graftmatch.v1 import columns_pb2 as _columns_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as _nomenclature_pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
@@ -350,6 +351,32 @@ class DonorFacts(_message.Message):
     ancestry: str
     registry: str
     def __init__(self, type: _Optional[str] = ..., age_years: _Optional[int] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., rh: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
+
+class StreamCandidatesRequest(_message.Message):
+    __slots__ = ("search",)
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    search: SearchDonorsRequest
+    def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ...) -> None: ...
+
+class StreamCandidatesResponse(_message.Message):
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    found: int
+    candidates: _columns_pb2.CandidateColumns
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    next_page_token: str
+    missing_masses: int
+    dropped: float
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
 
 class ScorePairRequest(_message.Message):
     __slots__ = ("patient", "donor", "loci")
