@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from fractions import Fraction
 
@@ -402,7 +403,8 @@ def test_nobody_can_be_served_and_why() -> None:
     ]
 
 
-def test_a_search_cut_short_says_how_far_it_is() -> None:
+def hard_problem() -> AllocationProblem:
+    """One that CP-SAT does not settle in any time that a test has."""
     problem = random_problem(3, 300, 200, 20, 1000)
     rng = np.random.default_rng(3)
     limits = [
@@ -410,7 +412,30 @@ def test_a_search_cut_short_says_how_far_it_is() -> None:
         for kind, n, size, most in (("centre", 300, 12, 5), ("donors", 200, 10, 4))
         for i, m in enumerate(rng.permutation(n)[: n - n % size].reshape(-1, size).tolist())
     ]
-    problem = replace(problem, limits=tuple(limits))
+    return replace(problem, limits=tuple(limits))
+
+
+def test_a_search_stops_in_the_middle_of_a_solver_run() -> None:
+    class StoppedError(Exception):
+        pass
+
+    calls = 0
+
+    def between() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 30:
+            raise StoppedError
+
+    before = threading.active_count()
+    with pytest.raises(StoppedError):
+        allocate(hard_problem(), effort=Effort(work=1e6, between=between))
+    # Nothing goes on, and it was asked no more.
+    assert threading.active_count() == before and calls == 31
+
+
+def test_a_search_cut_short_says_how_far_it_is() -> None:
+    problem = hard_problem()
     long, short = allocate(problem), allocate(problem, effort=Effort(work=1e-9))
     for solution in (long, short):
         check_plan(problem, solution)
