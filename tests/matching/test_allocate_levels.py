@@ -403,14 +403,12 @@ def test_nobody_can_be_served_and_why() -> None:
     ]
 
 
-def hard_problem() -> AllocationProblem:
-    """One that CP-SAT does not settle in any time that a test has."""
-    problem = random_problem(3, 300, 200, 20, 1000)
-    rng = np.random.default_rng(3)
+def crowded_problem() -> AllocationProblem:
+    """One whose limits CP-SAT does not settle in any time that a test has."""
+    problem, rng = random_problem(3, 100, 100, 20, 1000), np.random.default_rng(3)
     limits = [
-        Limit(f"{kind} {i}", most, *((tuple(m),) if kind == "centre" else ((), tuple(m))))
-        for kind, n, size, most in (("centre", 300, 12, 5), ("donors", 200, 10, 4))
-        for i, m in enumerate(rng.permutation(n)[: n - n % size].reshape(-1, size).tolist())
+        Limit(f"l{i}", 20, *(tuple(map(int, rng.choice(100, 50, replace=False))) for _ in "pd"))
+        for i in range(30)
     ]
     return replace(problem, limits=tuple(limits))
 
@@ -429,13 +427,20 @@ def test_a_search_stops_in_the_middle_of_a_solver_run() -> None:
 
     before = threading.active_count()
     with pytest.raises(StoppedError):
-        allocate(hard_problem(), effort=Effort(work=1e6, between=between))
+        allocate(crowded_problem(), effort=Effort(work=1e6, between=between))
     # Nothing goes on, and it was asked no more.
     assert threading.active_count() == before and calls == 31
 
 
 def test_a_search_cut_short_says_how_far_it_is() -> None:
-    problem = hard_problem()
+    problem = random_problem(3, 300, 200, 20, 1000)
+    rng = np.random.default_rng(3)
+    limits = [
+        Limit(f"{kind} {i}", most, *((tuple(m),) if kind == "centre" else ((), tuple(m))))
+        for kind, n, size, most in (("centre", 300, 12, 5), ("donors", 200, 10, 4))
+        for i, m in enumerate(rng.permutation(n)[: n - n % size].reshape(-1, size).tolist())
+    ]
+    problem = replace(problem, limits=tuple(limits))
     long, short = allocate(problem), allocate(problem, effort=Effort(work=1e-9))
     for solution in (long, short):
         check_plan(problem, solution)
