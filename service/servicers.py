@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import Effort, allocate, explanations
+from matching.allocate import Effort, allocate, explanations, obstacles
 from matching.pair import PairDetails
 from matching.pipeline import match_typed
 from matching.rank import value_texts
@@ -221,10 +221,14 @@ def allocate_answer(
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
     checkpoint()
+    firsts = convert.first_edges(request, problem)
     effort = Effort(between=checkpoint)
     solution = allocate(problem, convert.allocation_objectives(request), effort)
+    firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
+    patients = problem.patient[firsts].tolist()
+    not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
     reasons = explanations(problem, solution, effort)
-    return convert.allocation_response(problem, solution, reasons, provenance(snapshot))
+    return convert.allocation_response(problem, solution, reasons, not_first, provenance(snapshot))
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):

@@ -45,7 +45,7 @@ class Limits:
     saved_searches: int = 10_000
     saved_donors: int = 100_000
     # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
-    genotypes: GenotypeLimits = GenotypeLimits(patient=20_000, pairs=5_000_000)  # noqa: RUF009
+    genotypes: GenotypeLimits = GenotypeLimits(patient=30_000, pairs=2_000_000)  # noqa: RUF009
 
 
 LIMITS = Limits()

@@ -570,7 +570,7 @@ class Contribution(_message.Message):
     def __init__(self, factor: _Optional[str] = ..., log_odds: _Optional[float] = ..., known: _Optional[_Union[Known, str]] = ...) -> None: ...
 
 class AllocateDonorsRequest(_message.Message):
-    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share", "previous_second", "deadline_week", "unavailable", "limits", "ancestry", "fairness_share")
+    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share", "previous_second", "deadline_week", "unavailable", "limits", "ancestry", "fairness_share", "first")
     PATIENTS_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
@@ -584,6 +584,7 @@ class AllocateDonorsRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     ANCESTRY_FIELD_NUMBER: _ClassVar[int]
     FAIRNESS_SHARE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     patients: _containers.RepeatedScalarFieldContainer[str]
     donors: _containers.RepeatedScalarFieldContainer[str]
     edges: _containers.RepeatedCompositeFieldContainer[Edge]
@@ -597,7 +598,8 @@ class AllocateDonorsRequest(_message.Message):
     limits: _containers.RepeatedCompositeFieldContainer[AllocationLimit]
     ancestry: _containers.RepeatedScalarFieldContainer[str]
     fairness_share: float
-    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ..., previous_second: _Optional[_Iterable[str]] = ..., deadline_week: _Optional[_Iterable[int]] = ..., unavailable: _Optional[_Iterable[int]] = ..., limits: _Optional[_Iterable[_Union[AllocationLimit, _Mapping]]] = ..., ancestry: _Optional[_Iterable[str]] = ..., fairness_share: _Optional[float] = ...) -> None: ...
+    first: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ..., previous_second: _Optional[_Iterable[str]] = ..., deadline_week: _Optional[_Iterable[int]] = ..., unavailable: _Optional[_Iterable[int]] = ..., limits: _Optional[_Iterable[_Union[AllocationLimit, _Mapping]]] = ..., ancestry: _Optional[_Iterable[str]] = ..., fairness_share: _Optional[float] = ..., first: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AllocationLimit(_message.Message):
     __slots__ = ("name", "most", "patients", "donors")
@@ -656,16 +658,18 @@ class AllocationLevel(_message.Message):
     def __init__(self, objective: _Optional[_Union[AllocationObjective, str]] = ..., best: _Optional[int] = ..., bound: _Optional[int] = ..., least: _Optional[int] = ..., reached: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("patient", "donor", "utility", "second")
+    __slots__ = ("patient", "donor", "utility", "second", "not_first_for")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     UTILITY_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
+    NOT_FIRST_FOR_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     utility: int
     second: str
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ..., second: _Optional[str] = ...) -> None: ...
+    not_first_for: AllocationReason
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ..., second: _Optional[str] = ..., not_first_for: _Optional[_Union[AllocationReason, str]] = ...) -> None: ...
 
 class Explanation(_message.Message):
     __slots__ = ("patient", "reason", "allocated", "best", "recipient", "swap_cost", "limit")
