@@ -94,11 +94,12 @@ def explanations(
     costs: dict[int, int | None] = {}
     swaps = best[usable[best]]
     if solution.proof is not None:
-        found = _swap_costs(problem, solution.proof, swaps, effort.threads)
+        found = _swap_costs(problem, solution.proof, swaps, effort)
         costs = dict(zip(swaps.tolist(), found, strict=True))
     else:
         top = solution.level(Objective.UTILITY).best
         for edge in swaps[:MOST_SEARCHES].tolist():
+            effort.between()
             value = heaviest_with(problem, solution, edge, effort)
             costs[edge] = None if value is None else max(0, top - value)
     none = UNALLOCATED
@@ -195,7 +196,7 @@ class _Use:
 
 
 def _swap_costs(
-    problem: AllocationProblem, proof: Proof, wanted: Int64s, threads: int
+    problem: AllocationProblem, proof: Proof, wanted: Int64s, effort: Effort
 ) -> list[int]:
     """What each wanted edge, (n,) positions, costs the heaviest allocation that `proof` proves."""
     usable = np.flatnonzero(problem.usable)
@@ -224,7 +225,7 @@ def _swap_costs(
         way_out,
         recipient[edges[open_]],
         patient[edges[open_]],
-        threads,
+        effort,
     )
     return [int(c) for c in cost]
 
@@ -236,7 +237,7 @@ def _detours(
     way_out: Int64s,
     source: Int64s,
     target: Int64s,
-    threads: int,
+    effort: Effort,
 ) -> Int64s:
     """(n,) what it costs to free the donor of `target` for the good of `source`, both (n,).
 
@@ -253,10 +254,11 @@ def _detours(
     arcs = (*_arcs(n, tail, head, slack), *_arcs(n, head, tail, slack))
 
     def search(part: slice) -> None:
+        effort.between()
         shortest_detours(*arcs, shortest, source[part], target[part], cost[part])
 
     starts = range(0, len(source), DETOURS_AT_ONCE)
-    in_parallel(search, [slice(i, i + DETOURS_AT_ONCE) for i in starts], threads)
+    in_parallel(search, [slice(i, i + DETOURS_AT_ONCE) for i in starts], effort.threads)
     return cost
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -60,11 +60,14 @@ class Effort:
 
     `work`: of each search, about seconds, but counted in operations, so that the answer does not
     depend on the machine. `threads`: components searched at the same time. `seed`: of the search.
+    `between`: called between parts of the work and while CP-SAT searches, on any thread; what it
+    raises ends the work.
     """
 
     work: float = 10.0
     threads: int = 1
     seed: int = 1
+    between: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
 
 
 DEFAULT_OBJECTIVES, DEFAULT_EFFORT = Objectives(), Effort()
