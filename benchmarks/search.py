@@ -4,7 +4,8 @@ python benchmarks/search.py --donors N --patients M --frequencies DIRECTORY --ma
   [--release 3.58.0 | --release-folder FOLDER] [--registry FOLDER] [--json]
 
 DIRECTORY holds one file of frequencies a population; `demo` is the embedded set. Without a release
-the newest one is used that is installed in GRAFTMATCH_HOME. --registry searches one that is there,
+the newest one is used that is installed in GRAFTMATCH_HOME, and where none is, that of the shared
+material in GRAFTMATCH_SHARED. --registry searches one that is there,
 of donors simulated from the same frequencies, whose masses were computed under them.
 
 Patients are typed at two fields and searched over five loci. A search is all of it: every candidate
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import sys
 import tempfile
 import time
@@ -43,7 +45,7 @@ from data.nomenclature import DEMO_RELEASE, ReferenceFolder
 from data.registry import RecordReader, Registry
 from data.synthetic import simulate
 from matching.donor_index import DonorIndex
-from matching.errors import GraftmatchError
+from matching.errors import GraftmatchError, ReleaseNotInstalledError
 from matching.genotypes import Genotype, encode
 from matching.haplotypes import FrequencySet, NullImputation
 from matching.kernels import COUNT_BEST
@@ -120,20 +122,19 @@ def open_release(
     arguments: argparse.Namespace, folder: Path
 ) -> tuple[Nomenclature, ReferenceFolder]:
     """The release that is asked for, by default the newest that is installed."""
-    if arguments.release_folder is not None:
-        reference = ReferenceFolder(folder / "reference")
-        reference.install(arguments.release or "3.58.0", str(arguments.release_folder))
-        return reference.open(reference.latest()), reference
-    reference = ReferenceFolder(Settings().reference)
-    if arguments.frequencies == DEMO_FREQUENCIES:
+    reference, source = ReferenceFolder(Settings().reference), arguments.release_folder
+    if source is None and arguments.frequencies == DEMO_FREQUENCIES:
         return reference.open(arguments.release or DEMO_RELEASE), reference
-    release = arguments.release or reference.latest()
-    if release == DEMO_RELEASE:
-        raise SystemExit(
-            f"no release is installed in {Settings().home}: give --release-folder FOLDER, or run "
-            "graftmatch reference install 3.58.0 --from FOLDER"
-        )
-    return reference.open(release), reference
+    if source is None:
+        try:
+            return reference.open(arguments.release or reference.latest()), reference
+        except ReleaseNotInstalledError:
+            if arguments.release or "GRAFTMATCH_SHARED" not in os.environ:
+                raise
+            source = Path(os.environ["GRAFTMATCH_SHARED"]) / "imgt/3580"
+    reference = ReferenceFolder(folder / "reference")
+    reference.install(arguments.release or "3.58.0", str(source))
+    return reference.open(reference.latest()), reference
 
 
 def search_sets(

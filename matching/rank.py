@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matching.immunogenetics import LEADER_ORDER, LeaderMatch, leader_preference
+from matching.immunogenetics import LEADER_ORDER, LeaderOutcome, leader_preference
 from matching.risk import Z95, CodedColumns, OutcomeModel, centred, design, predict
 
 Floats = npt.NDArray[np.float64]
@@ -249,7 +249,7 @@ def certain_probabilities(best: Int64s, worst: Int64s, n_mismatches: int) -> Flo
     return np.where(~possible, 0.0, np.where(best == worst, 1.0, np.nan))
 
 
-def leader_values(matches: Sequence[LeaderMatch | None], rule: RankRule) -> Floats:
+def leader_values(outcomes: Sequence[LeaderOutcome | None], rule: RankRule) -> Floats:
     """(n,) preference by HLA-B leader (rule R18, Petersdorf 2020, Lancet Haematol 7:e50).
 
     None is a pair that may match at HLA-B: nothing is mismatched, so it is as good as the best. Of
@@ -257,7 +257,7 @@ def leader_values(matches: Sequence[LeaderMatch | None], rule: RankRule) -> Floa
     comes between the leader-matched and the leader-mismatched.
     """
     unknown = sum(matched for matched, _ in rule.leader_order) - 0.5
-    places = (0 if m is None else leader_preference(m, rule.leader_order) for m in matches)
+    places = (0 if o is None else leader_preference(o, rule.leader_order) for o in outcomes)
     return np.array([unknown if place is None else place for place in places], dtype=np.float64)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from data.index import StoredIndex
-from matching.errors import TypingError
-from matching.immunogenetics import LeaderMatch, Leaders
+from matching.immunogenetics import Leaders
 from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
 from matching.loci import Locus
 from matching.pipeline import Matches, tce_categories
@@ -35,20 +33,17 @@ from matching.rank import (
 from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION, Candidates
 from matching.typed_pairs import FIVE
-from matching.typings import LocusTyping, Typing, parse_locus, split_gl
-from service.calls import watched
+from matching.typings import Typing
 from service.pairs import Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
-_UNDETERMINED = LeaderMatch(None)
 
 
 @dataclass(frozen=True)
 class Ranker:
     """What ranking needs besides a patient.
 
-    `as_of`: the day of donors' ages. `typings`: reported GL strings by identifier, of those that
-    are asked for.
+    `as_of`: the day of donors' ages.
     """
 
     rule: RankRule
@@ -56,7 +51,6 @@ class Ranker:
     as_of: datetime.date
     model: RiskModel
     leaders: Leaders
-    typings: Callable[[Iterable[str]], Mapping[str, str]]
 
     def rank(
         self,
@@ -79,26 +73,6 @@ class Ranker:
             # Rows of one segment are in the order of their identifiers.
             keys.identifiers if len(self.index.segments) > 1 else None,
         )
-
-    def leader_matches(self, patient: LocusTyping, donors: Sequence[str]) -> list[LeaderMatch]:
-        """The leaders of a patient typed at HLA-B and of donors, by identifier."""
-        typings = self.typings(watched(donors))
-        known: dict[str, LeaderMatch] = {}
-        matches = []
-        for name in watched(donors):
-            text = typings.get(name, "")
-            if text not in known:
-                known[text] = self._leader_match(patient, text)
-            matches.append(known[text])
-        return matches
-
-    def _leader_match(self, patient: LocusTyping, donor: str) -> LeaderMatch:
-        try:
-            text = split_gl(donor).loci.get(Locus.B, "")
-            return self.leaders.match(patient, parse_locus(Locus.B, text))
-        except TypingError:
-            # The donor's record was changed and cannot be read any more.
-            return _UNDETERMINED
 
 
 @dataclass
@@ -142,13 +116,13 @@ class _Keys:
         compared = self.found.take(members).compared_at(Locus.B)
         untyped = compared[:, DONOR_1] == UNKNOWN_POSITION
         mismatched = np.flatnonzero((compared[:, COUNT_BEST] < 2) & ~untyped)
-        best, undetermined = leader_values([None, _UNDETERMINED], self.ranker.rule)
+        best, undetermined = leader_values([None, (None, None)], self.ranker.rule)
         values: Floats = np.where(untyped, undetermined, best)
         patient = self.patient.loci[Locus.B]
         if patient is not None and len(mismatched):
-            ids = self.identifiers(members[mismatched])
-            matches = self.ranker.leader_matches(patient, ids)
-            values[mismatched] = leader_values(matches, self.ranker.rule)
+            pairs, number = self.ranker.index.written_b(self.found.rows[members[mismatched]])
+            outcomes, of_typing = self.ranker.leaders.outcomes(patient, pairs)
+            values[mismatched] = leader_values(outcomes, self.ranker.rule)[of_typing[number]]
         return values
 
     def _risk(self, members: Int64s, ties: Int64s) -> Floats:

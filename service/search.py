@@ -158,9 +158,7 @@ class DonorSearch:
     ) -> Page:
         """The second half of `page`."""
         end = len(found) if settings.size is None else settings.start + settings.size
-        ranker = Ranker(
-            settings.rule, self.index, settings.as_of, model, self.leaders, self.registry.typings
-        )
+        ranker = Ranker(settings.rule, self.index, settings.as_of, model, self.leaders)
         ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = found.take(ranking.order)

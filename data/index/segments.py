@@ -18,10 +18,11 @@ from data.files import replacing_folder
 from data.index.arrays import Array, read_arrays, write_arrays
 from data.index.encoding import EncodedDonors
 from data.index.facts import DATES, NUMBERS, FactColumn
+from data.index.written import WrittenColumn
 from matching.donor_index import POSTED, Holders, Large, Postings, Segment
 from matching.errors import StoreError
 from matching.genotypes import Book
-from matching.loci import LOCI, N_LOCI, PerLocus
+from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 from matching.search_kernels import LARGE, highest_codes
 
 T = TypeVar("T")
@@ -39,10 +40,11 @@ class DamagedIndexError(StoreError):
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """An opened segment: `ids` and `facts` of the rows of `segment`."""
+    """An opened segment: `ids`, `facts` and HLA-B as written of the rows of `segment`."""
 
     ids: pa.StringArray
     facts: Mapping[str, FactColumn]
+    written_b: WrittenColumn
     segment: Segment
 
     def without(self, removed: Path | None) -> StoredSegment:
@@ -72,6 +74,10 @@ def write_segment(folder: Path, donors: EncodedDonors) -> None:
     for locus, postings in zip(POSTED, donors.segment.postings, strict=True):
         arrays |= field_arrays(f"{locus.value}_postings", postings)
     arrays |= _text_arrays("ids", donors.ids)
+    written = WrittenColumn.of(donors.written.loci[Locus.B])
+    arrays |= _text_arrays("written_B_positions", written.positions)
+    arrays |= {f"written_B_{n}": getattr(written, n) for n in ("starts", "pairs", "codes")}
+    arrays |= field_arrays("written_B_large", written.large)
     for name, column in donors.facts.items():
         arrays[_numbers_name(donors.facts, column)] = column.numbers
         arrays[f"{name}_codes"] = column.codes
@@ -122,8 +128,15 @@ def open_segment(folder: Path) -> StoredSegment:
         facts = {
             name: _fact_column(arrays, name, description["facts"][name]) for name in INDEXED_FACTS
         }
-        _check(segment, facts, arrays["ids_offsets"], arrays["ids_bytes"])
-        return StoredSegment(_texts(arrays, "ids"), facts, segment)
+        written = WrittenColumn(
+            _texts(arrays, "written_B_positions"),
+            arrays["written_B_starts"],
+            arrays["written_B_pairs"],
+            arrays["written_B_codes"],
+            read_fields(Large, "written_B_large", arrays),
+        )
+        _check(segment, facts, written, arrays)
+        return StoredSegment(_texts(arrays, "ids"), facts, written, segment)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -189,7 +202,10 @@ def _check_texts(offsets: Array, data: Array) -> None:
 
 
 def _check(
-    segment: Segment, facts: Mapping[str, FactColumn], id_offsets: Array, id_bytes: Array
+    segment: Segment,
+    facts: Mapping[str, FactColumn],
+    written: WrittenColumn,
+    arrays: Mapping[str, Array],
 ) -> None:
     """Everything that kernels and arrow rely on: sizes and ranges. Raises `ValueError`."""
     n = len(segment)
@@ -201,12 +217,16 @@ def _check(
         _check_book(book)
         _check_holders(holders, len(book.linked))
     checks: list[Callable[[], None]] = [
-        lambda: _check_texts(id_offsets, id_bytes),
+        *(
+            lambda t=t: _check_texts(arrays[f"{t}_offsets"], arrays[f"{t}_bytes"])
+            for t in ("ids", "written_B_positions")
+        ),
+        lambda: _check_written(written, n),
         lambda: check_codes(segment.codes, segment.large, [len(book) for book in segment.books]),
         *(lambda p=p: _check_postings(p, segment) for p in range(len(POSTED))),
         *(lambda c=c: _check_fact(c, n) for c in facts.values()),
     ]
-    require(len(id_offsets) == n + 1, "there is not one identifier a donor")
+    require(len(arrays["ids_offsets"]) == n + 1, "there is not one identifier a donor")
     with ThreadPoolExecutor(2) as threads:
         for done in [threads.submit(check) for check in checks]:
             done.result()
@@ -290,6 +310,21 @@ def _check_postings(place: int, segment: Segment) -> None:
         and bool((_highest(postings.others)[0] < [len(book) for book in others]).all()),
         f"the posting lists of locus {POSTED[place].value} are not consistent",
     )
+
+
+def _check_written(written: WrittenColumn, n: int) -> None:
+    written.positions.validate(full=True)
+    require(
+        written.starts.dtype == written.pairs.dtype == np.uint32
+        and written.codes.shape == (n, 1)
+        and written.codes.dtype == np.uint16
+        and written.pairs.shape == (len(written.pairs), 2)
+        and is_partition(written.starts, len(written.pairs))
+        and bool((np.diff(written.starts.astype(np.int64))[1:] > 0).all())
+        and written.pairs.max(initial=0) < max(len(written.positions), 1),
+        "HLA-B as written is not consistent",
+    )
+    check_codes(written.codes, written.large, [len(written)])
 
 
 def _check_fact(column: FactColumn, n: int) -> None:

@@ -38,16 +38,18 @@ from data.index.segments import (
     open_segment,
     write_segment,
 )
+from data.index.written import joined
 from matching.donor_index import DonorIndex
 from matching.errors import OutputError, StoreError
 from matching.genotypes import book_builders
+from matching.immunogenetics import WrittenPairs
 from matching.nomenclature import Nomenclature
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
-FORMAT = 6
+FORMAT = 7
 MANIFEST = "manifest.json"
 LOCK = "lock"
 # An index with more segments has the later ones made into one.
@@ -194,6 +196,19 @@ class StoredIndex:
             number[at] = len(values) + column.of(local).astype(np.int64)
             values += column.known.tolist()
         return values, number
+
+    def written_b(self, rows: npt.NDArray[np.int64]) -> tuple[WrittenPairs, npt.NDArray[np.int64]]:
+        """What some rows have written at HLA-B: typings, and which of them each row has, (n,). A
+        typing may be there twice, once a segment."""
+        parts: list[WrittenPairs] = []
+        number = np.empty(len(rows), dtype=np.int64)
+        before = 0
+        for i, at, local in self.donors.parts(rows):
+            part, place = self.segments[i].written_b.typings(local)
+            number[at] = before + place
+            before += len(part.starts) - 1
+            parts.append(part)
+        return joined(parts), number
 
     def ages(self, as_of: datetime.date, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Age of some rows in whole years on a day, NaN where unknown.

@@ -10,8 +10,10 @@ from matching.immunogenetics.expression import (
 from matching.immunogenetics.leader import (
     LEADER_ORDER,
     LeaderMatch,
+    LeaderOutcome,
     LeaderResidue,
     Leaders,
+    WrittenPairs,
     b_leader,
     leader_preference,
 )
@@ -26,9 +28,11 @@ __all__ = [
     "ExpressionOutcome",
     "Expressions",
     "LeaderMatch",
+    "LeaderOutcome",
     "LeaderResidue",
     "Leaders",
     "TceCategory",
+    "WrittenPairs",
     "b_leader",
     "dpb1_expression",
     "dpb1_tce",

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import reduce
+from itertools import chain, product
+
+import numpy as np
+import numpy.typing as npt
 
 from matching.immunogenetics.single_mismatch import (
     Direction,
+    Read,
     Reader,
     ReadPair,
     agreed,
     direction_of,
+    meet,
     single_mismatch,
 )
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature, split_name
-from matching.typings import LocusTyping
+from matching.typings import LocusTyping, parse_position
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +100,36 @@ LEADER_ORDER: tuple[tuple[bool, str], ...] = (
 )
 
 
+# Whether a single HLA-B mismatch is leader-matched, and the shared leader; None: undetermined.
+LeaderOutcome = tuple[bool | None, str | None]
+_RESIDUES = (None, "M", "T")
+# Bits of all that pairs of genotypes of two lists may be: without a mismatch, and each residue of
+# the patient's mismatched position, of the donor's, and of the shared one.
+_MAY_MATCH, _OF_PATIENT, _OF_DONOR, _OF_SHARED = 1, 1, 4, 7
+
+
 def leader_preference(
-    match: LeaderMatch, order: Sequence[tuple[bool, str]] = LEADER_ORDER
+    outcome: LeaderOutcome, order: Sequence[tuple[bool, str]] = LEADER_ORDER
 ) -> int | None:
     """Place of a single HLA-B mismatch in `order`, 0 best; None where it has none there."""
-    key = (match.leader_matched, match.shared)
-    return next((place for place, entry in enumerate(order) if entry == key), None)
+    return next((place for place, entry in enumerate(order) if entry == outcome), None)
+
+
+@dataclass(frozen=True)
+class WrittenPairs:
+    """Distinct typings of a locus as written: the genotypes of typing t are
+    `pairs[starts[t]:starts[t + 1]]`, none where it is untyped, each two numbers in `positions`.
+
+    `starts` (n + 1,) and `pairs` (n_pairs, 2) int64.
+    """
+
+    positions: Sequence[str]
+    starts: npt.NDArray[np.int64]
+    pairs: npt.NDArray[np.int64]
 
 
 class Leaders:
-    """HLA-B leaders of pairs; every position is read once, so a pair costs microseconds.
+    """HLA-B leaders of pairs; every position is read once.
 
     `proteins`: precursor sequences by allele name; without them every leader is the family's.
     """
@@ -112,6 +138,7 @@ class Leaders:
         self._reader = Reader(
             Locus.B, nomenclature, lambda alleles: _leader(nomenclature, proteins, alleles)
         )
+        self._read: dict[str, Read[LeaderResidue]] = {}
 
     def match(self, patient: LocusTyping, donor: LocusTyping | None) -> LeaderMatch:
         """Leaders of a patient and a donor, typed at HLA-B or None. Raises `TypingError`."""
@@ -134,6 +161,74 @@ class Leaders:
             direction_of(pairings),
             from_family,
         )
+
+    def outcomes(
+        self, patient: LocusTyping, donors: WrittenPairs
+    ) -> tuple[list[LeaderOutcome], npt.NDArray[np.int64]]:
+        """What `match` says of a patient and each of many donors: the distinct outcomes, and which
+        each donor has, (n,). Raises `TypingError`."""
+        reads = [self._of_text(text) for text in donors.positions]
+        silent = np.array([not read.groups for read in reads], dtype=bool)
+        first, second = donors.pairs.T
+        # One that expresses nothing takes its partner's place (R3).
+        first, second = (np.where(silent[i], j, i) for i, j in ((first, second), (second, first)))
+        bits = np.zeros(len(first), dtype=np.int64)
+        for ours in self._reader.pairs(patient):
+            # Donors' positions that do the same beside this genotype are as one.
+            kinds = np.array([_kind(ours, read) for read in reads], dtype=np.int64)
+            _, at, place = np.unique(
+                kinds[first] * _N_KINDS + kinds[second], return_index=True, return_inverse=True
+            )
+            found = [_bits(ours, (reads[first[i]], reads[second[i]])) for i in at.tolist()]
+            bits |= np.array(found, dtype=np.int64)[place]
+        of_typing = np.zeros(len(donors.starts) - 1, dtype=np.int64)
+        typed = np.diff(donors.starts) > 0
+        of_typing[typed] = np.bitwise_or.reduceat(bits, donors.starts[:-1][typed])
+        distinct, number = np.unique(of_typing, return_inverse=True)
+        return [_outcome(one) for one in distinct.tolist()], number
+
+    def _of_text(self, text: str) -> Read[LeaderResidue]:
+        read = self._read.get(text)
+        if read is None:
+            read = self._read[text] = self._reader.read(parse_position(Locus.B.value, text))
+        return read
+
+
+_N_KINDS = 4 * len(_RESIDUES)
+
+
+def _kind(ours: ReadPair[LeaderResidue], read: Read[LeaderResidue]) -> int:
+    """Which of the patient's positions it matches, and its residue: below `_N_KINDS`."""
+    meets = meet(ours[0], read) + 2 * meet(ours[1], read)
+    return 4 * _RESIDUES.index(read.fact.residue) + meets
+
+
+def _bits(ours: ReadPair[LeaderResidue], theirs: ReadPair[LeaderResidue]) -> int:
+    """What two genotypes are; 0 where no position matches."""
+    meets = [[meet(p, d) for d in theirs] for p in ours]
+    if (meets[0][0] and meets[1][1]) or (meets[0][1] and meets[1][0]):
+        return _MAY_MATCH
+    return reduce(
+        int.__or__,
+        (
+            1 << _OF_PATIENT + _RESIDUES.index(ours[1 - i].fact.residue)
+            | 1 << _OF_DONOR + _RESIDUES.index(theirs[1 - j].fact.residue)
+            | 1 << _OF_SHARED + _RESIDUES.index(_shared(ours[i].fact, theirs[j].fact))
+            for i, j in product((0, 1), repeat=2)
+            if meets[i][j]
+        ),
+        0,
+    )
+
+
+def _outcome(bits: int) -> LeaderOutcome:
+    if bits & _MAY_MATCH:
+        return None, None
+    patient, donor, shared = (
+        agreed(_RESIDUES[i] for i in range(len(_RESIDUES)) if bits >> first + i & 1)
+        for first in (_OF_PATIENT, _OF_DONOR, _OF_SHARED)
+    )
+    return None if patient is None or donor is None else patient == donor, shared
 
 
 def _leader_genotype(pair: ReadPair[LeaderResidue]) -> str | None:

@@ -55,10 +55,11 @@ class Reader(Generic[T]):
 
     def _pair(self, pair: Pair) -> ReadPair[T]:
         """Both positions; one that expresses nothing takes its partner's place (R3)."""
-        first, second = self._read(pair[0]), self._read(pair[1])
+        first, second = self.read(pair[0]), self.read(pair[1])
         return (first if first.groups else second), (second if second.groups else first)
 
-    def _read(self, position: Position) -> Read[T]:
+    def read(self, position: Position) -> Read[T]:
+        """One position by itself. Raises `TypingError`."""
         known = self.known.get(position)
         if known is None:
             twice = encode_locus(self.locus, LocusTyping(position, position), self.nomenclature)[0]
@@ -69,7 +70,7 @@ class Reader(Generic[T]):
         return known
 
 
-def _meet(patient: Read[T], donor: Read[T]) -> bool:
+def meet(patient: Read[T], donor: Read[T]) -> bool:
     """Whether two positions match (R1); a code below 0 is no P group and matches nothing."""
     return max(patient.groups & donor.groups, default=-1) >= 0
 
@@ -83,7 +84,7 @@ def single_mismatch(
     """
     pairings = []
     for patient, donor in product(patients, donors):
-        meets = [[_meet(p, d) for d in donor] for p in patient]
+        meets = [[meet(p, d) for d in donor] for p in patient]
         if (meets[0][0] and meets[1][1]) or (meets[0][1] and meets[1][0]):
             return []
         pairings += [

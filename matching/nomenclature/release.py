@@ -386,5 +386,9 @@ class Nomenclature:
 
     def expressing(self, alleles: Iterable[int]) -> tuple[int, ...]:
         """Those of `alleles` whose name carries no N; all of them if none is left (rule R4)."""
-        kept = tuple(i for i in alleles if not self.alleles[i].name.endswith("N"))
+        kept = tuple(i for i in alleles if i not in self._nulls)
         return kept or tuple(alleles)
+
+    @cached_property
+    def _nulls(self) -> frozenset[int]:
+        return frozenset(i for i, row in enumerate(self.alleles) if row.name.endswith("N"))

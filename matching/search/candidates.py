@@ -87,6 +87,11 @@ class Candidates:
 
     def compared_at(self, locus: Locus) -> npt.NDArray[np.uint8]:
         """(n, `N_COMPARED`): the columns of `compare_locus` at a locus, searched or not."""
+        number, table = self._table(locus)
+        return table[number]
+
+    def _table(self, locus: Locus) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        """`number` and `compared` of `at`, kept once they were made."""
         if locus not in self._compared:
             number = np.zeros(len(self), dtype=np.int64)
             tables = [np.empty((0, N_COMPARED), dtype=np.uint8)]
@@ -94,8 +99,7 @@ class Candidates:
                 book = self.index.segments[i].books[locus]
                 tables.append(compare_locus(self.patient.loci[locus], book, entries))
             self._compared[locus] = number, np.concatenate(tables)
-        number, table = self._compared[locus]
-        return table[number]
+        return self._compared[locus]
 
     @cached_property
     def compared(self) -> npt.NDArray[np.uint8]:
@@ -110,7 +114,8 @@ class Candidates:
         """Sum of a column of `compared` over some loci, by default the searched ones, (n,)."""
         total = np.zeros(len(self), dtype=np.int64)
         for locus in self.loci if loci is None else loci:
-            total += self.compared_at(locus)[:, column]
+            number, table = self._table(locus)
+            total += table[:, column][number]
         return total
 
     def mismatches(self, column: int, loci: Sequence[Locus]) -> npt.NDArray[np.int64]:

@@ -136,7 +136,7 @@ class _Chunk:
         inner = search.search
         ranker = Ranker(
             *(replace(rule, keys=rule.keys[:own]), inner.index, self.settings.as_of),
-            *(search.model, inner.leaders, inner.registry.typings),
+            *(search.model, inner.leaders),
         )
         found = self._matches(search, patient, part)
         ranking = ranker.rank(patient, person.facts, found, probable.p[:, :2])

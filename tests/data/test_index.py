@@ -32,7 +32,9 @@ def donor(rng: random.Random) -> dict[str, Any]:
     """Columns of a random donor."""
     return {
         "a": "+".join(rng.choices(NAMES, k=2)),
-        "b": rng.choice(["B*07:02+B*08:01", "B*07:02+B*07:02", None]),
+        "b": rng.choice(
+            ["B*07:02+B*08:01", "B*08:01+B*07:02", "B*07:02+B*07:02|B*07:02+B*08:01", None]
+        ),
         "sex": rng.choice(["male", "female", None]),
         "type": rng.choice(["adult", "adult", "cord"]),
         "birth_date": rng.choice(["1990-02-28", "2001-12-31", None]),
@@ -72,6 +74,20 @@ def content(index: StoredIndex) -> dict[str, tuple[Any, ...]]:
     }
 
 
+def written_b(index: StoredIndex) -> dict[str, str | None]:
+    """What every donor has written at HLA-B, None where untyped."""
+    rows = valid_rows(index)
+    found, number = index.written_b(rows)
+    texts = [
+        "|".join(
+            "+".join(found.positions[i] for i in pair)
+            for pair in found.pairs[found.starts[n] : found.starts[n + 1]].tolist()
+        )
+        for n in range(len(found.starts) - 1)
+    ]
+    return {name: texts[n] or None for name, n in zip(index.ids(rows), number, strict=True)}
+
+
 def rebuilt(store: MemoryStore, demo: Nomenclature, folder: Path) -> dict[str, tuple[Any, ...]]:
     """The content of an index that is built at once."""
     return content(update_index(folder / f"whole{store.revision}", store, demo))
@@ -98,6 +114,8 @@ def test_an_index_holds_what_the_store_gave(demo: Nomenclature, tmp_path: Path) 
     again = open_index(tmp_path / "index", demo)
     assert again is not None and content(again) == content(index)
     assert open_index(tmp_path / "none", demo) is None
+    expected_b = {name: columns["b"] for name, (_, columns) in store.present.items()}
+    assert written_b(index) == expected_b and len(set(expected_b.values())) == 4
 
 
 def test_changes_become_segments_and_equal_a_rebuild(demo: Nomenclature, tmp_path: Path) -> None:
@@ -118,6 +136,8 @@ def test_changes_become_segments_and_equal_a_rebuild(demo: Nomenclature, tmp_pat
         numbers.append(len(index.segments))
         if step % 3 == 0:
             assert content(index) == rebuilt(store, demo, tmp_path)
+            expected_b = {name: columns["b"] for name, (_, columns) in store.present.items()}
+            assert written_b(index) == expected_b
         assert index.revision == store.revision
     assert 1 < max(numbers) <= MAX_SEGMENTS and min(numbers[MAX_SEGMENTS:]) == 2
     # Nothing is left of former segments.
@@ -234,9 +254,11 @@ def test_numbers_out_of_range_never_reach_a_kernel(demo: Nomenclature, tmp_path:
         assert opened is not None
         valid_rows(opened)
         opened.facts(np.arange(60))
+        opened.written_b(np.arange(60))
     assert {
         *("codes", "A_book_starts", "A_book_offsets", "A_holders_starts", "A_holders_holders"),
         *("large_starts", "B_postings_starts", "B_postings_rows", "ids_offsets", "sex_codes"),
+        *("written_B_starts", "written_B_pairs", "written_B_codes"),
     } <= refused
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data.nomenclature import ReferenceFolder
 from matching.immunogenetics import (
@@ -13,6 +16,7 @@ from matching.immunogenetics import (
     LeaderMatch,
     LeaderResidue,
     Leaders,
+    WrittenPairs,
     b_leader,
     dpb1_expression,
     leader_preference,
@@ -179,13 +183,41 @@ def test_a_leader_of_the_family_is_named() -> None:
 
 
 def test_leader_order_can_be_replaced() -> None:
-    def place(matched: bool | None, shared: str | None) -> int | None:
-        return leader_preference(LeaderMatch("MT", "T", "T", shared, matched))
+    assert [leader_preference(entry) for entry in LEADER_ORDER] == [0, 1, 2, 3]
+    assert LEADER_ORDER[0] == (True, "T") and leader_preference((None, "T")) is None
+    assert leader_preference((True, "M"), ((True, "M"), (True, "T"))) == 0
 
-    assert [place(*entry) for entry in LEADER_ORDER] == [0, 1, 2, 3]
-    assert LEADER_ORDER[0] == (True, "T") and place(None, "T") is None
-    match = LeaderMatch("MT", "T", "T", "M", True)
-    assert leader_preference(match, ((True, "M"), (True, "T"))) == 0
+
+_POSITIONS = st.lists(
+    st.sampled_from(["07:02", "08:01", "44:02", "44:19N", "35:01", "50:01", "45:01"]),
+    min_size=1,
+    max_size=2,
+    unique=True,
+).map("/".join)
+_TYPINGS = st.lists(
+    st.tuples(_POSITIONS, _POSITIONS).map("+".join), min_size=1, max_size=2, unique=True
+).map("|".join)
+
+
+@given(_TYPINGS, st.lists(_TYPINGS | st.just(""), max_size=8))
+def test_leaders_of_many_donors_are_those_of_each(patient: str, donors: list[str]) -> None:
+    leaders = Leaders(B_RELEASE, LEADERS)
+    ours = typed(Locus.B, patient)
+    genotypes = [[g.split("+") for g in text.split("|") if g] for text in donors]
+    positions = sorted({position for one in genotypes for pair in one for position in pair})
+    outcomes, number = leaders.outcomes(
+        ours,
+        WrittenPairs(
+            positions,
+            np.cumsum([0, *map(len, genotypes)]),
+            np.array(
+                [[positions.index(p) for p in pair] for one in genotypes for pair in one],
+                dtype=np.int64,
+            ).reshape(-1, 2),
+        ),
+    )
+    matches = [leaders.match(ours, parse_locus(Locus.B, text)) for text in donors]
+    assert [outcomes[i] for i in number] == [(m.leader_matched, m.shared) for m in matches]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.immunogenetics import LeaderMatch
+from matching.immunogenetics import LeaderOutcome
 from matching.rank import (
     DEFAULT_KEYS,
     REASONS,
@@ -139,14 +139,17 @@ def test_typings_that_leave_no_doubt_stand_in_for_probabilities() -> None:
 
 
 def test_leaders_in_order() -> None:
-    matched_t = LeaderMatch("MT", "M", "M", "T", True)
-    matches = [
-        *(None, matched_t, LeaderMatch("MM", "M", "M", "M", True), LeaderMatch("MT")),
-        *(LeaderMatch("MT", "M", "T", "T", False), LeaderMatch("MM", "M", "T", "M", False)),
+    outcomes: list[LeaderOutcome | None] = [
+        None,
+        (True, "T"),
+        (True, "M"),
+        (None, None),
+        (False, "T"),
+        (False, "M"),
     ]
-    assert leader_values(matches, RankRule()).tolist() == [0, 0, 1, 1.5, 2, 3]
+    assert leader_values(outcomes, RankRule()).tolist() == [0, 0, 1, 1.5, 2, 3]
     turned = RankRule(leader_order=((True, "M"), (True, "T"), (False, "T"), (False, "M")))
-    assert leader_values([matched_t], turned).tolist() == [1]
+    assert leader_values([(True, "T")], turned).tolist() == [1]
     texts = [value_text("leader", v, RankRule()) for v in (0, 1, 1.5, 3)]
     assert texts == [
         *("no mismatch, or best", "matched, shared M", "unknown", "mismatched, shared M"),
