@@ -234,7 +234,8 @@ def reordered(book: Book, order: npt.NDArray[np.int64]) -> Book:
     genotypes, starts = _gathered(book.starts, order)
     positions = (2 * genotypes[:, None] + np.arange(2)).ravel()
     places, offsets = _gathered(book.offsets, positions)
-    return Book(starts, offsets, book.groups[places], book.linked[genotypes], book.tce[genotypes])
+    of_alternatives = (book.linked, book.tce, book.altered)
+    return Book(starts, offsets, book.groups[places], *(a[genotypes] for a in of_alternatives))
 
 
 def _gathered(

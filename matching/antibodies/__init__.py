@@ -2,8 +2,10 @@
 
 from matching.antibodies.crossmatch import CrossmatchResult, Finding, SystemResult, crossmatch
 from matching.antibodies.epitopes import PublicEpitopes
+from matching.antibodies.imputed import ImputedAnswers
 from matching.antibodies.names import SYSTEMS, Names, System
 from matching.antibodies.profile import Profile
+from matching.antibodies.registry import RegistryAnswers, answers_of, registry_answers
 from matching.antibodies.values import Answer, Basis, Bead, Call, CutOffs
 
 __all__ = [
@@ -15,10 +17,14 @@ __all__ = [
     "CrossmatchResult",
     "CutOffs",
     "Finding",
+    "ImputedAnswers",
     "Names",
     "Profile",
     "PublicEpitopes",
+    "RegistryAnswers",
     "System",
     "SystemResult",
+    "answers_of",
     "crossmatch",
+    "registry_answers",
 ]

@@ -17,7 +17,6 @@ Option = Protein | Call
 ABSENT = Call(Answer.NEGATIVE, Answer.NEGATIVE, Basis.NULL)
 ALTERED = Call(Answer.NOT_ASSESSABLE, Answer.NOT_ASSESSABLE, Basis.EXPRESSION)
 NEW = Call(Answer.NOT_ASSESSABLE, Answer.NOT_ASSESSABLE, Basis.NEW)
-_UNJOINED = Call(Answer.NOT_ASSESSABLE, Answer.NOT_ASSESSABLE, Basis.UNTESTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,110 +143,131 @@ def _system_result(typing: Typing, system: System, profile: Profile) -> SystemRe
     typed = [typing.loci[locus] for locus in system.loci]
     if all(one is None for one in typed):
         return untyped_result(system, profile)
-    copies: list[list[tuple[Sequence[Option], ...]]] = []
-    for locus, one in zip(system.loci, typed, strict=True):
-        copies.append([_pair_options(locus, pair, profile) for pair in _alternatives(one, locus)])
-    genotypes = [
-        _Genotype.of(system, [*_slots(chosen, system, typed, profile)])
-        for chosen in product(*copies)
+    copies = [
+        [tuple(options(locus, position, profile) for position in pair) for pair in _pairs(one)]
+        for locus, one in zip(system.loci, typed, strict=True)
     ]
-    low = min(genotype.low for genotype in genotypes)
-    high = max(genotype.high for genotype in genotypes)
-    mfi = Total(min(g.mfi.low for g in genotypes), max(g.mfi.high for g in genotypes))
-    certain = len(genotypes) == 1
-    found: dict[tuple[Call, bool], dict[str, None]] = {}
-    for genotype in genotypes:
-        for slot in genotype.slots:
-            calls = {call for call, _ in slot}
-            for call, name in slot:
-                key = call, certain and len(calls) == 1
-                found.setdefault(key, {})[name] = None
-    findings = [Finding(call, tuple(names), sure) for (call, sure), names in found.items()]
-    findings.sort(key=lambda f: (-f.call.high, -f.call.low, not f.is_certain, f.molecules))
-    return SystemResult(system, True, low, high, mfi, tuple(findings))
+    is_open = any(one is None for one in typed)
+    genotypes = [
+        molecules(system, chosen, is_open, profile) or [_NO_PAIR] for chosen in product(*copies)
+    ]
+    ranges = [answer_range(genotype) for genotype in genotypes]
+    totals = [_total(genotype) for genotype in genotypes]
+    return SystemResult(
+        system,
+        True,
+        min(low for low, _ in ranges),
+        max(high for _, high in ranges),
+        Total(min(t.low for t in totals), max(t.high for t in totals)),
+        _findings(genotypes),
+    )
 
 
 _UNKNOWN = Position(Form.UNTYPED, ("UUUU",))
 
 
-def _alternatives(typed: LocusTyping | None, locus: Locus) -> Iterable[Pair]:
+def _pairs(typed: LocusTyping | None) -> Sequence[Pair]:
     return ((_UNKNOWN, _UNKNOWN),) if typed is None else typed.alternatives
 
 
-def _pair_options(locus: Locus, pair: Pair, profile: Profile) -> tuple[Sequence[Option], ...]:
-    return tuple(options(locus, position, profile) for position in pair)
+def either_copy(
+    locus: Locus, typed: LocusTyping | None, profile: Profile
+) -> tuple[Sequence[Option], Sequence[Option]]:
+    """What both copies of a locus may present, whichever genotype of a list is the true one."""
+    first, second = zip(*_pairs(typed), strict=True)
+    return _any_of(locus, first, profile), _any_of(locus, second, profile)
 
 
-# What one molecule may be: calls with the name of the molecule.
-_Slot = list[tuple[Call, str]]
+def _any_of(locus: Locus, positions: Iterable[Position], profile: Profile) -> Sequence[Option]:
+    found = (option for position in positions for option in options(locus, position, profile))
+    return tuple(dict.fromkeys(found))
 
 
-def _slots(
-    chosen: tuple[tuple[Sequence[Option], ...], ...],
+@dataclass(frozen=True, slots=True)
+class _May:
+    """What one molecule may be: a call, and the chains that it is of."""
+
+    call: Call
+    chains: tuple[Option, ...]
+
+    @property
+    def name(self) -> str:
+        """Proteins joined by a slash, or why there is none."""
+        others = [chain for chain in self.chains if isinstance(chain, Call)]
+        if others or not self.chains:
+            return others[0].basis.value if others else "chains that do not join"
+        return "/".join(chain.name for chain in self.chains if isinstance(chain, Protein))
+
+
+# The ways in which one molecule may be.
+Molecule = list[_May]
+_NO_PAIR = [_May(Call(Answer.NOT_ASSESSABLE, Answer.NOT_ASSESSABLE, Basis.UNTESTED), ())]
+
+
+def molecules(
     system: System,
-    typed: Sequence[LocusTyping | None],
+    copies: Sequence[Sequence[Sequence[Option]]],
+    is_open: bool,
     profile: Profile,
-) -> Iterator[_Slot]:
+) -> list[Molecule]:
+    """The molecules of a genotype: of a pair, every alpha with every beta chain that it joins.
+
+    `copies`: of each locus what both copies may present. `is_open`: one of the loci is untyped, so
+    that its chains are any that join.
+    """
     if not system.is_pair:
-        for copy in chosen[0]:
-            yield [_single(option, profile) for option in copy]
-        return
-    # A chain of which nothing is typed is one that joins.
-    is_open = any(one is None for one in typed)
-    for alphas, betas in product(*chosen):
-        slot = []
-        n_apart = 0
-        for alpha, beta in product(alphas, betas):
-            found = _pair(alpha, beta, system, profile)
-            if found is None:
-                n_apart += 1
-            else:
-                slot.append(found)
-        if slot and n_apart and not is_open:
-            slot.append((ABSENT, "chains that do not join"))
-        if slot:
-            yield slot
+        return [[_single(option, profile) for option in copy] for copy in copies[0]]
+    found = []
+    for alphas, betas in product(*copies):
+        ways = [_pair(a, b, system, profile) for a, b in product(alphas, betas)]
+        molecule = [way for way in ways if way is not None]
+        if molecule and len(molecule) < len(ways) and not is_open:
+            molecule.append(_May(ABSENT, ()))
+        if molecule:
+            found.append(molecule)
+    return found
 
 
-def _single(option: Option, profile: Profile) -> tuple[Call, str]:
-    if isinstance(option, Call):
-        return option, option.basis.value
-    return profile.call(option), option.name
+def answer_range(found: Sequence[Molecule]) -> tuple[Answer, Answer]:
+    """Best and worst answer of a genotype, every molecule judged by itself."""
+    found = found or [_NO_PAIR]
+    return (
+        max(min(way.call.low for way in molecule) for molecule in found),
+        max(max(way.call.high for way in molecule) for molecule in found),
+    )
 
 
-def _pair(alpha: Option, beta: Option, system: System, profile: Profile) -> tuple[Call, str] | None:
+def _single(option: Option, profile: Profile) -> _May:
+    return _May(option if isinstance(option, Call) else profile.call(option), (option,))
+
+
+def _pair(alpha: Option, beta: Option, system: System, profile: Profile) -> _May | None:
     """None where there is no such pair."""
+    chains = (alpha, beta)
     if isinstance(alpha, Protein) and isinstance(beta, Protein):
         call = profile.pair_call(system, alpha, beta)
-        return None if call is None else (call, f"{alpha.name}/{beta.name}")
-    others = [option for option in (alpha, beta) if isinstance(option, Call)]
-    if ABSENT in others:
-        return ABSENT, ABSENT.basis.value
-    return others[0], others[0].basis.value
+        return None if call is None else _May(call, chains)
+    if ABSENT in chains:
+        return _May(ABSENT, (ABSENT,))
+    return next(_May(chain, chains) for chain in chains if isinstance(chain, Call))
 
 
-@dataclass(frozen=True)
-class _Genotype:
-    """The molecules of one genotype."""
-
-    slots: tuple[_Slot, ...]
-    low: Answer
-    high: Answer
-    mfi: Total
-
-    @classmethod
-    def of(cls, system: System, slots: Sequence[_Slot]) -> _Genotype:
-        kept = tuple(slots) or ([(_UNJOINED, "chains that do not join")],)
-        low = max(min(call.low for call, _ in slot) for slot in kept)
-        high = max(max(call.high for call, _ in slot) for slot in kept)
-        return cls(kept, low, high, _total(kept))
+def _findings(genotypes: Sequence[Sequence[Molecule]]) -> tuple[Finding, ...]:
+    found: dict[tuple[Call, bool], dict[str, None]] = {}
+    for molecule in (molecule for genotype in genotypes for molecule in genotype):
+        is_certain = len(genotypes) == 1 and len({way.call for way in molecule}) == 1
+        for way in molecule:
+            found.setdefault((way.call, is_certain), {})[way.name] = None
+    findings = [Finding(call, tuple(names), sure) for (call, sure), names in found.items()]
+    findings.sort(key=lambda f: (-f.call.high, -f.call.low, not f.is_certain, f.molecules))
+    return tuple(findings)
 
 
-def _total(slots: Sequence[_Slot]) -> Total:
-    """Exact where every molecule has one call, bounds otherwise."""
-    ranges = [[_mfi(call) for call, _ in slot] for slot in slots]
+def _total(found: Sequence[Molecule]) -> Total:
+    """Exact where every molecule is one, bounds otherwise."""
+    ranges = [[_mfi(way.call) for way in molecule] for molecule in found]
     if all(len(set(one)) == 1 and one[0].low == one[0].high for one in ranges):
-        beads: set[Bead] = {b for slot in slots if (b := slot[0][0].strongest) is not None}
+        beads: set[Bead] = {b for ways in found if (b := ways[0].call.strongest) is not None}
         exact = sum(bead.mfi or 0.0 for bead in beads)
         return Total(exact, exact)
     return Total(

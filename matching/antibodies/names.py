@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from types import MappingProxyType
 
 from matching.errors import TypingSyntaxError, UnknownNameError
@@ -147,6 +149,17 @@ class Names:
         """What those of `alleles` whose names have no expression letter present, each once."""
         found = (self.protein(i) for i in alleles if self._letter(i) == "")
         return tuple(dict.fromkeys(found))
+
+    def of_group(self, group: int) -> tuple[Protein, ...]:
+        """What the alleles of a P group code without an expression letter present."""
+        return self.expressed(self._members.get(group, ()))
+
+    @cached_property
+    def _members(self) -> Mapping[int, tuple[int, ...]]:
+        members: defaultdict[int, list[int]] = defaultdict(list)
+        for allele, group in enumerate(self.nomenclature.p_group_codes.tolist()):
+            members[group].append(allele)
+        return {group: tuple(alleles) for group, alleles in members.items()}
 
     def letters(self, alleles: tuple[int, ...]) -> set[str]:
         """The expression letters of names, "" for none."""
