@@ -305,6 +305,11 @@ class DonorIndex:
             [0, *np.cumsum([len(segment) for segment in self.segments])], dtype=np.int64
         )
 
+    def valid_rows(self) -> npt.NDArray[np.int64]:
+        """The rows that were not removed, ascending, (n,)."""
+        valid = [s.is_valid(np.arange(len(s), dtype=np.int64)) for s in self.segments]
+        return np.flatnonzero(np.concatenate([np.empty(0, dtype=bool), *valid]))
+
     @cached_property
     def antigens(self) -> AntigenRelation:
         """Which P groups match at the level of antigens."""

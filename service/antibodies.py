@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +118,24 @@ class Crossmatched:
             texts[one.system.value] = one.answer.text if one.is_typed else "untyped"
         return texts
 
-    @cached_property
+    @property
+    def worst_finding(self) -> str:
+        """The call of the worst answer, "" where all are negative."""
+        findings = [] if self.result is None else list(self.result.findings)
+        worst = max(findings, key=lambda one: (one[1].call.high, one[1].call.low), default=None)
+        if worst is None or worst[1].call.high is Answer.NEGATIVE:
+            return self.problem
+        return f"{worst[0].value} {finding_text(worst[1])}"
+
+    @property
     def evidence(self) -> str:
-        """What is not negative, and why, on one line."""
+        """What is or may be positive, and why, on one line; or why the typing cannot be read."""
         if self.result is None:
             return self.problem
         lines = [
             f"{system.value} {finding_text(finding)}"
             for system, finding in self.result.findings
-            if finding.call.high is not Answer.NEGATIVE
+            if finding.call.high is Answer.POSITIVE
         ]
         return "; ".join(lines)
 

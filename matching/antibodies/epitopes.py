@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from matching.antibodies.names import BW4, BW6
 from matching.loci import Locus
-from matching.sequences import FRAMES, UNKNOWN, Domains
+from matching.sequences import UNKNOWN, Domains
 
 FIRST, LAST = 77, 83
 
@@ -21,27 +18,23 @@ class PublicEpitopes:
 
     def __init__(self, domains: Domains) -> None:
         self._domains = domains
-        self._known: dict[int, Mapping[str, bool | None]] = {}
+        self._known: dict[int, tuple[bool | None, bool | None]] = {}
 
-    def of(self, locus: Locus, group: int) -> Mapping[str, bool | None]:
-        """Whether a P group carries each of both; None where its residues do not tell."""
+    def of(self, locus: Locus, group: int) -> tuple[bool | None, bool | None]:
+        """Whether a P group carries Bw4, and Bw6; None where its residues do not tell."""
         known = self._known.get(group)
         if known is None:
             known = self._known[group] = self._read(locus, group)
         return known
 
-    def _read(self, locus: Locus, group: int) -> Mapping[str, bool | None]:
-        if locus not in (Locus.A, Locus.B):
-            return {BW4: False, BW6: False}
-        residues = self._domains.residues(group)
-        first = FRAMES[locus.value].first
-        motif = residues[FIRST - first : LAST + 1 - first]
-        end = "".join(motif[-2:])
+    def _read(self, locus: Locus, group: int) -> tuple[bool | None, bool | None]:
+        motif = self._domains.window(group, FIRST, LAST)
         if not motif or UNKNOWN in motif:
-            return {BW4: None, BW6: None if locus is Locus.B else False}
-        bw4 = motif[3] in ("I", "T") and end == "LR"
+            return None, None if locus is Locus.B else False
+        at_80, end = motif[80 - FIRST], "".join(motif[82 - FIRST :])
+        bw4 = at_80 in ("I", "T") and end == "LR"
         if locus is Locus.A:
-            return {BW4: bw4, BW6: False}
-        bw6 = motif[3] == "N" and end == "RG"
+            return bw4, False
+        bw6 = at_80 == "N" and end == "RG"
         # A molecule of HLA-B with a motif between both may carry either.
-        return {BW4: bw4, BW6: bw6} if bw4 or bw6 else {BW4: None, BW6: None}
+        return (bw4, bw6) if bw4 or bw6 else (None, None)

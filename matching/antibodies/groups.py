@@ -10,6 +10,7 @@ from matching.antibodies.profile import Profile, chain_class
 from matching.genotypes import NEW_ALLELE
 from matching.kernels import ABSENT_GENE
 from matching.loci import Locus
+from matching.typings import ABSENT_GENE as ABSENT_NAME
 from matching.typings import parse_position
 
 
@@ -36,7 +37,7 @@ class GroupOptions:
 
     def of_token(self, locus: Locus, token: str) -> tuple[Option, ...]:
         """What a token of an imputer stands for: P groups, a name without one, or nothing."""
-        if not token:
+        if token in ("", ABSENT_NAME):
             return (ABSENT,)
         groups = [self._codes.get(part) for part in token.split("/")]
         if None in groups:

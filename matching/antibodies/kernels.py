@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.array_types import I32, I64, I64_2D, OUT_U8, U8, U16_2D
+from matching.array_types import I32_2D, I64, I64_2D, OUT_U8, U8, U16_2D
 from matching.kernels import kernel
 from matching.search_kernels import LARGE
 
@@ -20,50 +20,47 @@ Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
 
-@kernel(numba.void(U16_2D, numba.int64, numba.int64, I32, I32, numba.int64, OUT_U8))
-def mark_pairs(
-    codes: Shorts,
-    first: int,
-    second: int,
-    first_numbers: Int32s,
-    second_numbers: Int32s,
-    width: int,
-    seen: Bytes,
-) -> None:
-    """Mark in `seen`, (n, width) flat, which numbers of entries of two columns occur together."""
-    for row in range(len(codes)):
-        a, b = codes[row, first], codes[row, second]
-        if a != LARGE and b != LARGE:
-            seen[first_numbers[a] * width + second_numbers[b]] = 1
+# In place of an answer: the chains of a pair do not join.
+NO_MOLECULE = 15
 
 
-@kernel(numba.void(U16_2D, I64, I64, U8, I64_2D, I32, U8, OUT_U8))
+@kernel(numba.void(U16_2D, I64, I64, U8, I64_2D, I32_2D, U8, OUT_U8))
 def answers_of_rows(
     codes: Shorts,
     columns: Int64s,
     starts: Int64s,
     tables: Bytes,
     pairs: Int64s,
-    numbers: Int32s,
-    pair_tables: Bytes,
+    copies: Int32s,
+    molecules: Bytes,
     out: Bytes,
 ) -> None:
     """The worst answer of each row over columns and pairs of columns, best and worst case apart.
 
-    columns: (n,), with their tables of entries from `starts` on. pairs: (n, 6), each two columns,
-    where the numbers of their entries start, the width of the table of pairs and where it starts.
+    columns: (n,), with their tables of entries from `starts` on. pairs: (n, 6), each the columns of
+    alpha and beta, where in `copies` the numbers of both copies of their entries start, the width
+    of its table of `molecules` and where it starts. A row without any molecule cannot be assessed.
     """
     for row in range(len(codes)):
         low, high = 0, 0
         for i in range(len(columns)):
             code = codes[row, columns[i]]
             if code != LARGE:
-                value = tables[starts[i] + code]
-                low, high = max(low, value & 3), max(high, value >> 2)
+                value = np.int64(tables[starts[i] + code])
+                low, high = max(low, int(value & 3)), max(high, int(value >> 2))
         for i in range(len(pairs)):
             a, b = codes[row, pairs[i, 0]], codes[row, pairs[i, 1]]
-            if a != LARGE and b != LARGE:
-                first, second = numbers[pairs[i, 2] + a], numbers[pairs[i, 3] + b]
-                value = pair_tables[pairs[i, 5] + first * pairs[i, 4] + second]
-                low, high = max(low, value & 3), max(high, value >> 2)
+            if a == LARGE or b == LARGE:
+                continue
+            is_joined = False
+            for first in range(2):
+                alpha = copies[pairs[i, 2] + a, first]
+                for second in range(2):
+                    beta = copies[pairs[i, 3] + b, second]
+                    value = np.int64(molecules[pairs[i, 5] + alpha * pairs[i, 4] + beta])
+                    if value != NO_MOLECULE:
+                        is_joined = True
+                        low, high = max(low, int(value & 3)), max(high, int(value >> 2))
+            if not is_joined:
+                low, high = max(low, 1), max(high, 1)
         out[row] = low | (high << 2)

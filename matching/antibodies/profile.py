@@ -15,7 +15,7 @@ from functools import cached_property
 from matching.antibodies.epitopes import PublicEpitopes
 from matching.antibodies.names import BW4, BW6, SYSTEMS, Names, Protein, System, Target
 from matching.antibodies.values import Answer, Basis, Bead, Call, CutOffs
-from matching.loci import LOCUS_OF_GENE
+from matching.loci import LOCUS_OF_GENE, Locus
 from matching.nomenclature import NO_P_GROUP
 
 
@@ -68,7 +68,18 @@ class Profile:
         self._of_system = {
             system: tuple(b for b in self.beads if system in b.target.systems) for system in SYSTEMS
         }
+        # What the beads of its system name at each locus, None where they name nothing.
+        self._targets = {
+            locus: tuple(_at(locus, read) for read in self._of_system[system])
+            for system in SYSTEMS
+            for locus in system.loci
+        }
+        self._has_epitopes = {
+            system: any(read.target.antigen in (BW4, BW6) for read in beads)
+            for system, beads in self._of_system.items()
+        }
         self._places: dict[Protein, Places] = {}
+        self._unnamed: dict[tuple[object, ...], Places] = {}
         self._any: dict[str, tuple[Protein, ...]] = {}
         self._calls: dict[tuple[System, Places], Call] = {}
         self._pairs: dict[tuple[System, Places, Places, bool], Call | None] = {}
@@ -133,34 +144,44 @@ class Profile:
         """How close each bead of its system is to a chain."""
         known = self._places.get(protein)
         if known is None:
-            locus = LOCUS_OF_GENE[protein.gene]
-            (system,) = (s for s in SYSTEMS if locus in s.loci)
-            found = []
-            for read in self._of_system[system]:
-                chains = (read.target, read.partner)
-                named = [t for t in chains if t is not None and t.locus in (locus, None)]
-                found.append(self._near(named[0], protein) if named else Near.WHOLE)
-            known = self._places[protein] = tuple(found)
+            known = self._places[protein] = self._place(protein)
         return known
 
-    def _near(self, target: Target, protein: Protein) -> Near:
+    def _place(self, protein: Protein) -> Places:
+        locus = LOCUS_OF_GENE[protein.gene]
+        (system,) = (s for s in SYSTEMS if locus in s.loci)
+        epitopes = (
+            self._epitopes.of(locus, protein.group)
+            if self._has_epitopes[system]
+            else (False, False)
+        )
+        # Most proteins differ in their name alone from others that no bead holds.
+        key = locus, protein.antigens, protein.possible, epitopes
+        if key not in self._unnamed:
+            self._unnamed[key] = tuple(
+                Near.WHOLE if target is None else self._near(target, protein, epitopes)
+                for target in self._targets[locus]
+            )
+        places = list(self._unnamed[key])
+        for i, target in enumerate(self._targets[locus]):
+            if target is not None and not target.antigen:
+                places[i] = min(places[i], _near_name(target, protein))
+        return tuple(places)
+
+    def _near(
+        self, target: Target, protein: Protein, epitopes: tuple[bool | None, bool | None]
+    ) -> Near:
+        """How close a target is by its antigens alone."""
         if target.antigen in (BW4, BW6):
-            locus = LOCUS_OF_GENE[protein.gene]
-            carries = self._epitopes.of(locus, protein.group)[target.antigen]
+            carries = epitopes[target.antigen == BW6]
             return Near.POSSIBLE if carries is None else Near.ANTIGEN if carries else Near.FAR
         if target.antigen:
             found = self._carries(target.antigen, protein)
             return Near.POSSIBLE if found is None else Near.ANTIGEN if found else Near.FAR
-        if target.protein is None:
-            return Near.ANTIGEN if protein.name in target.proteins else Near.FAR
-        bead = target.protein
-        if bead.name == protein.name:
-            return Near.ALLELE
-        if bead.group == protein.group != NO_P_GROUP:
-            return Near.DOMAIN
-        if bead.antigens & protein.antigens:
+        antigens = frozenset() if target.protein is None else target.protein.antigens
+        if antigens & protein.antigens:
             return Near.NEIGHBOUR
-        related = (self._carries(antigen, protein) for antigen in bead.antigens)
+        related = (self._carries(antigen, protein) for antigen in antigens)
         return Near.POSSIBLE if any(one is not False for one in related) else Near.FAR
 
     def _carries(self, antigen: str, protein: Protein) -> bool | None:
@@ -235,6 +256,21 @@ class _Sorted:
 
     def __getitem__(self, near: Near) -> list[ReadBead]:
         return self._found.get(near, [])
+
+
+def _at(locus: Locus, read: ReadBead) -> Target | None:
+    named = (t for t in (read.target, read.partner) if t is not None)
+    return next((target for target in named if target.locus in (locus, None)), None)
+
+
+def _near_name(target: Target, protein: Protein) -> Near:
+    """How close a target is by its name and its domain alone."""
+    bead = target.protein
+    if bead is None:
+        return Near.ANTIGEN if protein.name in target.proteins else Near.FAR
+    if bead.name == protein.name:
+        return Near.ALLELE
+    return Near.DOMAIN if bead.group == protein.group != NO_P_GROUP else Near.FAR
 
 
 def joins(system: System, alpha: Protein, beta: Protein) -> bool:

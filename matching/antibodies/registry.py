@@ -6,8 +6,9 @@ report tells alleles of one P group apart; it always holds that of the typing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from matching.antibodies.crossmatch import (
     untyped_result,
 )
 from matching.antibodies.groups import GroupOptions
-from matching.antibodies.kernels import answers_of_rows, mark_pairs
+from matching.antibodies.kernels import NO_MOLECULE, answers_of_rows
 from matching.antibodies.names import System
 from matching.antibodies.profile import Profile
 from matching.antibodies.values import Answer
@@ -79,35 +80,32 @@ def _unpacked(packed: Bytes) -> RegistryAnswers:
 def _of_segment(segment: Segment, profile: Profile, options: GroupOptions) -> Bytes:
     tables = _Tables(segment, profile, options)
     out = np.empty(len(segment), dtype=np.uint8)
-    tables.fill_seen()
-    singles, starts = [s.loci[0].position for s in tables.single], [0]
-    for table in tables.single.values():
-        starts.append(starts[-1] + len(table))
-    pairs, numbers, pair_tables = [], [np.empty(0, np.int32)], [np.empty(0, np.uint8)]
+    starts = np.cumsum([0, *map(len, tables.single.values())])
+    pairs, positions, molecule_tables = [], [np.empty((0, 2), np.int32)], [np.empty(0, np.uint8)]
     for pair in tables.pairs:
-        before = sum(map(len, numbers))
-        pairs.append(
-            [
-                *(locus.position for locus in pair.system.loci),
-                *(before, before + len(pair.numbers[0])),
-                *(pair.width, sum(map(len, pair_tables))),
-            ]
-        )
-        numbers += pair.numbers
-        pair_tables.append(pair.table)
+        before = sum(map(len, positions))
+        loci = [locus.position for locus in pair.system.loci]
+        pairs.append([*loci, before, before + len(pair.alphas), *_place(pair, molecule_tables)])
+        positions += [pair.alphas, pair.betas]
+        molecule_tables.append(pair.molecules.ravel())
     answers_of_rows(
         segment.codes,
-        np.array(singles, dtype=np.int64),
-        np.array(starts, dtype=np.int64),
+        np.array([system.loci[0].position for system in tables.single], dtype=np.int64),
+        starts.astype(np.int64),
         np.concatenate([np.empty(0, np.uint8), *tables.single.values()]),
         np.array(pairs, dtype=np.int64).reshape(-1, 6),
-        np.concatenate(numbers),
-        np.concatenate(pair_tables),
+        np.concatenate(positions),
+        np.concatenate(molecule_tables),
         out,
     )
     large = np.unique(segment.large.rows).astype(np.int64)
     out[large] = tables.of_entries(large)
     return out
+
+
+def _place(pair: _Pairs, before: Sequence[Bytes]) -> tuple[int, int]:
+    """Width of the table of a pair, and where it starts after others."""
+    return pair.molecules.shape[1], sum(map(len, before))
 
 
 class _Tables:
@@ -126,50 +124,49 @@ class _Tables:
             if system.is_pair
         ]
 
-    def fill_seen(self) -> None:
-        """Judge every pair of genotypes that a row of the segment has."""
-        for pair in self.pairs:
-            seen = np.zeros(len(pair.table), dtype=np.uint8)
-            alpha, beta = (locus.position for locus in pair.system.loci)
-            mark_pairs(self._segment.codes, alpha, beta, *pair.numbers, pair.width, seen)
-            pair.fill(np.flatnonzero(seen))
-
     def of_entries(self, rows: npt.NDArray[np.int64]) -> Bytes:
         """Packed answers of some rows."""
-        found = [table[self._segment.entries(rows, s.loci[0])] for s, table in self.single.items()]
-        for pair in self.pairs:
-            alpha, beta = (
-                numbers[self._segment.entries(rows, locus)].astype(np.int64)
-                for locus, numbers in zip(pair.system.loci, pair.numbers, strict=True)
-            )
-            at = alpha * pair.width + beta
-            pair.fill(np.unique(at))
-            found.append(pair.table[at])
         low: Bytes = np.zeros(len(rows), dtype=np.uint8)
         high: Bytes = np.zeros(len(rows), dtype=np.uint8)
-        for packed in found:
-            np.maximum(low, packed & 3, out=low)
-            np.maximum(high, packed >> 2, out=high)
+        for system, table in self.single.items():
+            _raise(low, high, table[self._segment.entries(rows, system.loci[0])])
+        for pair in self.pairs:
+            _raise(low, high, pair.of_rows(self._segment, rows))
         low |= high << 2
         return low
+
+
+def _raise(low: Bytes, high: Bytes, packed: Bytes) -> None:
+    np.maximum(low, packed & 3, out=low)
+    np.maximum(high, packed >> 2, out=high)
 
 
 def _pack(low: Answer, high: Answer) -> int:
     return int(low) | int(high) << 2
 
 
+# Added to codes of P groups, so that those of no group are not negative.
+_SHIFT = 3
+
+
+def _groups_of(book: Book, options: GroupOptions) -> dict[int, tuple[Option, ...]]:
+    """What each P group code of a book may present."""
+    held = np.zeros(int(book.groups.max(initial=0)) + _SHIFT + 1, dtype=bool)
+    held[book.groups + _SHIFT] = True
+    return {code: options.of_group(code) for code in (np.flatnonzero(held) - _SHIFT).tolist()}
+
+
 def _single_table(system: System, book: Book, profile: Profile, options: GroupOptions) -> Bytes:
     """Packed answers of the entries of a book, (n_entries,)."""
-    groups, place = np.unique(book.groups, return_inverse=True)
-    ranges = [
-        answer_range(molecules(system, [[options.of_group(group)]], False, profile))
-        for group in groups.tolist()
-    ]
-    table = np.array(ranges, dtype=np.uint8).reshape(-1, 2)[place]
+    of_group = _groups_of(book, options)
+    table = np.zeros((max(of_group, default=0) + _SHIFT + 1, 2), dtype=np.uint8)
+    for code, of in of_group.items():
+        table[code + _SHIFT] = answer_range(molecules(system, [[of]], False, profile))
     altered = book.altered.reshape(-1).astype(bool)
     sides = []
     for column, reduce in ((0, np.minimum), (1, np.maximum)):
-        values = _reduced(reduce, table[:, column], book.offsets, np.uint8(Answer.NEGATIVE))
+        of_places = table[:, column][book.groups + _SHIFT]
+        values = _reduced(reduce, of_places, book.offsets, np.uint8(Answer.NEGATIVE))
         values[altered] = Answer.NOT_ASSESSABLE
         of_alternative = values.reshape(-1, 2).max(axis=1)
         sides.append(reduce.reduceat(of_alternative, book.starts[:-1]))
@@ -190,85 +187,127 @@ def _reduced(
     return found
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Pairs:
-    """Answers of the pairs of entries of both loci of a system.
+    """Answers of the molecules of a pair of chains.
 
-    Entries that may present the same have one number: `numbers`, of each locus (n_entries,) int32,
-    and `copies`, of each number what both copies may present. Number 0 is untyped. `table`: packed,
-    flat, the numbers of beta in `width` columns; `known` says what was judged.
+    `alphas` and `betas`, (n_entries, 2) int32: what both copies of an entry may present, as numbers
+    of distinct sets of options; 0 is that nothing is typed. `molecules`: packed answers by the
+    number of an alpha and of a beta chain, `NO_MOLECULE` where none of them join.
     """
 
     system: System
-    numbers: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
-    copies: tuple[list[tuple[Sequence[Option], ...]], list[tuple[Sequence[Option], ...]]]
-    table: Bytes
-    known: npt.NDArray[np.bool_]
-    profile: Profile
-
-    @property
-    def width(self) -> int:
-        """See above."""
-        return len(self.copies[1])
+    alphas: npt.NDArray[np.int32]
+    betas: npt.NDArray[np.int32]
+    molecules: Bytes
 
     @classmethod
     def of(
         cls, system: System, segment: Segment, profile: Profile, options: GroupOptions
     ) -> _Pairs:
-        """Nothing is judged yet."""
-        alpha, beta = (
+        """All molecules of all entries of both books."""
+        (alphas, alpha_sets), (betas, beta_sets) = (
             _numbered(locus, segment.books[locus], profile, options) for locus in system.loci
         )
-        size = len(alpha[1]) * len(beta[1])
-        return cls(
-            system,
-            (alpha[0], beta[0]),
-            (alpha[1], beta[1]),
-            np.zeros(size, dtype=np.uint8),
-            np.zeros(size, dtype=bool),
-            profile,
-        )
+        alpha_options = tuple(dict.fromkeys(o for one in alpha_sets for o in one))
+        beta_options = tuple(dict.fromkeys(o for one in beta_sets for o in one))
+        lows, highs, apart = _calls(system, alpha_options, beta_options, profile)
+        alpha_held, beta_held = _held(alpha_sets, alpha_options), _held(beta_sets, beta_options)
+        table = np.empty((len(alpha_sets), len(beta_sets)), dtype=np.uint8)
+        for i, held in enumerate(alpha_held):
+            low = _within(lows[held].min(axis=0), beta_held, np.uint8(_NONE), np.min)
+            high = _within(highs[held].max(axis=0), beta_held, np.uint8(0), np.max)
+            some_apart = _within(apart[held].max(axis=0), beta_held, np.uint8(0), np.max) > 0
+            # A chain of which nothing is typed is one that joins.
+            some_apart &= np.arange(len(beta_sets)) != UNTYPED
+            none = low == _NONE
+            low = np.where(some_apart & (i != UNTYPED), np.uint8(Answer.NEGATIVE), low)
+            table[i] = np.where(none, NO_MOLECULE, low | (high << 2))
+        untyped = untyped_result(system, profile)
+        table[UNTYPED, UNTYPED] = _pack(untyped.low, untyped.high)
+        return cls(system, alphas, betas, table)
 
-    def fill(self, places: npt.NDArray[np.int64]) -> None:
-        """Judge those of the given places of `table` that are not yet."""
-        for place in places[~self.known[places]].tolist():
-            alpha, beta = divmod(place, self.width)
-            if alpha == beta == UNTYPED:
-                untyped = untyped_result(self.system, self.profile)
-                self.table[place] = _pack(untyped.low, untyped.high)
-                continue
-            copies = (self.copies[0][alpha], self.copies[1][beta])
-            is_open = UNTYPED in (alpha, beta)
-            found = molecules(self.system, copies, is_open, self.profile)
-            self.table[place] = _pack(*answer_range(found))
-        self.known[places] = True
+    def of_rows(self, segment: Segment, rows: npt.NDArray[np.int64]) -> Bytes:
+        """Packed answers of some rows."""
+        first, second = self.system.loci
+        alphas, betas = (
+            self.alphas[segment.entries(rows, first)],
+            self.betas[segment.entries(rows, second)],
+        )
+        found = self.molecules[alphas[:, :, None], betas[:, None, :]].reshape(-1, 4)
+        none = found == NO_MOLECULE
+        low = np.where(none, 0, found & 3).max(axis=1).astype(np.uint8)
+        high = np.where(none, 0, found >> 2).max(axis=1).astype(np.uint8)
+        unjoined = _pack(Answer.NOT_ASSESSABLE, Answer.NOT_ASSESSABLE)
+        packed: Bytes = np.where(none.all(axis=1), unjoined, low | (high << 2)).astype(np.uint8)
+        return packed
+
+
+# In place of an answer: the chains do not join.
+_NONE = 3
+
+
+def _calls(
+    system: System, alphas: Sequence[Option], betas: Sequence[Option], profile: Profile
+) -> tuple[Bytes, Bytes, Bytes]:
+    """Best and worst answer of every pair, and 1 where its chains do not join."""
+    low = np.full((len(alphas), len(betas)), _NONE, dtype=np.uint8)
+    high, apart = np.zeros((2, len(alphas), len(betas)), dtype=np.uint8)
+    for i, alpha in enumerate(alphas):
+        for j, beta in enumerate(betas):
+            found = molecules(system, [[[alpha]], [[beta]]], False, profile)
+            if found:
+                low[i, j], high[i, j] = answer_range(found)
+            else:
+                apart[i, j] = 1
+    return low, high, apart
+
+
+def _held(sets: Sequence[Sequence[Option]], options: Sequence[Option]) -> npt.NDArray[np.bool_]:
+    """Which options each set holds, (n_sets, n_options)."""
+    place = {option: i for i, option in enumerate(options)}
+    held = np.zeros((len(sets), len(options)), dtype=bool)
+    for i, one in enumerate(sets):
+        held[i, [place[option] for option in one]] = True
+    return held
+
+
+def _within(
+    values: Bytes,
+    held: npt.NDArray[np.bool_],
+    otherwise: np.uint8,
+    reduce: Callable[..., Bytes],
+) -> Bytes:
+    """`reduce` of `values`, one an option, over those that each set holds."""
+    return reduce(np.where(held, values, otherwise), axis=1)
 
 
 def _numbered(
     locus: Locus, book: Book, profile: Profile, options: GroupOptions
-) -> tuple[npt.NDArray[np.int32], list[tuple[Sequence[Option], ...]]]:
-    """`numbers` and `copies` of one locus."""
-    groups, place = np.unique(book.groups, return_inverse=True)
-    of_group = [options.of_group(group) for group in groups.tolist()]
-    known = {option: i for i, option in enumerate(dict.fromkeys(o for of in of_group for o in of))}
-    for option in (ABSENT, ALTERED):
-        known.setdefault(option, len(known))
-    held = np.zeros((len(groups), len(known)), dtype=np.uint8)
-    for i, of in enumerate(of_group):
-        held[i, [known[option] for option in of]] = 1
-    positions = _reduced(np.maximum, held[place], book.offsets, np.uint8(0))
+) -> tuple[npt.NDArray[np.int32], list[tuple[Option, ...]]]:
+    """Numbers of the sets of options of both copies of every entry, (n_entries, 2), and the sets.
+
+    Of a genotype list a copy may present what it does in any of them.
+    """
+    of_group = _groups_of(book, options)
+    every = dict.fromkeys(chain.from_iterable(of_group.values()))
+    known = {option: i for i, option in enumerate({**every, ABSENT: None, ALTERED: None})}
+    table = np.zeros((max(of_group, default=0) + _SHIFT + 1, len(known)), dtype=np.uint8)
+    for code, of in of_group.items():
+        table[code + _SHIFT, [known[option] for option in of]] = 1
+    positions = _reduced(np.maximum, table[book.groups + _SHIFT], book.offsets, np.uint8(0))
     nothing = np.diff(book.offsets) == 0
     altered = book.altered.reshape(-1).astype(bool)
     positions[nothing | altered] = 0
     positions[nothing, known[ABSENT]] = 1
     positions[altered, known[ALTERED]] = 1
     both = positions.reshape(-1, 2 * len(known))
-    entries = np.maximum.reduceat(both, book.starts[:-1], axis=0)
-    distinct, number = np.unique(np.packbits(entries[1:], axis=1), axis=0, return_inverse=True)
-    bits = np.unpackbits(distinct, axis=1, count=2 * len(known)).astype(bool)
+    copies = np.maximum.reduceat(both, book.starts[:-1], axis=0).reshape(-1, len(known))
+    distinct, number = np.unique(np.packbits(copies, axis=1), axis=0, return_inverse=True)
+    held = np.unpackbits(distinct, axis=1, count=len(known)).astype(bool)
     names: list[Option] = list(known)
-    anything = tuple(profile.any_chain(locus.value))
-    copies: list[tuple[Sequence[Option], ...]] = [(anything, anything)]
-    for row in bits.reshape(-1, 2, len(known)):
-        copies.append(tuple([names[i] for i in np.flatnonzero(side)] for side in row))
-    return np.concatenate([[UNTYPED], 1 + number.ravel()]).astype(np.int32), copies
+    anything: tuple[Option, ...] = profile.any_chain(locus.value)
+    sets = [anything, *(tuple(names[i] for i in np.flatnonzero(one)) for one in held)]
+    numbers = 1 + number.reshape(-1, 2).astype(np.int32)
+    numbers[UNTYPED] = UNTYPED
+    return numbers, sets
