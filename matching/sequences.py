@@ -208,8 +208,8 @@ class Domains:
     def window(self, group: int, first: int, last: int) -> tuple[str, ...]:
         """The mature residues `first` to `last` of a P group code, as those of `residues`.
 
-        Much faster where some allele needs no placement, as its precursor agrees with the reference
-        on either side of the window at most residues.
+        Much faster where some allele needs no placement, as it agrees with the reference on either
+        side of the window at most residues.
         """
         gene = self._gene(group)
         if gene is None:
@@ -217,8 +217,10 @@ class Domains:
         frame = FRAMES[gene]
         for name in self._members[group] if gene in self._references else ():
             sequence = self.proteins.get(name, "")
-            domain = sequence[frame.signal + frame.first - 1 : frame.signal + frame.last]
-            if sequence.startswith("M") and len(domain) == frame.length:
+            # A precursor begins with the signal, a part that was sequenced with the domain.
+            start = frame.signal + frame.first - 1 if sequence.startswith("M") else 0
+            domain = sequence[start : start + frame.length]
+            if len(domain) == frame.length:
                 agrees = list(map(eq, domain, self._references[gene]))
                 before, after = agrees[: first - frame.first], agrees[last + 1 - frame.first :]
                 if 2 * sum(before) > len(before) and 2 * sum(after) > len(after):

@@ -217,8 +217,8 @@ def _mfi(one: Crossmatched) -> str:
 
 
 def flags(found: Mapping[str, Crossmatched]) -> dict[str, str]:
-    """What a list of donors says of each."""
+    """What a list of donors says of each: P, N, ? or, where it may be positive, ?P."""
     return {
-        name: one.answer.text if one.worst is one.answer else f"{one.answer.text}, may be positive"
+        name: _LETTERS[one.answer.text][0] + ("" if one.worst is one.answer else "P")
         for name, one in found.items()
     }

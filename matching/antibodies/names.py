@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from matching.errors import TypingSyntaxError, UnknownNameError
-from matching.loci import LOCUS_OF_GENE, Locus
+from matching.loci import LOCI, LOCUS_OF_GENE, Locus
 from matching.nomenclature import Nomenclature, split_name, two_fields
 from matching.serology import PREFIX_OF_CARRIER, assigned_antigens, reported_antigens
 
@@ -30,20 +30,21 @@ class System(Enum):
     @property
     def loci(self) -> tuple[Locus, ...]:
         """Its locus, or those of the alpha and the beta chain."""
-        return _LOCI_OF_SYSTEM.get(self, (Locus.A,)) if self.is_pair else (Locus(self.value),)
+        return _LOCI_OF_SYSTEM[self]
 
     @property
     def is_pair(self) -> bool:
         """Whether both chains vary."""
-        return self in _LOCI_OF_SYSTEM
+        return len(self.loci) == 2
 
 
-_LOCI_OF_SYSTEM = {
-    System.DQ: (Locus.DQA1, Locus.DQB1),
-    System.DP: (Locus.DPA1, Locus.DPB1),
-}
 SYSTEMS = tuple(System)
-_SYSTEM_OF_LOCUS = {locus: system for system in SYSTEMS for locus in system.loci}
+_PAIRS = {System.DQ: (Locus.DQA1, Locus.DQB1), System.DP: (Locus.DPA1, Locus.DPB1)}
+_LOCI_OF_SYSTEM: Mapping[System, tuple[Locus, ...]] = {
+    system: _PAIRS[system] if system in _PAIRS else (Locus(system.value),) for system in SYSTEMS
+}
+SYSTEM_OF_LOCUS = {locus: system for system in SYSTEMS for locus in system.loci}
+SYSTEM_OF_GENE = {gene: SYSTEM_OF_LOCUS[locus] for locus in LOCI for gene in locus.genes}
 
 # The DP antigens of cellular typing and the proteins that carry them: column "HLA specificity" of
 # the tables of class II alleles in the nomenclature reports (Marsh 2005, Tissue Antigens 65:301).
@@ -113,7 +114,7 @@ class Target:
         """Where it is met."""
         if self.locus is None:
             return (System.A, System.B)
-        return (_SYSTEM_OF_LOCUS[self.locus],)
+        return (SYSTEM_OF_LOCUS[self.locus],)
 
 
 class Names:

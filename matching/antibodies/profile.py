@@ -13,7 +13,16 @@ from enum import IntEnum
 from functools import cached_property
 
 from matching.antibodies.epitopes import PublicEpitopes
-from matching.antibodies.names import BW4, BW6, SYSTEMS, Names, Protein, System, Target
+from matching.antibodies.names import (
+    BW4,
+    BW6,
+    SYSTEM_OF_GENE,
+    SYSTEMS,
+    Names,
+    Protein,
+    System,
+    Target,
+)
 from matching.antibodies.values import Answer, Basis, Bead, Call, CutOffs
 from matching.loci import LOCUS_OF_GENE, Locus
 from matching.nomenclature import NO_P_GROUP
@@ -105,7 +114,7 @@ class Profile:
 
     def call(self, protein: Protein) -> Call:
         """The answer for a molecule of which one chain varies (A, B, C, DRB)."""
-        (system,) = (s for s in SYSTEMS if LOCUS_OF_GENE[protein.gene] in s.loci)
+        system = SYSTEM_OF_GENE[protein.gene]
         places = self.places(protein)
         found = self._calls.get((system, places))
         if found is None:
@@ -149,7 +158,7 @@ class Profile:
 
     def _place(self, protein: Protein) -> Places:
         locus = LOCUS_OF_GENE[protein.gene]
-        (system,) = (s for s in SYSTEMS if locus in s.loci)
+        system = SYSTEM_OF_GENE[protein.gene]
         epitopes = (
             self._epitopes.of(locus, protein.group)
             if self._has_epitopes[system]

@@ -20,7 +20,13 @@ from service.antibody_tables import (
     print_crossmatches,
     write_crossmatches,
 )
-from service.cli.antibodies import CumulativeOption, MfiOption, cut_offs_of, read_reports
+from service.cli.antibodies import (
+    DEFAULT_MFI,
+    CumulativeOption,
+    MfiOption,
+    cut_offs_of,
+    read_reports,
+)
 from service.cli.common import (
     ReleaseOption,
     console,
@@ -43,7 +49,7 @@ def crossmatch(
     donors: Annotated[
         Path | None, typer.Option(help="Donors in a file; by default those of the registry.")
     ] = None,
-    mfi_cut_off: MfiOption = 1000.0,
+    mfi_cut_off: MfiOption = DEFAULT_MFI,
     cumulative_mfi: CumulativeOption = None,
     form: Annotated[
         str | None, typer.Option("--format", help="table, csv or json; by default as --out ends.")
