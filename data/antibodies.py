@@ -32,6 +32,8 @@ RESULTS: Mapping[str, Answer | None] = {
 MAX_MFI = 1_000_000
 _MAX_BYTES = 20_000_000
 _MAX_CHARACTERS = 200
+# In place of a column: the first field beyond the header.
+_MORE = ""
 
 
 @dataclass
@@ -57,7 +59,7 @@ class AntibodyFile:
             raise InputFileError(f"{path} is not UTF-8; save it as UTF-8 and try again") from error
         first = next((line for line in text.splitlines() if line.strip()), "")
         header = [name.strip().lower() for name in first.split(",")]
-        lines = _table(path, text, header) if TARGET in header else _listed(text)
+        lines = _table(path, text, header) if TARGET in header else _listed(path, text)
         problems = []
         for number, fields in lines:
             try:
@@ -83,6 +85,9 @@ class AntibodyFile:
                     value,
                     f"more than {_MAX_CHARACTERS} or unprintable characters; correct it",
                 )
+        if _MORE in fields:
+            reason = "more fields than the header has columns; quote values that hold commas"
+            raise RecordError("line", fields[_MORE], reason)
         target, partner = fields.get(TARGET, ""), fields.get("partner_chain", "")
         if not target:
             raise RecordError(TARGET, "", "it is blank; name the antigen or allele of the bead")
@@ -118,21 +123,34 @@ def _table(path: Path, text: str, header: list[str]) -> Iterator[tuple[int, dict
             if seen_header:
                 values = [value.strip() for value in row]
                 values += [""] * (len(header) - len(values))
+                fields = dict(zip(header, values, strict=False))
                 if len(values) > len(header):
-                    # Kept with the fields that do not belong anywhere, so that it is refused.
-                    values[0] = ",".join(row)
-                yield reader.line_num, dict(zip(header, values, strict=False))
+                    fields[_MORE] = values[len(header)]
+                yield reader.line_num, fields
             seen_header = True
     except csv.Error as error:
         raise InputFileError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def _listed(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _listed(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """The antigens of a plain list; # begins a comment."""
     for number, line in enumerate(text.splitlines(), 1):
         for name in line.partition("#")[0].replace(";", ",").split(","):
+            if _is_no_name(name.strip()):
+                # A table without its header, of which negative beads would be taken for positive.
+                raise InputFileError(
+                    f"{path}, line {number}: {name.strip()!r} is no antigen of a list; a table "
+                    f"begins with its columns: {','.join(COLUMNS[:-1])}"
+                )
             if name.strip():
                 yield number, {TARGET: name.strip(), "result": "positive"}
+
+
+def _is_no_name(text: str) -> bool:
+    """A number, a column or a result."""
+    words = {*(name.replace("_", " ") for name in COLUMNS), *RESULTS} - {""}
+    is_number = bool(text) and not text.strip("0123456789.-")
+    return is_number or text.lower().replace("_", " ") in words
 
 
 def _mfi(text: str) -> float | None:
