@@ -90,7 +90,8 @@ class Crossmatched:
     """A person's virtual crossmatch; `result` is None where the typing cannot be read.
 
     `p_positive`, `p_negative`: the probability that the answer is positive, or negative, for
-    certain; the rest is open. None where nothing can be imputed. `imputed`: the systems whose
+    certain; the rest is open. None where the answer is open or not assessable and nothing can be
+    imputed. `imputed`: the systems whose
     frequencies were used.
     """
 
@@ -175,6 +176,10 @@ def own_warnings(patient: Typing, profile: Profile) -> list[str]:
     ]
 
 
+# P(positive) and P(negative) of answers that leave nothing open.
+_CERTAIN = {Answer.POSITIVE: (1.0, 0.0), Answer.NEGATIVE: (0.0, 1.0)}
+
+
 def crossmatched(
     people: Sequence[Person], profile: Profile, sets: SearchSets | None
 ) -> list[Crossmatched]:
@@ -188,7 +193,9 @@ def crossmatched(
             if result is None:
                 result = known[typing.text] = crossmatch(typing, profile)
             assert not isinstance(result, str)
-            found.append(Crossmatched(person.id, result))
+            found.append(
+                Crossmatched(person.id, result, *_CERTAIN.get(result.answer, (None, None)))
+            )
         except TypingError as error:
             found.append(Crossmatched(person.id, None, problem=str(error)))
     if sets is None:
