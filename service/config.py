@@ -45,6 +45,20 @@ class Settings(BaseSettings):
         """Folder of the saved searches."""
         return self.home / "searches"
 
+    def searches_of(self, site: str) -> Path:
+        """Folder of the saved searches of a site of the service; of "" those of the commands."""
+        return self.searches / "sites" / site if site else self.searches
+
+    @property
+    def jobs(self) -> Path:
+        """Folder of the jobs of the service."""
+        return self.home / "jobs"
+
+    @property
+    def requests(self) -> Path:
+        """Folder of the answers to requests that are done once."""
+        return self.home / "requests"
+
     def registry_place(self, named: str | Path | None) -> str | Path:
         """Where a registry is that was named, or the one in use."""
         return named or self.registry or self.home / "registry"

@@ -267,6 +267,7 @@ def search_people(
     model: RiskModel,
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
+    limits: GenotypeLimits = UNLIMITED,
     antibodies: Mapping[str, AntibodyUse] | None = None,
 ) -> SearchResults:
     """The donors of each patient, in order. `antibodies`: of patients, those who have a report."""
@@ -275,8 +276,8 @@ def search_people(
         wanted = wanted_of(person, settings)
         patient = typing_of(person.written)
         pages[person.id] = search.page(
-            *(patient, person.facts, model, settings, wanted),
-            antibodies=(antibodies or {}).get(person.id),
+            *(patient, person.facts, model, settings, wanted, limits),
+            (antibodies or {}).get(person.id),
         )
         progress(done)
     return results_of(pages, search, model, settings)

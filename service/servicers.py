@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import datetime
-import logging
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import allocate, explanations
-from matching.errors import ModelError
+from matching.allocate import allocate, explanations, obstacles
 from matching.pair import PairDetails
-from matching.pipeline import match_one
+from matching.pipeline import match_typed
 from matching.rank import value_texts
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
+from service.answering import Answering, provenance
 from service.convert import LIMITS
-from service.convert_search import SearchRequest, search_request
+from service.convert.columns import PageColumns
+from service.convert_search import SearchRequest, inside, search_request
 from service.criteria import criteria_json
 from service.masses import (
     pair_probabilities,
 )
+from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
-from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
-from service.search import Page, SearchSettings
-from service.snapshot import Snapshot, with_model_in_use
-from service.status import EmptyRegistryError, NotReadyError, abort
+from service.pair_answers import predict_match_answer, score_pairs_answer
+from service.pb.graftmatch.v1 import (
+    graftmatch_pb2,
+    graftmatch_pb2_grpc,
+    nomenclature_pb2,
+    prediction_pb2,
+    risk_models_pb2,
+)
+from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
+from service.search import Page
+from service.snapshot import Snapshot
+from service.status import EmptyRegistryError
 
-_LOG = logging.getLogger("graftmatch.service")
-T = TypeVar("T")
-
-
-def provenance(snapshot: Snapshot) -> common_pb2.Provenance:
-    """What every answer carries."""
-    return common_pb2.Provenance(
-        release=snapshot.nomenclature.release,
-        frequency_set=snapshot.frequency_set,
-        model=snapshot.model_label,
-        index=snapshot.index_version,
-    )
+DEFAULT_BATCH = 500
 
 
 def parse_typing_answer(
@@ -88,16 +84,16 @@ class Search:
         search = snapshot.search
         if search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
-        as_of = request.as_of or datetime.date.today()
+        asked = request.asked.settings(request.page_size or request.asked.limit)
         state = search_state(
             request.patient,
             request.facts,
             {
-                **criteria_json(request.criteria, request.donors),
+                **criteria_json(asked.criteria, asked.donors),
                 "probabilities": request.with_probabilities,
             },
-            as_of,
-            request.rule,
+            asked.as_of,
+            asked.rule,
             {
                 "release": snapshot.nomenclature.release,
                 "index": search.index.version,
@@ -106,28 +102,53 @@ class Search:
             },
         )
         start = page_start(request.page_token, state) if request.page_token else 0
-        settings = SearchSettings(
-            request.criteria,
-            as_of,
-            rule=request.rule,
-            start=start,
-            size=request.page_size or request.limit,
-            up_to=2,
-            with_probabilities=request.with_probabilities,
+        settings = replace(
+            asked, start=start, up_to=2, with_probabilities=request.with_probabilities
         )
         page = search.page(
             *(request.patient, request.facts, snapshot.model, settings),
-            request.filter if request.donors else None,
+            request.filter if asked.donors else None,
             LIMITS.genotypes,
         )
         end = start + len(page.matches)
         more = request.page_size is not None and end < page.found
         token = page_token(end, state) if more else ""
-        return cls(snapshot, search.index, request, start, page, as_of, token)
+        return cls(snapshot, search.index, request, start, page, asked.as_of, token)
+
+    @property
+    def _of_page(self) -> dict[str, Any]:
+        """What every message of an answer carries."""
+        return {
+            "provenance": provenance(self.snapshot),
+            "found": self.page.found,
+            "notes": self.page.matches.notes,
+            "as_of": self.as_of.isoformat(),
+            "next_page_token": self.next_page_token,
+            "missing_masses": self.page.missing_masses,
+            "dropped": self.page.probabilities.dropped,
+        }
+
+    def begins(self, usual: int) -> range:
+        """Where the batches begin; one is empty where no donor was found. `usual`: size of a batch
+        if the request does not say one."""
+        return range(0, max(len(self.page.matches), 1), self.request.batch_size or usual)
+
+    @cached_property
+    def columns(self) -> PageColumns:
+        """The page by columns."""
+        rule = self.request.asked.rule
+        return PageColumns.of(self.page, self.start, self.index, self.as_of, rule)
+
+    def columns_batch(self, begin: int) -> graftmatch_pb2.StreamCandidatesResponse:
+        """As `batch`, by columns."""
+        end = min(begin + (self.request.batch_size or LIMITS.batch_size), len(self.page.matches))
+        return graftmatch_pb2.StreamCandidatesResponse(
+            **self._of_page, candidates=self.columns.part(begin, end)
+        )
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
-        end = min(begin + self.request.batch_size, len(self.page.matches))
+        end = min(begin + (self.request.batch_size or DEFAULT_BATCH), len(self.page.matches))
         part = np.arange(begin, end)
         matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
@@ -136,10 +157,9 @@ class Search:
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
-        texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
+        texts = [value_texts(ranking, key, self.request.asked.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
-            provenance=provenance(self.snapshot),
-            found=self.page.found,
+            **self._of_page,
             candidates=[
                 graftmatch_pb2.Candidate(
                     rank=self.start + begin + i + 1,
@@ -154,12 +174,12 @@ class Search:
                 )
                 for i in range(len(rows))
             ],
-            notes=matches.notes,
-            as_of=self.as_of.isoformat(),
-            next_page_token=self.next_page_token,
-            missing_masses=self.page.missing_masses,
-            dropped=self.page.probabilities.dropped,
         )
+
+
+def _run_inside(snapshot: Snapshot, message: graftmatch_pb2.StreamCandidatesRequest) -> Search:
+    with inside("search"):
+        return Search.run(snapshot, message.search)
 
 
 def score_pair_answer(
@@ -167,11 +187,11 @@ def score_pair_answer(
 ) -> graftmatch_pb2.ScorePairResponse:
     """Raises `RequestError`."""
     request = convert.pair_request(message, snapshot.nomenclature)
-    matches = match_one(request.patient, request.donor, snapshot.nomenclature, request.loci)
+    matches = match_typed(request.patient, [request.donor], snapshot.nomenclature, request.loci)
     detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
         request.patient, request.donor, matches.tce[0], request.loci
     )
-    found = pair_probabilities(snapshot.sets, request.patient, request.donor, LIMITS.genotypes)
+    found = pair_probabilities(snapshot.sets, request.patient, [request.donor], LIMITS.genotypes)
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
         comparison=convert.comparisons(matches, found)[0],
@@ -199,82 +219,100 @@ def allocate_answer(
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
+    firsts = convert.first_edges(request, problem)
     solution = allocate(problem, convert.allocation_objectives(request))
+    firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
+    patients = problem.patient[firsts].tolist()
+    not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
     return convert.allocation_response(
-        problem, solution, explanations(problem, solution), provenance(snapshot)
+        problem, solution, explanations(problem, solution), not_first, provenance(snapshot)
     )
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
-    """Answers from one snapshot; computes on the threads of `pool`.
+    """See the proto."""
 
-    A model that is promoted while the server runs is used from the next call on; one that cannot
-    be read leaves the one before in use.
-    """
-
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
-        self._loaded: Snapshot | None = None
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """What is answered from. Raises `NotReadyError` before anything was read."""
-        if self._loaded is None:
-            raise NotReadyError("the server is still reading its data")
-        try:
-            self._loaded = with_model_in_use(self._loaded)
-        except ModelError:
-            _LOG.error("the promoted risk model cannot be read; the one before stays in use")
-        return self._loaded
-
-    @snapshot.setter
-    def snapshot(self, snapshot: Snapshot) -> None:
-        self._loaded = snapshot
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
 
     async def ParseTyping(  # noqa: N802
         self, request: graftmatch_pb2.ParseTypingRequest, context: Any
     ) -> graftmatch_pb2.ParseTypingResponse:
         """See the proto."""
-        return await self._run(context, parse_typing_answer, self.snapshot, request)
+        return await self._answering.answer(context, parse_typing_answer, request)
 
     async def ExplainTyping(  # noqa: N802
         self, request: graftmatch_pb2.ExplainTypingRequest, context: Any
     ) -> graftmatch_pb2.ExplainTypingResponse:
         """See the proto."""
-        return await self._run(context, explain_typing_answer, self.snapshot, request)
+        return await self._answering.answer(context, explain_typing_answer, request)
+
+    async def ReduceTyping(  # noqa: N802
+        self, request: nomenclature_pb2.ReduceTypingRequest, context: Any
+    ) -> nomenclature_pb2.ReduceTypingResponse:
+        """See the proto."""
+        return await self._answering.answer(context, reduce_typing_answer, request)
+
+    async def ListReleases(  # noqa: N802
+        self, request: nomenclature_pb2.ListReleasesRequest, context: Any
+    ) -> nomenclature_pb2.ListReleasesResponse:
+        """See the proto."""
+        return await self._answering.answer(context, list_releases_answer, request)
 
     async def SearchDonors(  # noqa: N802
         self, request: graftmatch_pb2.SearchDonorsRequest, context: Any
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
-        search = await self._run(context, Search.run, self.snapshot, request)
-        for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
-            yield await self._run(context, search.batch, begin)
+        search = await self._answering.answer(context, Search.run, request)
+        for begin in search.begins(DEFAULT_BATCH):
+            yield await self._answering.run(context, search.batch, begin)
+
+    async def StreamCandidates(  # noqa: N802
+        self, request: graftmatch_pb2.StreamCandidatesRequest, context: Any
+    ) -> AsyncIterator[graftmatch_pb2.StreamCandidatesResponse]:
+        """See the proto."""
+        search = await self._answering.answer(context, _run_inside, request)
+        for begin in search.begins(LIMITS.batch_size):
+            yield await self._answering.run(context, search.columns_batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any
     ) -> graftmatch_pb2.ScorePairResponse:
         """See the proto."""
-        return await self._run(context, score_pair_answer, self.snapshot, request)
+        return await self._answering.answer(context, score_pair_answer, request)
+
+    async def ScorePairs(  # noqa: N802
+        self, request: graftmatch_pb2.ScorePairsRequest, context: Any
+    ) -> graftmatch_pb2.ScorePairsResponse:
+        """See the proto."""
+        return await self._answering.answer(context, score_pairs_answer, request)
+
+    async def PredictMatch(  # noqa: N802
+        self, request: prediction_pb2.PredictMatchRequest, context: Any
+    ) -> prediction_pb2.PredictMatchResponse:
+        """See the proto."""
+        return await self._answering.answer(context, predict_match_answer, request)
 
     async def PredictRisk(  # noqa: N802
         self, request: graftmatch_pb2.PredictRiskRequest, context: Any
     ) -> graftmatch_pb2.PredictRiskResponse:
         """See the proto."""
-        return await self._run(context, predict_risk_answer, self.snapshot, request)
+        return await self._answering.answer(context, predict_risk_answer, request)
+
+    async def ListRiskModels(  # noqa: N802
+        self, request: risk_models_pb2.ListRiskModelsRequest, context: Any
+    ) -> risk_models_pb2.ListRiskModelsResponse:
+        """See the proto."""
+        return await self._answering.answer(context, list_risk_models_answer, request)
+
+    async def GetRiskModel(  # noqa: N802
+        self, request: risk_models_pb2.GetRiskModelRequest, context: Any
+    ) -> risk_models_pb2.GetRiskModelResponse:
+        """See the proto."""
+        return await self._answering.answer(context, get_risk_model_answer, request)
 
     async def AllocateDonors(  # noqa: N802
         self, request: graftmatch_pb2.AllocateDonorsRequest, context: Any
     ) -> graftmatch_pb2.AllocateDonorsResponse:
         """See the proto."""
-        return await self._run(context, allocate_answer, self.snapshot, request)
-
-    async def _run(self, context: Any, function: Callable[..., T], *arguments: Any) -> T:
-        """`function` in a thread; an error ends the call with its status."""
-        loop = asyncio.get_running_loop()
-        # With the context, so that the thread sees whether the call has ended.
-        inside = contextvars.copy_context().run
-        try:
-            return await loop.run_in_executor(self._pool, inside, function, *arguments)
-        except Exception as error:
-            await abort(context, error)
+        return await self._answering.answer(context, allocate_answer, request)

@@ -76,7 +76,7 @@ def run_search(
             search_sets(nomenclature, wanted.nulls),
         )
         model = active_model(settings().models)
-        results = search_people(people, search, model, wanted, progress, antibodies)
+        results = search_people(*(people, search, model, wanted, progress), antibodies=antibodies)
     for note in notes_of(results.matches):
         typer.echo(note, err=True)
     return results

@@ -1,0 +1,154 @@
+"""Many pairs of people at once: compared, and predicted in full. Stops where nobody waits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from data.donor_files import Person
+from matching.haplotypes import MOST_LISTED, Imputer
+from matching.pair import PairDetails
+from matching.pipeline import match_typed
+from matching.probability import DonorTable, HaplotypeSums, predict_by_class
+from service import convert
+from service.ancestry import Ancestries
+from service.answering import provenance
+from service.calls import checkpoint, watched
+from service.convert import LIMITS
+from service.convert_pairs import (
+    MatchRequest,
+    PairsRequest,
+    match_prediction,
+    match_request,
+    pairs_request,
+    without_prediction,
+)
+from service.convert_typing import pair_detail
+from service.imputation import UNREPRESENTED, Explanations, impute_by_ancestry
+from service.masses import MOST_IN_PAIRS, CandidateProbabilities, Outcome, pair_probabilities
+from service.pb.graftmatch.v1 import graftmatch_pb2, prediction_pb2
+from service.snapshot import Snapshot
+
+# Donors that are imputed before it is asked whether anybody still waits.
+_AT_ONCE = 5
+
+
+def score_pairs_answer(
+    snapshot: Snapshot, message: graftmatch_pb2.ScorePairsRequest
+) -> graftmatch_pb2.ScorePairsResponse:
+    """Raises `RequestError` and `CallEndedError`."""
+    request = pairs_request(message, snapshot.nomenclature)
+    details = PairDetails(snapshot.nomenclature, snapshot.proteins)
+    scored = [
+        graftmatch_pb2.ScoredPair(patient=p, donor=d, problem=request.problem(p, d))
+        for p, d in request.pairs
+    ]
+    of_patient: defaultdict[int, list[int]] = defaultdict(list)
+    for i, pair in enumerate(scored):
+        if not pair.problem:
+            of_patient[pair.patient].append(i)
+    for patient, at in watched(of_patient.items()):
+        _score(snapshot, request, details, patient, [scored[i] for i in at])
+    return graftmatch_pb2.ScorePairsResponse(
+        provenance=provenance(snapshot), pairs=scored, notes=request.notes[: LIMITS.listed]
+    )
+
+
+def _score(
+    snapshot: Snapshot,
+    request: PairsRequest,
+    details: PairDetails,
+    patient: int,
+    pairs: list[graftmatch_pb2.ScoredPair],
+) -> None:
+    """Fill in the comparisons of a patient."""
+    ours, donors = request.patients.read[patient], [request.donors.read[p.donor] for p in pairs]
+    theirs = [typing for typing in donors if typing is not None]
+    assert ours is not None and len(theirs) == len(pairs)
+    matches = match_typed(ours, theirs, snapshot.nomenclature, request.loci)
+    probable = CandidateProbabilities.without(len(pairs), Outcome.NOT_REQUESTED)
+    if request.with_probabilities:
+        probable = pair_probabilities(snapshot.sets, ours, theirs, LIMITS.genotypes)
+    compared = convert.comparisons(matches, probable)
+    for pair, comparison, typing, tce in zip(pairs, compared, theirs, matches.tce, strict=True):
+        pair.comparison.CopyFrom(comparison)
+        if request.with_details:
+            pair.detail.CopyFrom(pair_detail(details.of(ours, typing, tce, request.loci)))
+
+
+def predict_match_answer(
+    snapshot: Snapshot, message: prediction_pb2.PredictMatchRequest
+) -> prediction_pb2.PredictMatchResponse:
+    """Raises `RequestError` and `CallEndedError`."""
+    request = match_request(message, snapshot.nomenclature)
+    answer = prediction_pb2.PredictMatchResponse(provenance=provenance(snapshot))
+    predicted = [
+        without_prediction(problem, None if donor is None else Outcome.NO_FREQUENCY_SET)
+        for donor, problem in zip(request.donors, request.problems, strict=True)
+    ]
+    if snapshot.sets is not None:
+        sets = snapshot.sets.under_nulls(request.nulls)
+        _predict(sets.imputer(), sets.under, request, answer, predicted)
+    answer.predictions.extend(predicted)
+    return answer
+
+
+def _predict(
+    imputer: Imputer,
+    under: Ancestries,
+    request: MatchRequest,
+    answer: prediction_pb2.PredictMatchResponse,
+    predicted: list[prediction_pb2.MatchPrediction],
+) -> None:
+    """Put in the place of each readable donor what is known of the pair."""
+    donors = [donor for donor in request.donors if donor is not None]
+    # Nobody with so few haplotype pairs is cut, whatever precision allows.
+    options = (under, request.precision, request.recombine, MOST_LISTED)
+    patient = _imputed(imputer, [request.patient], *options)
+    if not patient.people.names:
+        problem = patient.people.problems[request.patient.id]
+        why = _outcome(problem, Outcome.PATIENT_UNREPRESENTED)
+        for donor in donors:
+            predicted[int(donor.id)] = without_prediction(f"patient: {problem}", why)
+        return
+    answer.patient_recombined = patient.people.recombined.get(request.patient.id, "")
+    own = HaplotypeSums(imputer, patient.of(0))
+    genotypes = patient.people.imputed.codes, patient.people.imputed.weights
+    for first in watched(range(0, len(donors), _AT_ONCE)):
+        found = _imputed(imputer, donors[first : first + _AT_ONCE], *options)
+        for identifier, problem in found.people.problems.items():
+            why = _outcome(problem, Outcome.DONOR_UNREPRESENTED)
+            predicted[int(identifier)] = without_prediction(problem, why)
+        table = DonorTable(imputer, found.people.imputed)
+        for row, name in enumerate(found.people.names):
+            theirs = HaplotypeSums(imputer, found.of(row))
+            both = own.found.n_pairs, theirs.found.n_pairs
+            if max(both) <= MOST_LISTED and both[0] * both[1] <= MOST_IN_PAIRS:
+                values = table.predict(genotypes, np.array([row]))
+            elif min(both) <= LIMITS.genotypes.pairs:
+                values = predict_by_class(own, theirs, LIMITS.genotypes.pairs, checkpoint)
+            else:
+                problem = "too many haplotype pairs of patient and donor"
+                predicted[int(name)] = without_prediction(problem, Outcome.TOO_AMBIGUOUS)
+                continue
+            predicted[int(name)] = match_prediction(
+                values, 0, imputer.frequencies.loci, found.people.recombined.get(name, "")
+            )
+
+
+def _imputed(
+    imputer: Imputer,
+    people: Sequence[Person],
+    under: Ancestries,
+    precision: float,
+    recombine: bool,
+    most: int,
+) -> Explanations:
+    found = impute_by_ancestry(imputer, people, under, precision, recombine, most)
+    return Explanations(imputer, under, {one.id: one.written for one in people}, found)
+
+
+def _outcome(problem: str, unrepresented: Outcome) -> Outcome:
+    return unrepresented if problem.startswith(UNREPRESENTED) else Outcome.TOO_AMBIGUOUS
