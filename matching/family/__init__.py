@@ -1,0 +1,41 @@
+"""Family donors: segregation of haplotypes over a pedigree, relatives as donors."""
+
+from matching.family.analysis import (
+    FamilyAnalysis,
+    RefinedLocus,
+    Relative,
+    RelativeClass,
+    Weighting,
+    analyse,
+)
+from matching.family.faults import Inconsistency, Recombination
+from matching.family.pedigree import Member, Pedigree
+from matching.family.ranking import (
+    SOURCES,
+    DonorFacts,
+    HaploidenticalRule,
+    donor_facts,
+    parse_haploidentical_rule,
+    rank_relatives,
+    reasons,
+)
+
+__all__ = [
+    "SOURCES",
+    "DonorFacts",
+    "FamilyAnalysis",
+    "HaploidenticalRule",
+    "Inconsistency",
+    "Member",
+    "Pedigree",
+    "Recombination",
+    "RefinedLocus",
+    "Relative",
+    "RelativeClass",
+    "Weighting",
+    "analyse",
+    "donor_facts",
+    "parse_haploidentical_rule",
+    "rank_relatives",
+    "reasons",
+]
