@@ -19,11 +19,13 @@ from matching.family.ranking import (
     rank_relatives,
     reasons,
 )
+from matching.family.weights import FounderFrequencies
 
 __all__ = [
     "SOURCES",
     "DonorFacts",
     "FamilyAnalysis",
+    "FounderFrequencies",
     "HaploidenticalRule",
     "Inconsistency",
     "Member",

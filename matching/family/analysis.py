@@ -10,8 +10,6 @@ from itertools import chain, product
 from math import prod
 
 import networkx as nx
-import numpy as np
-import numpy.typing as npt
 
 from matching.errors import FamilyError, TooAmbiguousError
 from matching.family.alleles import FamilyLocus
@@ -25,8 +23,13 @@ from matching.family.faults import (
 )
 from matching.family.pedigree import Pedigree
 from matching.family.segregation import Chromosome, Chromosomes, Segregation, Ways
-from matching.family.weights import MAX_WORLDS, HaplotypeFrequencies, Weights, World
-from matching.haplotypes import FrequencySet
+from matching.family.weights import (
+    MAX_WORLDS,
+    FounderFrequencies,
+    HaplotypeFrequencies,
+    Weights,
+    World,
+)
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
 
@@ -129,13 +132,13 @@ def analyse(
     patient: str,
     nomenclature: Nomenclature,
     compared: Sequence[Locus],
-    frequencies: tuple[FrequencySet, npt.NDArray[np.float64]] | None = None,
+    frequencies: FounderFrequencies | None = None,
 ) -> FamilyAnalysis:
     """Segregate a family's haplotypes and class its members with respect to `patient`.
 
     `compared`: loci that classes and mismatches run over, as far as anyone is typed there.
-    `frequencies`: a set and the frequencies of its haplotypes, (n_haplotypes,), in place of equal
-    weights; where it explains no way at all, equal weights stand and a note says so.
+    `frequencies`: in place of equal weights; where they explain no way at all, equal weights stand
+    and a note says so.
     Raises `FamilyError`, `TypingError` and `TooAmbiguousError`.
     """
     related = pedigree.relatives(patient)
@@ -153,9 +156,7 @@ def analyse(
     if not any(one.locus in compared for one in loci):
         names = ", ".join(one.locus.value for one in loci)
         raise FamilyError(f"no compared locus can be used; the family is typed at {names}")
-    return _Analysis(related, pedigree, patient, loci, nomenclature, compared, frequencies).result(
-        set_aside
-    )
+    return _Analysis(related, pedigree, patient, loci, compared, frequencies).result(set_aside)
 
 
 def _typed_loci(pedigree: Pedigree, nomenclature: Nomenclature) -> list[FamilyLocus]:
@@ -178,9 +179,8 @@ class _Analysis:
         everyone: Pedigree,
         patient: str,
         loci: Sequence[FamilyLocus],
-        nomenclature: Nomenclature,
         compared: Sequence[Locus],
-        frequencies: tuple[FrequencySet, npt.NDArray[np.float64]] | None,
+        frequencies: FounderFrequencies | None,
     ) -> None:
         self.related, self.patient, self.loci = related, patient, loci
         self.segregation = Segregation(related, patient, loci)
@@ -199,7 +199,7 @@ class _Analysis:
         self.weights = Weights(self.segregation, None)
         self.weighting = Weighting.EQUAL
         if frequencies is not None:
-            under = HaplotypeFrequencies(*frequencies, loci, nomenclature)
+            under = HaplotypeFrequencies(frequencies, loci)
             weights = Weights(self.segregation, under)
             ways = self.segregation.ways(frozenset(), self.n_crossings)
             if not under.columns:

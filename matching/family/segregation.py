@@ -144,8 +144,10 @@ class Segregation:
             yield self._own[name, ""], ways.crossings
             return
         parents = self.pedigree.members[name].parents
+        may_cross = len(ways.crossings) < n_crossings
         gametes = [
-            self._gametes(name, role, p, ways) for role, p in zip(ROLES, parents, strict=True)
+            self._gametes(name, role, parent, ways, may_cross)
+            for role, parent in zip(ROLES, parents, strict=True)
         ]
         for (paternal, one), (maternal, other) in product(*gametes):
             crossings = (*ways.crossings, *one, *other)
@@ -153,13 +155,15 @@ class Segregation:
                 yield (paternal, maternal), crossings
 
     def _gametes(
-        self, child: str, role: str, parent: str, ways: Ways
+        self, child: str, role: str, parent: str, ways: Ways, may_cross: bool
     ) -> list[tuple[Chromosome, tuple[Crossing, ...]]]:
         if not parent:
             return [(self._own[child, role][0], ())]
         pair = ways.chromosomes[self.place[parent]]
         sides = [pair] if self._first.get(parent) == child else [pair, pair[::-1]]
         whole: list[tuple[Chromosome, tuple[Crossing, ...]]] = [(one, ()) for one, _ in sides]
+        if not may_cross:
+            return whole
         return whole + [
             (one[:cut] + other[cut:], (Crossing(child, role, cut),))
             for one, other in sides

@@ -33,54 +33,89 @@ Carried = Mapping[tuple[int, int], int]
 World = tuple[Carried, float]
 
 
-class HaplotypeFrequencies:
-    """Frequencies of haplotypes of classes of a family's alleles.
+class FounderFrequencies:
+    """Frequencies of a set under a release, made ready once for any number of families.
 
-    `frequencies`: (n_haplotypes,) float64 of the haplotypes of the set. A name of the set that
-    stands for alleles of several classes explains nothing, as does one that the release cannot
-    read. `columns`: positions of the carried loci in the family's.
+    `frequencies`: (n_haplotypes,) float64 of the haplotypes of `carried`, of any sum above 0.
     """
 
     def __init__(
         self,
         carried: FrequencySet,
         frequencies: npt.NDArray[np.float64],
-        loci: Sequence[FamilyLocus],
         nomenclature: Nomenclature,
     ) -> None:
-        self.columns = tuple(i for i, one in enumerate(loci) if one.locus in carried.loci)
-        rows = np.zeros((len(frequencies), len(self.columns)), dtype=np.int64)
-        for column, i in enumerate(self.columns):
-            own = carried.loci.index(loci[i].locus)
-            classes = [_class_of(name, loci[i], nomenclature) for name in carried.names[own]]
-            rows[:, column] = np.array(classes)[carried.haplotypes[:, own]]
-        self._rows, group = np.unique(rows, axis=0, return_inverse=True)
+        self.carried = carried
         # A founder haplotype that nothing tells of is one of the set, so these sum to 1.
-        shares = frequencies / frequencies.sum()
-        self._sums = np.bincount(group.ravel(), shares, minlength=len(self._rows))
+        self.shares = frequencies / frequencies.sum()
+        self.alleles = tuple(
+            tuple(_alleles_of(name, nomenclature) for name in names) for names in carried.names
+        )
+        # Of each locus the haplotypes in the order of their names, and where each name starts.
+        self.by_name = tuple(
+            (
+                np.argsort(column, kind="stable"),
+                np.concatenate([[0], np.cumsum(np.bincount(column, minlength=len(names)))]),
+            )
+            for column, names in zip(carried.haplotypes.T, carried.names, strict=True)
+        )
+
+
+def _alleles_of(name: str, nomenclature: Nomenclature) -> frozenset[str]:
+    """The alleles of a name of a set, none where the release cannot read it."""
+    if name == ABSENT_GENE:
+        return frozenset({ABSENT_GENE})
+    try:
+        rows = nomenclature.expressing(nomenclature.read(name).alleles)
+    except TypingError:
+        return frozenset()
+    return frozenset(nomenclature.alleles[i].p_group or nomenclature.alleles[i].name for i in rows)
+
+
+class HaplotypeFrequencies:
+    """Frequencies of haplotypes of classes of a family's alleles.
+
+    A name of the set that stands for alleles of several classes explains nothing at its locus, as
+    does one that the release cannot read. `columns`: positions of the carried loci in the family's.
+    """
+
+    def __init__(self, founders: FounderFrequencies, loci: Sequence[FamilyLocus]) -> None:
+        carried = founders.carried
+        self.columns = tuple(i for i, one in enumerate(loci) if one.locus in carried.loci)
+        self._founders = founders
+        self._own = tuple(carried.loci.index(loci[i].locus) for i in self.columns)
+        # The class of each name of the set at the carried loci.
+        self._classes = [
+            np.array([_class_of(alleles, loci[i]) for alleles in founders.alleles[own]])
+            for i, own in zip(self.columns, self._own, strict=True)
+        ]
+        self._rows: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
         self._known: dict[tuple[int, ...], float] = {}
 
     def of(self, classes: tuple[int, ...]) -> float:
         """The frequency of haplotypes with the given classes at `columns`; `UNKNOWN` is any."""
         known = self._known.get(classes)
         if known is None:
-            fits = np.ones(len(self._rows), dtype=bool)
-            for column, number in enumerate(classes):
-                if number != UNKNOWN:
-                    fits &= self._rows[:, column] == number
-            known = self._known[classes] = float(self._sums[fits].sum())
+            asked = [(i, number) for i, number in enumerate(classes) if number != UNKNOWN]
+            rows = min((self._with(*one) for one in asked), key=len)
+            for i, number in asked:
+                names = self._founders.carried.haplotypes[rows, self._own[i]]
+                rows = rows[self._classes[i][names] == number]
+            known = self._known[classes] = float(self._founders.shares[rows].sum())
         return known
 
+    def _with(self, i: int, number: int) -> npt.NDArray[np.int64]:
+        """The haplotypes of a class at a locus."""
+        rows = self._rows.get((i, number))
+        if rows is None:
+            order, starts = self._founders.by_name[self._own[i]]
+            names = np.flatnonzero(self._classes[i] == number).tolist()
+            parts = [order[starts[name] : starts[name + 1]] for name in names]
+            rows = self._rows[i, number] = np.concatenate([order[:0], *parts])
+        return rows
 
-def _class_of(name: str, locus: FamilyLocus, nomenclature: Nomenclature) -> int:
-    if name == ABSENT_GENE:
-        alleles = {ABSENT_GENE}
-    else:
-        try:
-            rows = nomenclature.expressing(nomenclature.read(name).alleles)
-        except TypingError:
-            return _NO_CLASS
-        alleles = {nomenclature.alleles[i].p_group or nomenclature.alleles[i].name for i in rows}
+
+def _class_of(alleles: frozenset[str], locus: FamilyLocus) -> int:
     other = locus.class_of[OTHER]
     classes = {locus.class_of.get(allele, other) for allele in alleles}
     return classes.pop() if len(classes) == 1 else _NO_CLASS
@@ -94,6 +129,7 @@ class Weights:
         joint = frequencies.columns if frequencies else ()
         self._alone = tuple(i for i in range(len(segregation.loci)) if i not in joint)
         self._of_factor: dict[tuple[int, Factor], float] = {}
+        self._of_states: dict[tuple[int, ...], list[frozenset[tuple[int, Factor]]]] = {}
         self._of_component: dict[frozenset[tuple[int, Factor]], tuple[World, ...]] = {}
 
     def of(self, states: tuple[int, ...]) -> float:
@@ -144,11 +180,16 @@ class Weights:
         """The factors at the loci of the set, those of common haplotypes together."""
         if self._frequencies is None:
             return []
-        factors = [
-            (i, factor)
-            for i in self._frequencies.columns
-            for factor in self._segregation.states[states[i]]
-        ]
+        key = tuple(states[i] for i in self._frequencies.columns)
+        known = self._of_states.get(key)
+        if known is None:
+            known = self._of_states[key] = self._connected(states, self._frequencies.columns)
+        return known
+
+    def _connected(
+        self, states: tuple[int, ...], columns: Iterable[int]
+    ) -> list[frozenset[tuple[int, Factor]]]:
+        factors = [(i, factor) for i in columns for factor in self._segregation.states[states[i]]]
         graph = nx.Graph()
         for _, (owners, _) in factors:
             nx.add_path(graph, owners)

@@ -22,6 +22,7 @@ _MODULES = {
     "risk": "risk",
     "match": "match",
     "score": "score",
+    "family": "family",
     "batch": "batch",
     "allocate": "allocate",
     "impute": "predict",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching.errors import FamilyError
-from matching.family import FamilyAnalysis, Member, Pedigree, Weighting, analyse
+from matching.family import FamilyAnalysis, FounderFrequencies, Member, Pedigree, Weighting, analyse
 from matching.haplotypes import FrequencySet
 from matching.loci import Locus, PerLocus
 from matching.nomenclature import Nomenclature
@@ -23,19 +23,16 @@ LOCI = tuple(ALLELES)
 
 @st.composite
 def people(draw: st.DrawFn) -> list[oracle.Person]:
-    """Up to four people of at most three founders; people of true haplotypes, typed vaguely."""
-    shape = draw(
-        st.sampled_from(
-            [
-                [(None, None), (None, None), (0, 1), (0, 1)],
-                [(None, None), (0, None), (0, None)],
-                [(None, None), (0, None), (1, None)],
-                [(None, None), (None, None), (0, 1), (None, 2)],
-                [(None, None), (None, None), (0, 1), (0, 1), (0, 1)],
-                [(None, None), (None, None), (0, 1), (0, 2)],
-            ]
-        )
-    )
+    """Up to five people of at most three founders; people of true haplotypes, typed vaguely."""
+    shapes: list[list[tuple[int | None, int | None]]] = [
+        [(None, None), (None, None), (0, 1), (0, 1)],
+        [(None, None), (0, None), (0, None)],
+        [(None, None), (0, None), (1, None)],
+        [(None, None), (None, None), (0, 1), (None, 2)],
+        [(None, None), (None, None), (0, 1), (0, 1), (0, 1)],
+        [(None, None), (None, None), (0, 1), (0, 2)],
+    ]
+    shape = draw(st.sampled_from(shapes))
     truth: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     found = []
     for father, mother in shape:
@@ -46,7 +43,7 @@ def people(draw: st.DrawFn) -> list[oracle.Person]:
             else:
                 sides.append(truth[parent][draw(st.integers(0, 1))])
         truth.append((sides[0], sides[1]))
-        loci = []
+        loci: list[oracle.Typed] = []
         for i, locus in enumerate(LOCI):
             if draw(st.integers(0, 3)) == 0:
                 loci.append(None)
@@ -54,12 +51,11 @@ def people(draw: st.DrawFn) -> list[oracle.Person]:
             pair = [sides[0][i], sides[1][i]]
             if draw(st.booleans()):
                 pair.reverse()
-            genotypes = [
-                tuple(
-                    frozenset({name} | draw(st.sets(st.sampled_from(ALLELES[locus]), max_size=1)))
-                    for name in pair
-                )
+            vague = [
+                frozenset({name} | draw(st.sets(st.sampled_from(ALLELES[locus]), max_size=1)))
+                for name in pair
             ]
+            genotypes = [(vague[0], vague[1])]
             if draw(st.integers(0, 4)) == 0:
                 other = [draw(st.sampled_from(ALLELES[locus])) for _ in range(2)]
                 genotypes.append((frozenset(other[:1]), frozenset(other[1:])))
@@ -159,7 +155,7 @@ def test_equal_weights_are_all_transmissions_with_all_alleles(
     check(family, patient, found, None)
 
 
-HAPLOTYPES = {
+HAPLOTYPES: dict[tuple[str, ...], float] = {
     ("A*01:01", "B*08:01"): 0.4,
     ("A*02:01", "B*07:02"): 0.2,
     ("A*02:01", "B*08:01"): 0.1,
@@ -181,7 +177,7 @@ def test_frequencies_weigh_founder_haplotypes(
     rows = [[names[i].index(h[i]) for i in range(2)] for h in HAPLOTYPES]
     values = np.array(list(HAPLOTYPES.values()))
     carried = FrequencySet("test", LOCI, names, np.array(rows, dtype=np.int32), values)
-    found = analyse(pedigree, f"P{patient}", demo, LOCI, (carried, values))
+    found = analyse(pedigree, f"P{patient}", demo, LOCI, FounderFrequencies(carried, values, demo))
     if found.weighting is Weighting.EQUAL:
         assert any("unrepresented" in note for note in found.notes)
         assert not any(oracle.worlds(family, HAPLOTYPES))

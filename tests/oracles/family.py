@@ -50,14 +50,14 @@ def transmissions(people: Sequence[Person]) -> Iterator[tuple[tuple[int, int], .
     sources: list[tuple[int | str, int | str]] = []
     n = 0
     for person in people:
-        pair: list[int | str] = []
+        drawn: list[int | str] = []
         for parent in (person.father, person.mother):
             if parent is None:
-                pair.append(f"{n}")
+                drawn.append(f"{n}")
                 n += 1
             else:
-                pair.append(parent)
-        sources.append((pair[0], pair[1]))
+                drawn.append(parent)
+        sources.append((drawn[0], drawn[1]))
     meioses = [(i, side) for i, pair in enumerate(sources) for side in (0, 1)
                if isinstance(pair[side], int)]  # fmt: skip
     for choices in product((0, 1), repeat=len(meioses)):
@@ -65,8 +65,7 @@ def transmissions(people: Sequence[Person]) -> Iterator[tuple[tuple[int, int], .
         carried: list[tuple[int, int]] = []
         for i, pair in enumerate(sources):
             own = []
-            for side in (0, 1):
-                source = pair[side]
+            for side, source in enumerate(pair):
                 if isinstance(source, int):
                     own.append(carried[source][chosen[i, side]])
                 else:
