@@ -94,10 +94,16 @@ def haplotype_text(analysis: FamilyAnalysis, name: str) -> str:
 
 
 def mismatch_text(relative: Relative, n_loci: int) -> str:
-    """The likeliest number of matches, with its probability unless it is certain."""
+    """The likeliest number of matches, with its probability unless it is certain, and the loci at
+    which descent alone tells."""
     most = _likeliest(relative.mismatches)
     p = relative.mismatches[most]
-    return f"{2 * n_loci - most}/{2 * n_loci}" + ("" if p > 0.9995 else f" ({percent(p)})")
+    descent = ", ".join(locus.value for locus in relative.by_descent)
+    return (
+        f"{2 * n_loci - most}/{2 * n_loci}"
+        + ("" if p > 0.9995 else f" ({percent(p)})")
+        + (f"; untyped: {descent}" if descent else "")
+    )
 
 
 def class_text(relative: Relative) -> str:
@@ -134,7 +140,7 @@ def percent(p: float) -> str:
 def warnings_of(analysis: FamilyAnalysis) -> list[str]:
     """What a reader has to know before anything else, one line each."""
     found = [
-        f"INCONSISTENT, locus left out: {fault.text}; correct it and run again"
+        f"INCONSISTENT, locus left out of inheritance: {fault.text}; correct it and run again"
         for fault in analysis.set_aside
     ]
     for one in analysis.recombinations:
@@ -163,6 +169,7 @@ def relatives_table(result: FamilyResult) -> pd.DataFrame:
                 **{f"p_{_column(kind)}": one.classes[kind] for kind in RelativeClass},
                 "shares_a": one.shares_a,
                 "shares_c": one.shares_c,
+                "by_descent": ",".join(locus.value for locus in one.by_descent),
                 "nima": np.nan if one.nima is None else one.nima,
                 "haplotypes": haplotype_text(analysis, one.id),
                 "mismatches": _likeliest(one.mismatches),
@@ -269,6 +276,7 @@ def family_json(result: FamilyResult) -> dict[str, Any]:
                 "shares_c": facts.relative.shares_c,
                 "mismatches": {str(n): p for n, p in facts.relative.mismatches.items()},
                 "nima": facts.relative.nima,
+                "by_descent": [locus.value for locus in facts.relative.by_descent],
                 "age_years": facts.age_years,
                 "drb1_favourable": facts.drb1_favourable,
                 "leader_matched": facts.leader_matched,

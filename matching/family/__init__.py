@@ -1,13 +1,6 @@
 """Family donors: segregation of haplotypes over a pedigree, relatives as donors."""
 
-from matching.family.analysis import (
-    FamilyAnalysis,
-    RefinedLocus,
-    Relative,
-    RelativeClass,
-    Weighting,
-    analyse,
-)
+from matching.family.analysis import analyse
 from matching.family.faults import Inconsistency, Recombination
 from matching.family.pedigree import Member, Pedigree
 from matching.family.ranking import (
@@ -18,6 +11,13 @@ from matching.family.ranking import (
     parse_haploidentical_rule,
     rank_relatives,
     reasons,
+)
+from matching.family.values import (
+    FamilyAnalysis,
+    RefinedLocus,
+    Relative,
+    RelativeClass,
+    Weighting,
 )
 from matching.family.weights import FounderFrequencies
 

@@ -78,8 +78,11 @@ class FamilyLocus:
         return tuple(len(alleles) / n for alleles in self.classes)
 
     def is_single(self, number: int) -> bool:
-        """Whether a class is one known allele, so that two of it match."""
-        return len(self.classes[number]) == 1 and self.classes[number][0] not in (NEW, OTHER)
+        """Whether a class is one known allele, or the absent gene, so that two of it match."""
+        alleles = self.classes[number]
+        if len(alleles) > 1 or alleles[0] in (NEW, OTHER):
+            return False
+        return alleles[0] == ABSENT_GENE or not self.is_silent(number)
 
     def is_silent(self, number: int) -> bool:
         """Whether a class expresses nothing: nulls, or the absent gene."""
@@ -156,7 +159,7 @@ def _read(positions: Iterable[Position], nomenclature: Nomenclature) -> Readings
         else:
             rows[position] = {name: nomenclature.read(name).alleles for name in position.names}
     expressing = {
-        position: set(nomenclature.expressing(chain.from_iterable(names.values())))
+        position: set(nomenclature.expressing(tuple(chain.from_iterable(names.values()))))
         for position, names in rows.items()
     }
     carried = {

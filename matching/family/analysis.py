@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping, Sequence
 from itertools import chain, product
-from math import prod
 
-import networkx as nx
-
-from matching.errors import FamilyError, TooAmbiguousError
+from matching.errors import FamilyError
 from matching.family.alleles import FamilyLocus
+from matching.family.comparison import (
+    class_of,
+    independent,
+    match_count,
+    most_mismatches,
+    n_shared,
+)
 from matching.family.faults import (
     Inconsistency,
-    Recombination,
     inconsistency,
     least_crossings,
     recombinations,
@@ -23,108 +24,21 @@ from matching.family.faults import (
 )
 from matching.family.pedigree import Pedigree
 from matching.family.segregation import Chromosome, Chromosomes, Segregation, Ways
+from matching.family.values import (
+    FamilyAnalysis,
+    RefinedLocus,
+    Relative,
+    RelativeClass,
+    Weighting,
+)
 from matching.family.weights import (
-    MAX_WORLDS,
+    UNKNOWN,
     FounderFrequencies,
     HaplotypeFrequencies,
     Weights,
-    World,
 )
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
-
-
-class RelativeClass(Enum):
-    """What a relative is to a patient over the compared loci, best first.
-
-    IDENTICAL: both haplotypes by descent. IDENTICAL_BY_TYPE: no mismatch, and not both by descent.
-    ONE_MISMATCH: exactly one. HAPLOIDENTICAL: more, and one haplotype by descent (in parts where
-    there was a recombination). OTHER: none. What is not known to match counts as a mismatch.
-    """
-
-    IDENTICAL = "HLA-identical"
-    IDENTICAL_BY_TYPE = "identical by type"
-    ONE_MISMATCH = "one mismatch"
-    HAPLOIDENTICAL = "haploidentical"
-    OTHER = "less than haploidentical"
-
-
-class Weighting(Enum):
-    """What phase that the family leaves open is weighted by (see `matching.family.weights`)."""
-
-    EQUAL = "equal weights"
-    FREQUENCIES = "haplotype frequencies"
-
-
-@dataclass(frozen=True, slots=True)
-class RefinedLocus:
-    """A typed locus of a member after what the relatives say.
-
-    `text`: the typing reduced to what the family admits, as GL string text. `genotypes`: the
-    genotypes that are left and their probabilities, which sum to 1, the likeliest first.
-    """
-
-    locus: Locus
-    written: str
-    text: str
-    genotypes: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Relative:
-    """A member other than the patient. Probabilities are in [0, 1].
-
-    `classes`: sum to 1. `shares_a`, `shares_c`: that the patient's paternal and maternal haplotype
-    is one of the relative's by descent. `mismatches`: of each number over the compared loci, as the
-    patient sees them (R2); they sum to 1. `nima`: that the haplotype that is not shared is the one
-    that the patient's mother did not pass on; None where no mother is named.
-    """
-
-    id: str
-    relationship: str
-    classes: Mapping[RelativeClass, float]
-    shares_a: float
-    shares_c: float
-    mismatches: Mapping[int, float]
-    nima: float | None
-
-    @property
-    def likeliest(self) -> RelativeClass:
-        """The class of highest probability, the better one of equals."""
-        return max(RelativeClass, key=lambda one: self.classes[one])
-
-    @property
-    def through(self) -> str:
-        """Which of the patient's haplotypes are likelier shared than not: "a", "c", "ac" or ""."""
-        return "a" * (self.shares_a > 0.5) + "c" * (self.shares_c > 0.5)
-
-
-@dataclass(frozen=True)
-class FamilyAnalysis:
-    """A family around a patient.
-
-    `labels`: letters of the founder haplotypes: a the patient's paternal, b the father's other, c
-    the patient's maternal, d the mother's other, then on. `chromosomes`: letters at each of `loci`
-    of each member, paternal first, in the likeliest way of transmission; `alleles`: what a letter
-    carries at each locus in it, "?" where nothing tells. `set_aside`: inconsistent loci, which
-    nothing here stands on.
-    """
-
-    pedigree: Pedigree
-    patient: str
-    loci: tuple[Locus, ...]
-    compared: tuple[Locus, ...]
-    weighting: Weighting
-    labels: Mapping[str, str]
-    chromosomes: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
-    alleles: Mapping[str, tuple[str, ...]]
-    likeliest_share: float
-    relatives: tuple[Relative, ...]
-    refined: Mapping[str, tuple[RefinedLocus, ...]]
-    recombinations: tuple[Recombination, ...]
-    n_recombinations: int
-    set_aside: tuple[Inconsistency, ...]
-    notes: tuple[str, ...]
 
 
 def analyse(
@@ -156,7 +70,9 @@ def analyse(
     if not any(one.locus in compared for one in loci):
         names = ", ".join(one.locus.value for one in loci)
         raise FamilyError(f"no compared locus can be used; the family is typed at {names}")
-    return _Analysis(related, pedigree, patient, loci, compared, frequencies).result(set_aside)
+    aside = [one for one in typed if one.locus in wrong and one.locus in compared]
+    found = _Analysis(related, pedigree, patient, loci, aside, compared, frequencies)
+    return found.result(set_aside)
 
 
 def _typed_loci(pedigree: Pedigree, nomenclature: Nomenclature) -> list[FamilyLocus]:
@@ -179,13 +95,17 @@ class _Analysis:
         everyone: Pedigree,
         patient: str,
         loci: Sequence[FamilyLocus],
+        aside: Sequence[FamilyLocus],
         compared: Sequence[Locus],
         frequencies: FounderFrequencies | None,
     ) -> None:
-        self.related, self.patient, self.loci = related, patient, loci
+        self.related, self.patient, self.loci, self.aside = related, patient, loci, aside
         self.segregation = Segregation(related, patient, loci)
         self.n_crossings = least_crossings(self.segregation)
         self.columns = [i for i, one in enumerate(loci) if one.locus in compared]
+        self.compared = sorted(
+            [*(loci[i] for i in self.columns), *aside], key=lambda one: one.locus.position
+        )
         self.notes = [
             f"{name} is not related to the patient and left out"
             for name in everyone.members
@@ -237,7 +157,7 @@ class _Analysis:
             self.related,
             self.patient,
             tuple(one.locus for one in self.loci),
-            tuple(self.loci[i].locus for i in self.columns),
+            tuple(one.locus for one in self.compared),
             self.weighting,
             {letters[i]: owners[i] for i in sorted(letters, key=letters.__getitem__)},
             {
@@ -290,16 +210,17 @@ class _Analysis:
         classes = dict.fromkeys(RelativeClass, 0.0)
         mismatches: defaultdict[int, float] = defaultdict(float)
         of_a = of_c = of_d = 0.0
+        at_worst = sum(most_mismatches(one, self.patient, name) for one in self.aside)
         for ways, weight in self.weighted(self.patient, name, mother)[0]:
             ours, theirs = self._chromosomes(ways, self.patient), self._chromosomes(ways, name)
             a, c = (self._whole(one, theirs) for one in ours)
             of_a, of_c = of_a + weight * a, of_c + weight * c
             if mother:
                 of_d += weight * self._has_nima(ours, theirs, self._chromosomes(ways, mother))
-            shared = [_shared(ours, theirs, i) for i in self.columns]
+            shared = [n_shared(ours, theirs, i) for i in self.columns]
             for number, p in self._mismatches(ways, ours, theirs).items():
-                mismatches[number] += weight * p
-                classes[_class_of(shared, number)] += weight * p
+                mismatches[number + at_worst] += weight * p
+                classes[class_of(shared, number + at_worst)] += weight * p
         return Relative(
             name,
             self.related.relationship(self.patient, name),
@@ -308,6 +229,7 @@ class _Analysis:
             of_c,
             dict(sorted(mismatches.items())),
             of_d if mother else None,
+            tuple(one.locus for one in self.compared if name not in one.admitted),
         )
 
     def _chromosomes(self, ways: Ways, name: str) -> Chromosomes:
@@ -332,11 +254,11 @@ class _Analysis:
         self, ways: Ways, ours: Chromosomes, theirs: Chromosomes
     ) -> Mapping[int, float]:
         """Probabilities of each number of mismatches over the compared loci."""
-        open_columns = [i for i in self.columns if _shared(ours, theirs, i) < 2]
+        open_columns = [i for i in self.columns if n_shared(ours, theirs, i) < 2]
         asked = {one[i] for i in open_columns for one in (*ours, *theirs)}
         parts = self.weights.possible(ways.states, asked)
         found: Mapping[int, float] = {0: 1.0}
-        for columns, worlds in _independent(open_columns, parts):
+        for columns, worlds in independent(open_columns, parts):
             of_part: defaultdict[int, float] = defaultdict(float)
             for carried, weight in worlds:
                 number = sum(2 - self._match_count(i, ours, theirs, carried) for i in columns)
@@ -351,21 +273,10 @@ class _Analysis:
         self, i: int, ours: Chromosomes, theirs: Chromosomes, carried: Mapping[tuple[int, int], int]
     ) -> int:
         """Matches at a locus (R2), nulls with their partner's place (R3)."""
-        locus = self.loci[i]
-
-        def expressed(pair: Chromosomes) -> tuple[tuple[int, int], tuple[int, int]]:
-            first, second = ((one[i], carried.get((i, one[i]), -1)) for one in pair)
-            silent = [number >= 0 and locus.is_silent(number) for _, number in (first, second)]
-            return (second if silent[0] else first), (first if silent[1] else second)
-
-        def same(one: tuple[int, int], other: tuple[int, int]) -> bool:
-            known = one[1] == other[1] >= 0 and locus.is_single(one[1])
-            return one[0] == other[0] or known
-
-        (p, q), (r, s) = expressed(ours), expressed(theirs)
-        if (same(p, r) and same(q, s)) or (same(p, s) and same(q, r)):
-            return 2
-        return int(any(same(x, y) for x, y in product((p, q), (r, s))))
+        sides = [
+            [(one[i], carried.get((i, one[i]), UNKNOWN)) for one in pair] for pair in (ours, theirs)
+        ]
+        return match_count(self.loci[i], sides[0], sides[1])
 
     def _refined(self, name: str) -> tuple[RefinedLocus, ...]:
         likely, ruled_out = self.weighted(name)
@@ -380,7 +291,7 @@ class _Analysis:
                 admitted |= self._pairs(ways, i, pair)
                 if weight:
                     parts = self.weights.possible(ways.states, pair)
-                    for _, worlds in _independent([i], parts):
+                    for _, worlds in independent([i], parts):
                         for carried, p in worlds:
                             first, second = sorted(carried[i, h] for h in pair)
                             weights[first, second] += weight * p
@@ -410,48 +321,6 @@ class _Analysis:
             }
             found.add((carried[pair[0]], carried[pair[1]]))
         return found
-
-
-def _class_of(shared: Sequence[int], mismatches: int) -> RelativeClass:
-    if min(shared) == 2:
-        return RelativeClass.IDENTICAL
-    if mismatches == 0:
-        return RelativeClass.IDENTICAL_BY_TYPE
-    if mismatches == 1:
-        return RelativeClass.ONE_MISMATCH
-    return RelativeClass.HAPLOIDENTICAL if min(shared) == 1 else RelativeClass.OTHER
-
-
-def _shared(ours: Chromosomes, theirs: Chromosomes, i: int) -> int:
-    """How many haplotypes two people share by descent at a locus, 0 to 2."""
-    one, other = Counter(chromosome[i] for chromosome in ours), Counter(c[i] for c in theirs)
-    return (one & other).total()
-
-
-def _independent(
-    columns: Sequence[int], parts: Sequence[Sequence[World]]
-) -> Iterator[tuple[list[int], list[World]]]:
-    """Columns with all that is known of them, as sets of worlds that are independent."""
-    graph = nx.Graph()
-    graph.add_nodes_from(columns)
-    for number, part in enumerate(parts):
-        held = sorted({i for carried, _ in part for i, _ in carried} & set(columns))
-        graph.add_edges_from((i, ("part", number)) for i in held)
-    for nodes in nx.connected_components(graph):
-        own = [parts[node[1]] for node in sorted(n for n in nodes if isinstance(n, tuple))]
-        if prod(map(len, own)) > MAX_WORLDS:
-            raise TooAmbiguousError(
-                f"a pair of the family has more than {MAX_WORLDS:,} sets of alleles; type it more "
-                "exactly"
-            )
-        worlds: list[World] = [
-            (
-                {key: number for carried, _ in together for key, number in carried.items()},
-                float(prod(weight for _, weight in together)),
-            )
-            for together in product(*own)
-        ]
-        yield sorted(n for n in nodes if not isinstance(n, tuple)), worlds
 
 
 def _letter(i: int) -> str:

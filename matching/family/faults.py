@@ -13,6 +13,7 @@ from matching.family.segregation import ROLES, Crossing, Segregation
 from matching.loci import Locus
 
 MAX_CROSSINGS = 2
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Inconsistency:
     def text(self) -> str:
         """What is wrong, in a sentence."""
         if self.conflicts:
-            what = "; ".join(
+            texts = [
                 f"{child} has no allele of {role} {parent}"
                 for child, role, parent in self.conflicts
-            )
+            ]
+            more = len(texts) - _SHOWN
+            what = "; ".join(texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         else:
             what = "no transmission from the parents gives these typings"
         whose = f"; it would agree without the typing of {' or of '.join(self.suspects)}"

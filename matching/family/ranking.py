@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from matching.family.analysis import FamilyAnalysis, Relative, RelativeClass
+from matching.family.values import FamilyAnalysis, Relative, RelativeClass
 from matching.immunogenetics import Leaders, TceCategory
 from matching.kernels import COUNT_WORST, GVH_BEST, GVH_WORST
 from matching.loci import LOCI, Locus
