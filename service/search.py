@@ -15,6 +15,7 @@ from data.donor_files import Person
 from data.index import DonorFilter, IndexMasses, StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
+from matching.antibodies import Answer, Profile, answers_of, crossmatch
 from matching.donor_index import DonorIndex
 from matching.errors import TypingError
 from matching.genotypes import encode
@@ -63,11 +64,24 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
+class AntibodyUse:
+    """A patient's report in a search.
+
+    `exclude`: leave positive donors out, but those of `overrides`, reasons by identifier.
+    """
+
+    profile: Profile
+    exclude: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Page:
     """The donors of one patient from a rank on, best first.
 
     `risks`: columns of `predicted_risks`. `found`: how many donors there are in all;
-    `missing_masses`: of how many of these the masses are not computed yet.
+    `missing_masses`: of how many of these the masses are not computed yet. `excluded`: donors who
+    were left out for antibodies of the patient.
     """
 
     matches: Matches
@@ -76,6 +90,7 @@ class Page:
     risks: Mapping[str, npt.NDArray[np.float64]]
     found: int
     missing_masses: int
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +136,7 @@ class DonorSearch:
         settings: SearchSettings,
         wanted: DonorFilter | None = None,
         limits: GenotypeLimits = UNLIMITED,
+        antibodies: AntibodyUse | None = None,
     ) -> Page:
         """Search, impute, rank and predict for one patient.
 
@@ -130,7 +146,36 @@ class DonorSearch:
         besides. Raises `TypingError` and `StoreError`.
         """
         found, probable = self.candidates(patient, facts, settings, wanted, limits)
-        return self.ranked(patient, facts, model, settings, found, probable)
+        excluded: tuple[str, ...] = ()
+        if antibodies is not None and antibodies.exclude:
+            kept, excluded = self._without_positive(found, antibodies)
+            found, probable = found.take(kept), probable.take(kept)
+        profile = None if antibodies is None else antibodies.profile
+        page = self.ranked(patient, facts, model, settings, found, probable, profile)
+        return replace(page, excluded=excluded)
+
+    def _without_positive(
+        self, found: Matches, use: AntibodyUse
+    ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        """Which candidates are kept, and the identifiers of the others.
+
+        What the index leaves open is judged by the reported typings.
+        """
+        rows = found.candidates.rows
+        answers = answers_of(self.index.donors, use.profile, rows)
+        is_positive = answers.low == Answer.POSITIVE
+        cumulative = use.profile.cut_offs.cumulative is not None
+        is_open = ~is_positive & (cumulative | (answers.high == Answer.POSITIVE))
+        at = np.flatnonzero(is_open)
+        for i, typing in zip(at.tolist(), self._typings(rows[at]), strict=True):
+            if typing is not None:
+                is_positive[i] = crossmatch(typing, use.profile).low is Answer.POSITIVE
+        positive = np.flatnonzero(is_positive)
+        names = self.index.ids(rows[positive])
+        overridden = [i for i, name in zip(positive, names, strict=True) if name in use.overrides]
+        is_positive[overridden] = False
+        excluded = tuple(name for name in names if name not in use.overrides)
+        return np.flatnonzero(~is_positive), excluded
 
     def candidates(
         self,
@@ -158,10 +203,11 @@ class DonorSearch:
         settings: SearchSettings,
         found: Matches,
         probable: CandidateProbabilities,
+        antibodies: Profile | None = None,
     ) -> Page:
         """The second half of `page`."""
         end = len(found) if settings.size is None else settings.start + settings.size
-        ranker = Ranker(settings.rule, self.index, settings.as_of, model, self.leaders)
+        ranker = Ranker(settings.rule, self.index, settings.as_of, model, self.leaders, antibodies)
         ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = found.take(ranking.order)
@@ -235,13 +281,17 @@ def search_people(
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
     limits: GenotypeLimits = UNLIMITED,
+    antibodies: Mapping[str, AntibodyUse] | None = None,
 ) -> SearchResults:
-    """The donors of each patient, in order."""
+    """The donors of each patient, in order. `antibodies`: of patients, those who have a report."""
     pages, shared = {}, {}
     for done, person in enumerate(people, 1):
         wanted = wanted_of(person, settings)
         patient = typing_of(person.written)
-        page = search.page(patient, person.facts, model, settings, wanted, limits)
+        page = search.page(
+            *(patient, person.facts, model, settings, wanted, limits),
+            (antibodies or {}).get(person.id),
+        )
         pages[person.id] = page
         if settings.shared_of != 0:
             rows = page.matches.candidates.rows
@@ -289,6 +339,7 @@ def results_of(
             for patient, page in pages.items()
             if search.sets is not None
         },
+        excluded={patient: page.excluded for patient, page in pages.items()},
     )
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import allocate, explanations, obstacles
+from matching.allocate import Effort, allocate, explanations, obstacles
 from matching.pair import PairDetails
 from matching.pipeline import match_typed
 from matching.rank import value_texts
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
+from service.calls import checkpoint
 from service.convert import LIMITS
 from service.convert.columns import PageColumns
 from service.convert_search import SearchRequest, inside, search_request
@@ -227,14 +228,15 @@ def allocate_answer(
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
+    checkpoint()
     firsts = convert.first_edges(request, problem)
-    solution = allocate(problem, convert.allocation_objectives(request))
+    effort = Effort(between=checkpoint)
+    solution = allocate(problem, convert.allocation_objectives(request), effort)
     firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
     patients = problem.patient[firsts].tolist()
     not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
-    return convert.allocation_response(
-        problem, solution, explanations(problem, solution), not_first, provenance(snapshot)
-    )
+    reasons = explanations(problem, solution, effort)
+    return convert.allocation_response(problem, solution, reasons, not_first, provenance(snapshot))
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
