@@ -47,6 +47,7 @@ class PairsRequest:
     loci: tuple[Locus, ...]
     with_probabilities: bool
     with_details: bool
+    with_haplotypes: bool
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def pairs_request(
     patients, donors = (_typings(texts, nomenclature) for _, texts in sides)
     return PairsRequest(
         *(patients, donors, tuple(pairs), loci),
-        *(not request.without_probabilities, request.with_details),
+        *(not request.without_probabilities, request.with_details, request.with_haplotypes),
     )
 
 

@@ -29,6 +29,7 @@ from service.convert_typing import pair_detail
 from service.imputation import UNREPRESENTED, Explanations, impute_by_ancestry
 from service.masses import MOST_IN_PAIRS, CandidateProbabilities, Outcome, pair_probabilities
 from service.pb.graftmatch.v1 import graftmatch_pb2, prediction_pb2
+from service.sharing import shared_in_pairs
 from service.snapshot import Snapshot
 
 # Donors that are imputed before it is asked whether anybody still waits.
@@ -71,7 +72,8 @@ def _score(
     probable = CandidateProbabilities.without(len(pairs), Outcome.NOT_REQUESTED)
     if request.with_probabilities:
         probable = pair_probabilities(snapshot.sets, ours, theirs, LIMITS.genotypes)
-    compared = convert.comparisons(matches, probable)
+    shared = shared_in_pairs(snapshot.sets, ours, theirs) if request.with_haplotypes else None
+    compared = convert.comparisons(matches, probable, shared)
     for pair, comparison, typing, tce in zip(pairs, compared, theirs, matches.tce, strict=True):
         pair.comparison.CopyFrom(comparison)
         if request.with_details:
