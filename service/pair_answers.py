@@ -29,6 +29,7 @@ from service.convert_typing import pair_detail
 from service.imputation import UNREPRESENTED, Explanations, impute_by_ancestry
 from service.masses import MOST_IN_PAIRS, CandidateProbabilities, Outcome, pair_probabilities
 from service.pb.graftmatch.v1 import graftmatch_pb2, prediction_pb2
+from service.sharing import shared_in_pairs
 from service.snapshot import Snapshot
 
 # Donors that are imputed before it is asked whether anybody still waits.
@@ -71,7 +72,8 @@ def _score(
     probable = CandidateProbabilities.without(len(pairs), Outcome.NOT_REQUESTED)
     if request.with_probabilities:
         probable = pair_probabilities(snapshot.sets, ours, theirs, LIMITS.genotypes)
-    compared = convert.comparisons(matches, probable)
+    shared = shared_in_pairs(snapshot.sets, ours, theirs) if request.with_haplotypes else None
+    compared = convert.comparisons(matches, probable, shared)
     for pair, comparison, typing, tce in zip(pairs, compared, theirs, matches.tce, strict=True):
         pair.comparison.CopyFrom(comparison)
         if request.with_details:
@@ -104,9 +106,7 @@ def _predict(
 ) -> None:
     """Put in the place of each readable donor what is known of the pair."""
     donors = [donor for donor in request.donors if donor is not None]
-    # Nobody with so few haplotype pairs is cut, whatever precision allows.
-    options = (under, request.precision, request.recombine, MOST_LISTED)
-    patient = _imputed(imputer, [request.patient], *options)
+    patient = _imputed(imputer, [request.patient], under, request.recombine)
     if not patient.people.names:
         problem = patient.people.problems[request.patient.id]
         why = _outcome(problem, Outcome.PATIENT_UNREPRESENTED)
@@ -117,7 +117,7 @@ def _predict(
     own = HaplotypeSums(imputer, patient.of(0))
     genotypes = patient.people.imputed.codes, patient.people.imputed.weights
     for first in watched(range(0, len(donors), _AT_ONCE)):
-        found = _imputed(imputer, donors[first : first + _AT_ONCE], *options)
+        found = _imputed(imputer, donors[first : first + _AT_ONCE], under, request.recombine)
         for identifier, problem in found.people.problems.items():
             why = _outcome(problem, Outcome.DONOR_UNREPRESENTED)
             predicted[int(identifier)] = without_prediction(problem, why)
@@ -142,11 +142,9 @@ def _imputed(
     imputer: Imputer,
     people: Sequence[Person],
     under: Ancestries,
-    precision: float,
     recombine: bool,
-    most: int,
 ) -> Explanations:
-    found = impute_by_ancestry(imputer, people, under, precision, recombine, most)
+    found = impute_by_ancestry(imputer, people, under, recombine=recombine, most=MOST_LISTED)
     return Explanations(imputer, under, {one.id: one.written for one in people}, found)
 
 

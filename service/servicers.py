@@ -39,6 +39,7 @@ from service.pb.graftmatch.v1 import (
 )
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search import Page
+from service.sharing import shared_in_pairs
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
 
@@ -154,7 +155,11 @@ class Search:
         matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
         ids = self.index.ids(rows)
-        compared = convert.comparisons(matches, self.page.probabilities.take(part))
+        shared = None
+        search, request = self.snapshot.search, self.request
+        if request.with_haplotypes and search is not None:
+            shared = search.shared_haplotypes(request.patient, request.facts, rows)
+        compared = convert.comparisons(matches, self.page.probabilities.take(part), shared)
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
@@ -193,9 +198,12 @@ def score_pair_answer(
         request.patient, request.donor, matches.tce[0], request.loci
     )
     found = pair_probabilities(snapshot.sets, request.patient, [request.donor], LIMITS.genotypes)
+    shared = None
+    if request.with_haplotypes:
+        shared = shared_in_pairs(snapshot.sets, request.patient, [request.donor])
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
-        comparison=convert.comparisons(matches, found)[0],
+        comparison=convert.comparisons(matches, found, shared)[0],
         notes=request.notes,
         detail=convert_typing.pair_detail(detail),
     )

@@ -83,6 +83,21 @@ def least(best: int, share: float) -> int:
     return -(-kept.numerator // kept.denominator)
 
 
+def first_highest(key: Int64s, value: Int64s) -> Int64s:
+    """Positions of the first of the highest values of each key; keys are 0 or more and ascend.
+
+    >>> first_highest(np.array([0, 0, 0, 4, 4]), np.array([1, 7, 7, 2, 1])).tolist()
+    [1, 3]
+    """
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    if not len(starts):
+        return starts
+    highest = np.maximum.reduceat(value, starts)
+    high = np.flatnonzero(value == np.repeat(highest, np.diff(starts, append=len(key))))
+    first: Int64s = high[np.diff(key[high], prepend=-1) != 0]
+    return first
+
+
 @dataclass(frozen=True)
 class Limit:
     """At most `most` allocated edges, 0 or more, of these patients and of these donors.

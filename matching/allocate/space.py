@@ -21,6 +21,7 @@ from matching.allocate.problem import (
     Effort,
     Int64s,
     Objective,
+    first_highest,
 )
 from matching.errors import AllocationError
 
@@ -319,12 +320,8 @@ class Space:
 
     def _network(self, weight: Int64s) -> tuple[Network, Int64s]:
         """Every pair once, at its heaviest, without second units; and the edges that those are."""
-        order = np.lexsort((self.second, -weight, self.donor, self.patient))
-        pairs = np.stack((self.patient[order], self.donor[order]))
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = (np.diff(pairs, axis=1) != 0).any(axis=0)
-        back = order[first]
         sizes = len(self.problem.patients), len(self.problem.donors)
+        back = first_highest(self.patient * sizes[1] + self.donor, weight)
         edges = self.patient[back], self.donor[back], weight[back]
         return Network(*sizes, *edges, self.effort.between), back
 

@@ -71,6 +71,7 @@ class PairRequest:
     donor: Typing
     loci: tuple[Locus, ...]
     notes: tuple[str, ...]
+    with_haplotypes: bool
 
 
 def typing_request(
@@ -93,7 +94,7 @@ def pair_request(
         loci = read_loci(request.loci, found)
     assert patient is not None and donor is not None
     notes = tuple(dict.fromkeys((*patient[1].notes, *donor[1].notes)))
-    return PairRequest(patient[0], donor[0], loci, notes)
+    return PairRequest(patient[0], donor[0], loci, notes, request.with_haplotypes)
 
 
 def read_typing(
