@@ -21,6 +21,7 @@ _MODULES = {
     "frequencies": "frequencies",
     "risk": "risk",
     "match": "match",
+    "crossmatch": "crossmatch",
     "score": "score",
     "family": "family",
     "batch": "batch",

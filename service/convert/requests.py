@@ -41,8 +41,11 @@ class Limits:
     listed: int = 1000
     import_bytes: int = 4 * 1024**3
     allocation_limits: int = 10_000
+    # Of a site, and donors of each.
+    saved_searches: int = 10_000
+    saved_donors: int = 100_000
     # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
-    genotypes: GenotypeLimits = GenotypeLimits(patient=20_000, pairs=5_000_000)  # noqa: RUF009
+    genotypes: GenotypeLimits = GenotypeLimits(patient=30_000, pairs=2_000_000)  # noqa: RUF009
 
 
 LIMITS = Limits()
@@ -68,6 +71,7 @@ class PairRequest:
     donor: Typing
     loci: tuple[Locus, ...]
     notes: tuple[str, ...]
+    with_haplotypes: bool
 
 
 def typing_request(
@@ -90,7 +94,7 @@ def pair_request(
         loci = read_loci(request.loci, found)
     assert patient is not None and donor is not None
     notes = tuple(dict.fromkeys((*patient[1].notes, *donor[1].notes)))
-    return PairRequest(patient[0], donor[0], loci, notes)
+    return PairRequest(patient[0], donor[0], loci, notes, request.with_haplotypes)
 
 
 def read_typing(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from matching.genotypes import Genotype
 from matching.kernels import (
@@ -67,9 +68,16 @@ def typing_response(
 
 
 def comparisons(
-    matches: Matches, probabilities: CandidateProbabilities
+    matches: Matches,
+    probabilities: CandidateProbabilities,
+    shared: npt.NDArray[np.float64] | None = None,
 ) -> list[common_pb2.Comparison]:
-    """One message a candidate, in their order."""
+    """One message a candidate, in their order.
+
+    `shared`: (n, 3), the probability of 0, 1 and 2 whole haplotypes in common; NaN where unknown.
+    """
+    if shared is None:
+        shared = np.full((len(matches), 3), np.nan)
     candidates = matches.candidates
     best, worst = candidates.mismatches_best.tolist(), candidates.mismatches_worst.tolist()
     gvh = zip(candidates.total(GVH_BEST), candidates.total(GVH_WORST), strict=True)
@@ -82,6 +90,7 @@ def comparisons(
         matches.tce,
         probabilities.p.tolist(),
         map(Outcome, probabilities.outcomes.tolist()),
+        shared.tolist(),
         strict=True,
     )
     return [
@@ -94,14 +103,19 @@ def comparisons(
             probability_status=common_pb2.ProbabilityStatus.Value(
                 f"PROBABILITY_STATUS_{outcome.name}"
             ),
+            haplotypes=_sharing(in_common),
             **_known_probabilities(p),
         )
-        for mismatches, to_host, to_graft, compared, tce, p, outcome in rows
+        for mismatches, to_host, to_graft, compared, tce, p, outcome, in_common in rows
     ]
 
 
 def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
     return {} if np.isnan(p[0]) else dict(zip(("p10", "p9", "p8"), p, strict=True))
+
+
+def _sharing(p: Sequence[float]) -> common_pb2.HaplotypeSharing | None:
+    return None if np.isnan(p[0]) else common_pb2.HaplotypeSharing(p0=p[0], p1=p[1], p2=p[2])
 
 
 def as_range(best: int, worst: int) -> common_pb2.Range:
