@@ -27,6 +27,7 @@ from matching.immunogenetics import (
     TceCategory,
 )
 from matching.loci import Locus, PerLocus
+from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.sequences import ArdMismatches, Domains
 from matching.typings import LocusTyping, Typing
@@ -36,6 +37,9 @@ _PERMISSIVE = {
     TceCategory.GVH_NON_PERMISSIVE: False,
     TceCategory.HVG_NON_PERMISSIVE: False,
 }
+
+# Loci of pairs that are remembered.
+_MOST_LOCI = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class PairDetail:
 class PairDetails:
     """Details of many pairs under one release; what typings mean is worked out once.
 
+    One object serves any number of threads.
+
     `proteins`: precursor sequences by allele name, see `Domains`; without them the leader is the
     family's, expression the published list's, and no domain is compared.
     """
@@ -78,7 +84,9 @@ class PairDetails:
         self._domains = Domains(nomenclature, proteins)
         self._leaders = Leaders(nomenclature, proteins)
         self._expressions = Expressions(nomenclature, proteins)
-        self._known: dict[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail] = {}
+        self._known = Memory[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail](
+            _MOST_LOCI
+        )
 
     def of(
         self, patient: Typing, donor: Typing, tce: TceCategory, loci: tuple[Locus, ...]
@@ -109,15 +117,14 @@ class PairDetails:
     def _locus(
         self, locus: Locus, patient: LocusTyping | None, donor: LocusTyping | None
     ) -> LocusDetail:
-        key = (locus, patient, donor)
-        known = self._known.get(key)
-        if known is None:
-            graded = self._grader.locus(locus, patient, donor)
-            known = LocusDetail(
-                graded, locus_category(graded), self._compared(locus, patient, donor, graded)
-            )
-            self._known[key] = known
-        return known
+        return self._known.of((locus, patient, donor), lambda: self._made(locus, patient, donor))
+
+    def _made(
+        self, locus: Locus, patient: LocusTyping | None, donor: LocusTyping | None
+    ) -> LocusDetail:
+        graded = self._grader.locus(locus, patient, donor)
+        compared = self._compared(locus, patient, donor, graded)
+        return LocusDetail(graded, locus_category(graded), compared)
 
     def _compared(
         self,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.donor_index import DonorIndex
-from matching.genotypes import LocusGenotype, encode
+from matching.genotypes import Book, Genotype, LocusGenotype, encode
 from matching.immunogenetics import TceCategory, dpb1_tce
 from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import LOCI, Locus
+from matching.loci import LOCI, Locus, PerLocus
+from matching.memory import Memory
 from matching.nomenclature import Nomenclature
-from matching.search import Candidates, Criteria, find_donors
+from matching.search import Candidates, Criteria, compare_locus, find_donors
 from matching.typings import Typing
+
+# Loci of pairs that are remembered.
+_MOST_LOCI = 200_000
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,75 @@ def match_one(
     return match(patient, nomenclature, index, Criteria(loci, 2 * len(LOCI)))
 
 
+@dataclass(frozen=True, slots=True)
+class PairCounts:
+    """One patient and one donor, counted as `match_one` does.
+
+    `compared`: the columns of `compare_locus` at every locus.
+    """
+
+    compared: PerLocus[tuple[int, ...]]
+    tce: TceCategory
+
+    def total(self, column: int, loci: Iterable[Locus]) -> int:
+        """Sum of a column of `compared` over some loci."""
+        return sum(self.compared[locus][column] for locus in loci)
+
+    def mismatches(self, column: int, loci: Sequence[Locus]) -> int:
+        """Mismatches over some loci, by `COUNT_BEST` or `COUNT_WORST`."""
+        return 2 * len(loci) - self.total(column, loci)
+
+
+class PairCounter:
+    """Counts pairs one by one; how two genotypes of a locus compare is worked out once.
+
+    One object serves any number of threads.
+    """
+
+    def __init__(self) -> None:
+        self._known = Memory[tuple[LocusGenotype | None, LocusGenotype | None], tuple[int, ...]](
+            _MOST_LOCI
+        )
+
+    def of(self, patient: Genotype, donor: Genotype) -> PairCounts:
+        """The counts of a pair that was read under one release."""
+        compared = PerLocus(
+            tuple(
+                self._known.of((ours, theirs), partial(_compared, ours, theirs))
+                for ours, theirs in zip(patient.loci, donor.loci, strict=True)
+            )
+        )
+        at = Locus.DPB1
+        tce = _tce_category(patient.loci[at], donor.loci[at], compared[at])
+        return PairCounts(compared, tce)
+
+
+def _compared(patient: LocusGenotype | None, donor: LocusGenotype | None) -> tuple[int, ...]:
+    book = Book.of([] if donor is None else [donor])
+    row: list[int] = compare_locus(patient, book, np.array([len(book) - 1]))[0].tolist()
+    return tuple(row)
+
+
 def tce_categories(found: Candidates) -> tuple[list[TceCategory], npt.NDArray[np.int64]]:
     """DPB1 categories of the distinct genotypes of candidates, and which each has, (n,) int64."""
     patient = found.patient.loci[Locus.DPB1]
     if patient is None:
         return [TceCategory.UNTYPED], np.zeros(len(found), dtype=np.int64)
     at = found.at(Locus.DPB1)
-    categories = []
-    for donor, compared in zip(at.genotypes, at.compared, strict=True):
-        if donor is None:
-            categories.append(TceCategory.UNTYPED)
-        elif compared[COUNT_BEST] == 2:
-            certain = compared[COUNT_WORST] == 2
-            categories.append(TceCategory.MATCH if certain else TceCategory.POTENTIAL_MATCH)
-        else:
-            categories.append(_tce_of_lists(patient, donor))
-    return categories, at.number
+    rows = zip(at.genotypes, at.compared, strict=True)
+    return [_tce_category(patient, donor, compared) for donor, compared in rows], at.number
+
+
+def _tce_category(
+    patient: LocusGenotype | None, donor: LocusGenotype | None, compared: Sequence[int]
+) -> TceCategory:
+    """`compared`: the columns of `compare_locus` at DPB1."""
+    if patient is None or donor is None:
+        return TceCategory.UNTYPED
+    if compared[COUNT_BEST] == 2:
+        certain = compared[COUNT_WORST] == 2
+        return TceCategory.MATCH if certain else TceCategory.POTENTIAL_MATCH
+    return _tce_of_lists(patient, donor)
 
 
 def _tce_of_lists(patient: LocusGenotype, donor: LocusGenotype) -> TceCategory:

@@ -13,7 +13,7 @@ from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetail, PairDetails
-from matching.pipeline import match_one
+from matching.pipeline import PairCounts, match_one
 from matching.risk import Coded
 from matching.search import Candidates
 from matching.typings import Typing
@@ -30,11 +30,13 @@ def known_tce(category: TceCategory) -> str:
     return "" if category in _UNTOLD else category.value
 
 
-def hla_match(found: Candidates) -> Coded:
+def hla_match(found: Candidates | PairCounts) -> Coded:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else unknown."""
-    worst = found.mismatches(COUNT_WORST, FIVE)
-    one = (worst == 1) & (found.mismatches(COUNT_BEST, FIVE) == 1)
-    one_class_i = one & (found.mismatches(COUNT_BEST, _CLASS_I) == 1)
+    worst, best, best_class_i = (
+        np.atleast_1d(found.mismatches(column, loci))
+        for column, loci in ((COUNT_WORST, FIVE), (COUNT_BEST, FIVE), (COUNT_BEST, _CLASS_I))
+    )
+    one_class_i = (worst == 1) & (best == 1) & (best_class_i == 1)
     codes = np.where(worst == 0, 0, np.where(one_class_i, 1, -1)).astype(np.int8)
     return Coded(codes, ("10/10", "9/10 class I"))
 

@@ -71,7 +71,8 @@ class SearchSets:
         return self.prior(*(str(facts.get(name) or "") for name in ("ancestry", "registry")))
 
     @cached_property
-    def _imputer(self) -> Imputer:
+    def shared_imputer(self) -> Imputer:
+        """An imputer over the haplotypes of all sets, for what needs no memory of its own."""
         shared = self.under.populations.shared
         return Imputer(shared, self.nomenclature, self.nulls, Resolution.P_GROUP)
 
@@ -83,7 +84,7 @@ class SearchSets:
         """An imputer over the haplotypes of all sets, for one call, which stays in its thread."""
         mine = self._of_thread
         if getattr(mine, "calls_left", 0) == 0:
-            mine.imputer, mine.calls_left = self._imputer.fresh(), _CALLS
+            mine.imputer, mine.calls_left = self.shared_imputer.fresh(), _CALLS
         mine.calls_left -= 1
         found: Imputer = mine.imputer
         return found
@@ -92,7 +93,9 @@ class SearchSets:
     def masses(self) -> MassSets:
         """What total masses are computed and looked up with."""
         populations = self.under.populations
-        tables = tuple(MassTables(self._imputer, values) for values in populations.frequencies)
+        tables = tuple(
+            MassTables(self.shared_imputer, values) for values in populations.frequencies
+        )
         return MassSets(populations.labels, tables, self.prior, self.rule)
 
 

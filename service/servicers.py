@@ -17,18 +17,15 @@ import pyarrow as pa
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
 from matching.errors import ModelError
-from matching.pair import PairDetails
-from matching.pipeline import match_one
 from matching.rank import value_texts
+from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.convert import LIMITS
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
-from service.masses import (
-    pair_probabilities,
-)
 from service.pages import page_start, page_token, search_state
+from service.pairs import one_pair_factors
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
 from service.search import Page, SearchSettings
 from service.snapshot import Snapshot, with_model_in_use
@@ -36,6 +33,7 @@ from service.status import EmptyRegistryError, NotReadyError, abort
 
 _LOG = logging.getLogger("graftmatch.service")
 T = TypeVar("T")
+_ONE_PAIR = np.array([0, 1])
 
 
 def provenance(snapshot: Snapshot) -> common_pb2.Provenance:
@@ -166,17 +164,25 @@ def score_pair_answer(
     snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest
 ) -> graftmatch_pb2.ScorePairResponse:
     """Raises `RequestError`."""
-    request = convert.pair_request(message, snapshot.nomenclature)
-    matches = match_one(request.patient, request.donor, snapshot.nomenclature, request.loci)
-    detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
-        request.patient, request.donor, matches.tce[0], request.loci
-    )
-    found = pair_probabilities(snapshot.sets, request.patient, request.donor, LIMITS.genotypes)
+    pairs = snapshot.pairs
+    request = convert.pair_request(message, pairs.read)
+    (patient, ours), (donor, theirs), loci = request.patient, request.donor, request.loci
+    counts = pairs.counter.of(ours, theirs)
+    detail = pairs.details.of(patient, donor, counts.tce, loci)
+    found = pairs.probabilities(patient, donor, request.facts, LIMITS.genotypes)
+    risks = []
+    if request.facts is not None:
+        factors = one_pair_factors(*request.facts, counts)
+        risks = [
+            convert.compared_risk(outcome, compare_donors(outcome, factors, _ONE_PAIR))
+            for outcome in snapshot.model.outcomes
+        ]
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
-        comparison=convert.comparisons(matches, found)[0],
+        comparison=convert.pair_comparison(counts, loci, found),
         notes=request.notes,
         detail=convert_typing.pair_detail(detail),
+        risks=risks,
     )
 
 

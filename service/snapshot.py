@@ -16,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.pair_scores import PairScorer
 from service.search import DonorSearch
 
 
@@ -41,6 +42,7 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
+    `pairs`: scores pairs by their typings.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
     `models`, `models_version`: the folder that the model is from, and its state then.
@@ -52,6 +54,7 @@ class Snapshot:
     releases: Releases
     registry: Registry
     sets: SearchSets | None
+    pairs: PairScorer
     search: DonorSearch | None
     model: RiskModel
     model_label: str
@@ -97,7 +100,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
     An index that is behind the store, as after an import on another machine, is brought up to date.
     Raises `StoreError`, `OutputError` and `InputFileError`.
     """
-    search, sets = snapshot.search, snapshot.sets
+    search, sets, pairs = snapshot.search, snapshot.sets, snapshot.pairs
     index = None if search is None else search.index
     if snapshot.registry.version() not in ("", snapshot.index_version):
         index = snapshot.registry.update_index(snapshot.nomenclature)
@@ -106,6 +109,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         cards = snapshot.cards
     else:
         sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
+        pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, sets)
     same = search is not None and index is search.index and sets is snapshot.sets
     if index is not None and not (same and _has_masses(search)):
         found = DonorSearch.of(
@@ -115,7 +119,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         if not same or _has_masses(found):
             search = found
             search.prepare()
-    now = {"search": search, "sets": sets, "cards": cards}
+    now = {"search": search, "sets": sets, "pairs": pairs, "cards": cards}
     return {name: value for name, value in now.items() if value is not getattr(snapshot, name)}
 
 
@@ -154,6 +158,7 @@ def load_snapshot(
         Releases(folder, nomenclature),
         store,
         sets,
+        PairScorer(nomenclature, proteins, sets),
         search,
         model,
         model_label(model),

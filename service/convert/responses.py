@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from matching.genotypes import Genotype
+from matching.immunogenetics import TceCategory
 from matching.kernels import (
     COUNT_BEST,
     COUNT_WORST,
@@ -20,8 +21,9 @@ from matching.kernels import (
 )
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
-from matching.pipeline import Matches
-from matching.risk import Known, Prediction
+from matching.pipeline import Matches, PairCounts
+from matching.risk import Comparison as RiskComparison
+from matching.risk import Known, OutcomeModel, Prediction
 from matching.search import POSITION_LETTERS
 from matching.typings import Position, Typing
 from service.masses import CandidateProbabilities, Outcome
@@ -84,20 +86,49 @@ def comparisons(
         map(Outcome, probabilities.outcomes.tolist()),
         strict=True,
     )
-    return [
-        common_pb2.Comparison(
-            mismatches=as_range(*mismatches),
-            gvh=as_range(*to_host),
-            hvg=as_range(*to_graft),
-            loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
-            dpb1_tce=common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}"),
-            probability_status=common_pb2.ProbabilityStatus.Value(
-                f"PROBABILITY_STATUS_{outcome.name}"
-            ),
-            **_known_probabilities(p),
-        )
-        for mismatches, to_host, to_graft, compared, tce, p, outcome in rows
-    ]
+    return [_comparison(*row) for row in rows]
+
+
+def pair_comparison(
+    counts: PairCounts, loci: Sequence[Locus], probabilities: CandidateProbabilities
+) -> common_pb2.Comparison:
+    """One pair; totals run over `loci`."""
+    return _comparison(
+        (counts.mismatches(COUNT_BEST, loci), counts.mismatches(COUNT_WORST, loci)),
+        (counts.total(GVH_BEST, loci), counts.total(GVH_WORST, loci)),
+        (counts.total(HVG_BEST, loci), counts.total(HVG_WORST, loci)),
+        counts.compared,
+        counts.tce,
+        probabilities.p[0].tolist(),
+        Outcome(int(probabilities.outcomes[0])),
+    )
+
+
+_TCE = {tce: common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}") for tce in TceCategory}
+_STATUS = {
+    outcome: common_pb2.ProbabilityStatus.Value(f"PROBABILITY_STATUS_{outcome.name}")
+    for outcome in Outcome
+}
+
+
+def _comparison(
+    mismatches: tuple[int, int],
+    to_host: tuple[int, int],
+    to_graft: tuple[int, int],
+    compared: Iterable[Sequence[int]],
+    tce: TceCategory,
+    p: Sequence[float],
+    outcome: Outcome,
+) -> common_pb2.Comparison:
+    return common_pb2.Comparison(
+        mismatches=as_range(*mismatches),
+        gvh=as_range(*to_host),
+        hvg=as_range(*to_graft),
+        loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
+        dpb1_tce=_TCE[tce],
+        probability_status=_STATUS[outcome],
+        **_known_probabilities(p),
+    )
 
 
 def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
@@ -128,6 +159,17 @@ def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.Do
         message.age_years = int(age_years)
     if facts["weight_kg"] is not None:
         message.weight_kg = facts["weight_kg"]
+    return message
+
+
+def compared_risk(outcome: OutcomeModel, risk: RiskComparison) -> graftmatch_pb2.OutcomeRisk:
+    """The risk of one pair, without what each factor adds."""
+    message = graftmatch_pb2.OutcomeRisk(outcome=outcome.name, horizon_days=outcome.horizon_days)
+    if np.isnan(risk.probability[0]):
+        message.not_applicable = True
+        return message
+    message.probability = risk.probability[0]
+    message.low, message.high = risk.low[0], risk.high[0]
     return message
 
 

@@ -349,26 +349,32 @@ class DonorFacts(_message.Message):
     def __init__(self, type: _Optional[str] = ..., age_years: _Optional[int] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., rh: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
 
 class ScorePairRequest(_message.Message):
-    __slots__ = ("patient", "donor", "loci")
+    __slots__ = ("patient", "donor", "loci", "patient_facts", "donor_facts")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FACTS_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FACTS_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     loci: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ...) -> None: ...
+    patient_facts: PatientFacts
+    donor_facts: DonorFacts
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., donor_facts: _Optional[_Union[DonorFacts, _Mapping]] = ...) -> None: ...
 
 class ScorePairResponse(_message.Message):
-    __slots__ = ("provenance", "comparison", "notes", "detail")
+    __slots__ = ("provenance", "comparison", "notes", "detail", "risks")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    RISKS_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     comparison: _common_pb2.Comparison
     notes: _containers.RepeatedScalarFieldContainer[str]
     detail: PairDetail
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ...) -> None: ...
+    risks: _containers.RepeatedCompositeFieldContainer[OutcomeRisk]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ..., risks: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class PairDetail(_message.Message):
     __slots__ = ("overall_category", "loci", "leaders", "dpb1_expression")
