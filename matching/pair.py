@@ -42,9 +42,9 @@ _PERMISSIVE = {
 _MOST_LOCI = 50_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LocusDetail:
-    """A locus of a pair.
+    """A locus of a pair; the same object for the same typings, as long as it is remembered.
 
     `domains`: of each donor position against the patient's position that it is compared with, the
     residues that differ; None where they cannot be compared, as for nulls and genotype lists.
@@ -96,12 +96,12 @@ class PairDetails:
         found = {
             locus: self._locus(locus, *pair) for locus, pair in patient.loci.zip(donor.loci).items()
         }
-        details = PerLocus(
-            tuple(
-                LocusDetail(d.graded, locus_category(d.graded, permissive), d.domains)
-                for d in found.values()
-            )
-        )
+        if permissive is not None:
+            # It is read at DPB1 alone.
+            at = found[Locus.DPB1]
+            category = locus_category(at.graded, permissive)
+            found[Locus.DPB1] = LocusDetail(at.graded, category, at.domains)
+        details = PerLocus(tuple(found.values()))
         ours, theirs = patient.loci, donor.loci
         ours_b, ours_dpb1, theirs_dpb1 = ours[Locus.B], ours[Locus.DPB1], theirs[Locus.DPB1]
         expression = None

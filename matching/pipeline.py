@@ -88,13 +88,10 @@ class PairCounts:
     compared: PerLocus[tuple[int, ...]]
     tce: TceCategory
 
-    def total(self, column: int, loci: Iterable[Locus]) -> int:
-        """Sum of a column of `compared` over some loci."""
-        return sum(self.compared[locus][column] for locus in loci)
-
-    def mismatches(self, column: int, loci: Sequence[Locus]) -> int:
-        """Mismatches over some loci, by `COUNT_BEST` or `COUNT_WORST`."""
-        return 2 * len(loci) - self.total(column, loci)
+    def totals(self, loci: Iterable[Locus]) -> tuple[int, ...]:
+        """Sums of the columns of `compared` over some loci."""
+        rows = [self.compared.values[locus.position] for locus in loci]
+        return tuple(map(sum, zip(*rows, strict=True)))
 
 
 class PairCounter:

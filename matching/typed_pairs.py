@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from matching.risk import Coded
 from matching.search import Candidates
 from matching.typings import Typing
 
+Int64s = npt.NDArray[np.int64]
 FIVE = parse_loci("A,B,C,DRB1,DQB1")
 _CLASS_I = parse_loci("A,B,C")
 _COUNTED = parse_loci("A,B,C,DRB1,DQB1,DPB1")
@@ -30,12 +32,33 @@ def known_tce(category: TceCategory) -> str:
     return "" if category in _UNTOLD else category.value
 
 
-def hla_match(found: Candidates | PairCounts) -> Coded:
+def hla_match(found: Candidates) -> Coded:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else unknown."""
-    worst, best, best_class_i = (
-        np.atleast_1d(found.mismatches(column, loci))
-        for column, loci in ((COUNT_WORST, FIVE), (COUNT_BEST, FIVE), (COUNT_BEST, _CLASS_I))
+    return _hla_match(
+        found.mismatches(COUNT_WORST, FIVE),
+        found.mismatches(COUNT_BEST, FIVE),
+        found.mismatches(COUNT_BEST, _CLASS_I),
     )
+
+
+def hla_match_of_pair(counts: PairCounts) -> Coded:
+    """The same of one pair."""
+    five, class_i = counts.totals(FIVE), counts.totals(_CLASS_I)
+    return _hla_match_of_one(five[COUNT_WORST], five[COUNT_BEST], class_i[COUNT_BEST])
+
+
+@lru_cache
+def _hla_match_of_one(worst: int, best: int, best_class_i: int) -> Coded:
+    """By matches."""
+    most = 2 * len(FIVE)
+    return _hla_match(
+        np.array([most - worst]),
+        np.array([most - best]),
+        np.array([2 * len(_CLASS_I) - best_class_i]),
+    )
+
+
+def _hla_match(worst: Int64s, best: Int64s, best_class_i: Int64s) -> Coded:
     one_class_i = (worst == 1) & (best == 1) & (best_class_i == 1)
     codes = np.where(worst == 0, 0, np.where(one_class_i, 1, -1)).astype(np.int8)
     return Coded(codes, ("10/10", "9/10 class I"))

@@ -74,7 +74,7 @@ def search_request(
             found.append(Violation("patient_facts.weight_kg", "a dose per kg needs it"))
     assert read is not None and rule is not None and criteria is not None
     return SearchRequest(
-        read[0],
+        read.typing,
         facts,
         criteria,
         donors,

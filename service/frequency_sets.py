@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from data.frequency_store import FrequencyChoice, FrequencyFolder
@@ -61,10 +61,14 @@ class SearchSets:
 
     def prior(self, ancestry: str, registry: str) -> Prior:
         """The sets, and their shares, of people of an ancestry and a registry, "" if unknown."""
-        found = self.under.prior(ancestry, registry)
+        found = self._known_prior(ancestry, registry)
         # Whoever has no set of their own has the one in use.
         assert found is not None
         return found
+
+    @cached_property
+    def _known_prior(self) -> Callable[[str, str], Prior | None]:
+        return lru_cache(maxsize=10_000)(self.under.prior)
 
     def prior_of(self, facts: Mapping[str, Any]) -> Prior:
         """`prior` of a person with some facts."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -26,6 +25,8 @@ from service.pairs import Facts
 # locus and a genotype take about as much memory as so many.
 _MOST_CHARACTERS = 20_000_000
 _MOST_GENOTYPES = 2_000_000
+# People with more would drive out many others.
+_LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 100
 
@@ -52,11 +53,13 @@ class PairScorer:
     sets: SearchSets | None
     details: PairDetails = field(init=False, repr=False)
     counter: PairCounter = field(init=False, repr=False, default_factory=PairCounter)
-    _typings: Memory[str, tuple[int, ReadTyping]] = field(
+    _typings: Memory[str, ReadTyping] = field(
         init=False, repr=False, default_factory=lambda: Memory(_MOST_CHARACTERS, _size_of_typing)
     )
     _imputed: Memory[tuple[str, Prior], _Imputed | None] = field(
-        init=False, repr=False, default_factory=lambda: Memory(_MOST_GENOTYPES, _size_of_person)
+        init=False,
+        repr=False,
+        default_factory=lambda: Memory(_MOST_GENOTYPES, _size_of_person, _LARGEST),
     )
 
     def __post_init__(self) -> None:
@@ -64,12 +67,12 @@ class PairScorer:
 
     def read(self, text: str) -> ReadTyping:
         """A GL string. Raises `TypingError`."""
-        return self._typings.of(text, lambda: (len(text), read_gl(text, self.nomenclature)))[1]
+        return self._typings.of(text, lambda: read_gl(text, self.nomenclature))
 
     def probabilities(
         self,
-        patient: Typing,
-        donor: Typing,
+        patient: ReadTyping,
+        donor: ReadTyping,
         facts: Sequence[Facts] | None,
         limits: GenotypeLimits,
     ) -> CandidateProbabilities:
@@ -78,9 +81,7 @@ class PairScorer:
         if self.sets is None:
             return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
         priors = [self.sets.prior_of(of_person) for of_person in facts or ({}, {})]
-        ours = self._imputed.of(
-            (patient.text, priors[0]), partial(self._impute, patient, priors[0])
-        )
+        ours = self._known(patient, priors[0])
         if ours is None:
             return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
         if not ours.genotypes.mass[0]:
@@ -88,7 +89,7 @@ class PairScorer:
         n = len(ours.genotypes.weights)
         if n > limits.patient:
             return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
-        theirs = self._imputed.of((donor.text, priors[1]), partial(self._impute, donor, priors[1]))
+        theirs = self._known(donor, priors[1])
         if theirs is None or n * len(theirs.genotypes.weights) > limits.pairs:
             return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
         if not theirs.genotypes.mass[0]:
@@ -97,6 +98,9 @@ class PairScorer:
         return CandidateProbabilities(
             p, np.zeros(1, dtype=np.int8), float(dropped.max()), np.zeros(1, dtype=bool)
         )
+
+    def _known(self, read: ReadTyping, prior: Prior) -> _Imputed | None:
+        return self._imputed.of((read.text, prior), lambda: self._impute(read.typing, prior))
 
     def _impute(self, typing: Typing, prior: Prior) -> _Imputed | None:
         """None where the genotype lists are beyond measure."""
@@ -110,8 +114,8 @@ class PairScorer:
         return _Imputed(genotypes, DonorTable(self.sets.shared_imputer, genotypes))
 
 
-def _size_of_typing(read: tuple[int, ReadTyping]) -> float:
-    return _OF_TYPING + read[0]
+def _size_of_typing(read: ReadTyping) -> float:
+    return _OF_TYPING + len(read.text)
 
 
 def _size_of_person(imputed: _Imputed | None) -> float:

@@ -13,7 +13,7 @@ from data.index import StoredIndex
 from matching.pipeline import PairCounts, tce_categories
 from matching.risk import Coded, CodedColumns, RiskModel, compare_donors
 from matching.search import Candidates
-from matching.typed_pairs import hla_match, known_tce
+from matching.typed_pairs import hla_match, hla_match_of_pair, known_tce
 
 _SIGN = {"positive": "+", "negative": "-"}
 _ANTIGENS = {"A": {"A"}, "B": {"B"}, "AB": {"A", "B"}, "O": set[str]()}
@@ -47,7 +47,7 @@ def one_pair_factors(patient: Facts, donor: Facts, counts: PairCounts) -> CodedC
     columns: dict[str, npt.NDArray[Any] | Coded] = {
         "age_years": np.array([_age(patient)]),
         "donor_age_years": np.array([_age(donor)]),
-        "hla_match": hla_match(counts),
+        "hla_match": hla_match_of_pair(counts),
         "dpb1_tce": _coded([known_tce(counts.tce)], _FIRST),
     }
     for factor, fact, text in _of_both(patient):

@@ -50,8 +50,10 @@ def parse_typing_answer(
     snapshot: Snapshot, request: graftmatch_pb2.ParseTypingRequest
 ) -> graftmatch_pb2.ParseTypingResponse:
     """Raises `RequestError`."""
-    typing, genotype = convert.typing_request(request, snapshot.nomenclature)
-    return convert.typing_response(typing, genotype, snapshot.nomenclature, provenance(snapshot))
+    read = convert.typing_request(request, snapshot.nomenclature)
+    return convert.typing_response(
+        read.typing, read.genotype, snapshot.nomenclature, provenance(snapshot)
+    )
 
 
 def explain_typing_answer(
@@ -166,9 +168,9 @@ def score_pair_answer(
     """Raises `RequestError`."""
     pairs = snapshot.pairs
     request = convert.pair_request(message, pairs.read)
-    (patient, ours), (donor, theirs), loci = request.patient, request.donor, request.loci
-    counts = pairs.counter.of(ours, theirs)
-    detail = pairs.details.of(patient, donor, counts.tce, loci)
+    patient, donor, loci = request.patient, request.donor, request.loci
+    counts = pairs.counter.of(patient.genotype, donor.genotype)
+    detail = pairs.details.of(patient.typing, donor.typing, counts.tce, loci)
     found = pairs.probabilities(patient, donor, request.facts, LIMITS.genotypes)
     risks = []
     if request.facts is not None:

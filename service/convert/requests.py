@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,6 @@ _LEVELS = {
     "rh": ("positive", "negative"),
 }
 _TEXTS = ("ancestry", "registry")
-ReadTyping = tuple[Typing, Genotype]
 _VARIABLES = {variable.name: variable for variable in VARIABLES}
 
 
@@ -65,6 +64,14 @@ def checking() -> Iterator[list[Violation]]:
     yield found
     if found:
         raise RequestError(found)
+
+
+class ReadTyping(NamedTuple):
+    """A GL string as it was sent, as a typing, and what that means under a release."""
+
+    text: str
+    typing: Typing
+    genotype: Genotype
 
 
 @dataclass(frozen=True)
@@ -106,14 +113,14 @@ def pair_request(
                 read_facts("donor_facts", request.donor_facts, found),
             )
     assert patient is not None and donor is not None
-    notes = tuple(dict.fromkeys((*patient[1].notes, *donor[1].notes)))
+    notes = tuple(dict.fromkeys((*patient.genotype.notes, *donor.genotype.notes)))
     return PairRequest(patient, donor, loci, facts, notes)
 
 
 def read_gl(text: str, nomenclature: Nomenclature) -> ReadTyping:
     """A typing, and what it means under a release. Raises `TypingError`."""
     typing = parse_typing(text)
-    return typing, encode(typing, nomenclature)
+    return ReadTyping(text, typing, encode(typing, nomenclature))
 
 
 def read_typing(

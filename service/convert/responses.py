@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,10 +94,11 @@ def pair_comparison(
     counts: PairCounts, loci: Sequence[Locus], probabilities: CandidateProbabilities
 ) -> common_pb2.Comparison:
     """One pair; totals run over `loci`."""
+    total, most = counts.totals(loci), 2 * len(loci)
     return _comparison(
-        (counts.mismatches(COUNT_BEST, loci), counts.mismatches(COUNT_WORST, loci)),
-        (counts.total(GVH_BEST, loci), counts.total(GVH_WORST, loci)),
-        (counts.total(HVG_BEST, loci), counts.total(HVG_WORST, loci)),
+        (most - total[COUNT_BEST], most - total[COUNT_WORST]),
+        (total[GVH_BEST], total[GVH_WORST]),
+        (total[HVG_BEST], total[HVG_WORST]),
         counts.compared,
         counts.tce,
         probabilities.p[0].tolist(),
@@ -104,6 +106,7 @@ def pair_comparison(
     )
 
 
+_LOCUS_NAMES = tuple(locus.value for locus in LOCI)
 _TCE = {tce: common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}") for tce in TceCategory}
 _STATUS = {
     outcome: common_pb2.ProbabilityStatus.Value(f"PROBABILITY_STATUS_{outcome.name}")
@@ -124,7 +127,7 @@ def _comparison(
         mismatches=as_range(*mismatches),
         gvh=as_range(*to_host),
         hvg=as_range(*to_graft),
-        loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
+        loci=[_locus(name, tuple(row)) for name, row in zip(_LOCUS_NAMES, compared, strict=True)],
         dpb1_tce=_TCE[tce],
         probability_status=_STATUS[outcome],
         **_known_probabilities(p),
@@ -139,9 +142,11 @@ def as_range(best: int, worst: int) -> common_pb2.Range:
     return common_pb2.Range(best=int(best), worst=int(worst))
 
 
-def _locus(locus: Locus, row: Sequence[int]) -> common_pb2.LocusComparison:
+# There are few that differ, and a message that is put into another one is copied.
+@lru_cache(maxsize=10_000)
+def _locus(name: str, row: tuple[int, ...]) -> common_pb2.LocusComparison:
     return common_pb2.LocusComparison(
-        locus=locus.value,
+        locus=name,
         matches=as_range(row[COUNT_BEST], row[COUNT_WORST]),
         gvh=as_range(row[GVH_BEST], row[GVH_WORST]),
         hvg=as_range(row[HVG_BEST], row[HVG_WORST]),
