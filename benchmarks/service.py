@@ -11,9 +11,9 @@ Closed loops keep so many calls in flight; the open loop sends at fixed times, a
 runs from when it was due. Pairs are of 100 patients and 1,000 donors with their facts, every pair
 another one; before each measurement the same kind of calls warm the server up. `new_donors` is the
 same with a donor who was not seen before in every call. Searches are of all patients in turn, at
-most one mismatch, first page of 100; the stream is of the first 100,000 donors of one patient. Every
-answer is read whole, but decoded only where it is counted. Whether all calls ended with OK is told by
-the server's own metrics. Times are milliseconds, `ratio` is the throughput by that of the trivial
+most one mismatch, first page of 100; the stream is of the first 100,000 donors of one patient.
+Every answer is read whole, but decoded only where it is counted. Whether all calls ended with OK
+is told by the server's own metrics. Times are milliseconds, `ratio` is the throughput by that of the trivial
 call (health) with 32 in flight.
 """
 
@@ -37,7 +37,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
@@ -67,6 +67,7 @@ OPEN_LOOP_PER_SECOND = 500
 PATIENTS, DONORS = 100, 1_000
 PAGE, STREAM = 100, 100_000
 
+T = TypeVar("T")
 Call = Callable[[bytes], Awaitable[Any]]
 
 
@@ -230,18 +231,22 @@ def typing_of(record: dict[str, str]) -> str:
     return "^".join(record[name] for name in LOCUS_COLUMNS if record[name])
 
 
+def facts(kind: Callable[..., T], record: dict[str, str], names: Sequence[str]) -> T:
+    """Facts of a person as a message."""
+    known: dict[str, Any] = {name: record[name] for name in names}
+    if record["age_years"]:
+        known["age_years"] = int(record["age_years"])
+    return kind(**known)
+
+
 def patient_facts(record: dict[str, str]) -> pb.PatientFacts:
     """Facts of a patient."""
-    known = {name: record[name] for name in ("sex", "cmv", "abo", "ancestry", "registry")}
-    age = {"age_years": float(record["age_years"])} if record["age_years"] else {}
-    return pb.PatientFacts(**known, **age)
+    return facts(pb.PatientFacts, record, ("sex", "cmv", "abo", "ancestry", "registry"))
 
 
 def donor_facts(record: dict[str, str]) -> pb.DonorFacts:
     """Facts of a donor."""
-    names = ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry")
-    age = {"age_years": int(record["age_years"])} if record["age_years"] else {}
-    return pb.DonorFacts(**{name: record[name] for name in names}, **age)
+    return facts(pb.DonorFacts, record, ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry"))
 
 
 def pair(patient: dict[str, str], donor: dict[str, str]) -> bytes:
@@ -374,9 +379,7 @@ def main() -> None:
     parser.add_argument("--frequencies", default=DEMO_FREQUENCIES)
     parser.add_argument("--release")
     parser.add_argument("--release-folder", type=Path, help="install the release from here")
-    parser.add_argument(
-        "--home", type=Path, help="serve this one; needs the next two and --release"
-    )
+    parser.add_argument("--home", type=Path, help="serve this, with --registry and --people")
     parser.add_argument("--registry", help="of the home's release, with masses")
     parser.add_argument("--people", type=Path, help="folder that its donors.csv was simulated in")
     parser.add_argument("--json", action="store_true", help="print in one line")

@@ -50,12 +50,9 @@ def hla_match_of_pair(counts: PairCounts) -> Coded:
 @lru_cache
 def _hla_match_of_one(worst: int, best: int, best_class_i: int) -> Coded:
     """By matches."""
-    most = 2 * len(FIVE)
-    return _hla_match(
-        np.array([most - worst]),
-        np.array([most - best]),
-        np.array([2 * len(_CLASS_I) - best_class_i]),
-    )
+    most, most_class_i = 2 * len(FIVE), 2 * len(_CLASS_I)
+    counts = np.array([[most - worst], [most - best], [most_class_i - best_class_i]])
+    return _hla_match(*counts)
 
 
 def _hla_match(worst: Int64s, best: Int64s, best_class_i: Int64s) -> Coded:
