@@ -8,8 +8,8 @@ one that is there, and calls it from this process, so both share the machine. Fr
 file a population, by default those of the demonstration; with --home those that are imported there.
 
 Closed loops keep so many calls in flight; the open loop sends at fixed times, and a call's time
-runs from when it was due. Pairs are of 100 patients and 1,000 donors with their facts, every pair
-another one; before each measurement the same kind of calls warm the server up. `new_donors` is the
+runs from when it was due. Pairs are of patients and donors that a search finds for them (at most
+three mismatches, the first 1,000), with their facts, each pair once; before each measurement the same kind of calls warm the server up. `new_donors` is the
 same with a donor who was not seen before in every call. Searches are of all patients in turn, at
 most one mismatch, first page of 100; the stream is of the first 100,000 donors of one patient.
 Every answer is read whole, but decoded only where it is counted. Whether all calls ended with OK
@@ -220,10 +220,10 @@ def figures(times: list[float], seconds: float) -> dict[str, float]:
     }
 
 
-def people(path: Path, count: int, skip: int = 0) -> list[dict[str, str]]:
-    """Records of a file of simulated people."""
+def people(path: Path, count: int) -> list[dict[str, str]]:
+    """The first records of a file of simulated people."""
     with path.open(encoding="utf-8", newline="") as file:
-        return list(itertools.islice(csv.DictReader(file), skip, skip + count))
+        return list(itertools.islice(csv.DictReader(file), count))
 
 
 def typing_of(record: dict[str, str]) -> str:
@@ -260,11 +260,29 @@ def pair(patient: dict[str, str], donor: dict[str, str]) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def pairs(patients: list[dict[str, str]], donors: list[dict[str, str]]) -> Iterator[bytes]:
-    """Every patient with every donor, in an order by chance that is always the same."""
-    drawn = [(p, d) for p in patients for d in donors]
+def pairs(found: list[tuple[dict[str, str], dict[str, str]]]) -> Iterator[bytes]:
+    """All pairs in an order by chance that is always the same."""
+    drawn = list(found)
     random.Random(1).shuffle(drawn)
     return (pair(*one) for one in drawn)
+
+
+async def found_pairs(
+    search: Call, patients: list[dict[str, str]], file: Path
+) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """Patients and donors that are found for them."""
+    asked: dict[str, Any] = {"max_mismatches": 3, "limit": DONORS, "without_probabilities": True}
+    wanted: dict[str, list[dict[str, str]]] = {}
+    for patient, request in zip(patients, searches(patients, **asked), strict=False):
+        for answer in await search(request):
+            for candidate in pb.SearchDonorsResponse.FromString(answer).candidates:
+                wanted.setdefault(candidate.donor, []).append(patient)
+    with file.open(encoding="utf-8", newline="") as lines:
+        return [
+            (patient, donor)
+            for donor in csv.DictReader(lines)
+            for patient in wanted.get(donor["id"], ())
+        ]
 
 
 def searches(patients: list[dict[str, str]], **asked: Any) -> Iterator[bytes]:
@@ -282,8 +300,7 @@ async def measure(server: Served, folder: Path, seconds: float) -> dict[str, Any
     """All figures of calls."""
     result: dict[str, Any] = {}
     patients = people(folder / "patients.csv", PATIENTS)
-    donors = people(folder / "donors.csv", DONORS)
-    new = people(folder / "donors.csv", int(500 * seconds), DONORS)
+    new = people(folder / "donors.csv", int(200 * seconds))
     async with load(server.address) as client:
         trivial = client.unary(HEALTH)
         health = itertools.repeat(health_pb2.HealthCheckRequest().SerializeToString())
@@ -291,9 +308,10 @@ async def measure(server: Served, folder: Path, seconds: float) -> dict[str, Any
         result["trivial"] = figures(*await closed_loop(trivial, health, IN_FLIGHT, seconds))
 
         score = client.unary(f"/{SERVICE}/ScorePair")
-        requests = pairs(patients, donors)
-        for typed in donors:
-            await score(pair(patients[0], typed))
+        search = client.stream(f"/{SERVICE}/SearchDonors")
+        drawn = await found_pairs(search, patients, folder / "donors.csv")
+        result["pairs"] = len(drawn)
+        requests = pairs(drawn)
         await closed_loop(score, requests, IN_FLIGHT, 2 * seconds)
         result["score_pair"] = figures(*await closed_loop(score, requests, IN_FLIGHT, seconds))
         result["score_pair_open_loop"] = figures(
@@ -302,7 +320,6 @@ async def measure(server: Served, folder: Path, seconds: float) -> dict[str, Any
         fresh = (pair(patients[0], donor) for donor in new)
         result["score_pair_new_donors"] = figures(*await all_of(score, fresh, IN_FLIGHT))
 
-        search = client.stream(f"/{SERVICE}/SearchDonors")
         requests = searches(patients, max_mismatches=1, page_size=PAGE)
         await closed_loop(search, requests, SEARCHES_IN_FLIGHT, seconds)
         result["search_page"] = figures(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matching.genotypes import encode_locus
+from matching.genotypes import LocusGenotype, encode_locus
 from matching.grade import (
     GradedLocus,
     Grader,
@@ -38,8 +38,14 @@ _PERMISSIVE = {
     TceCategory.HVG_NON_PERMISSIVE: False,
 }
 
-# Loci of pairs that are remembered.
+# Loci of pairs, and P groups of the genotypes, that are remembered.
 _MOST_LOCI = 50_000
+MOST_GROUPS = 1_000_000
+
+
+def n_groups(genotype: LocusGenotype) -> int:
+    """What a genotype weighs in a memory."""
+    return sum(10 + len(one.first) + len(one.second) for one in genotype.alternatives)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +90,7 @@ class PairDetails:
         self._domains = Domains(nomenclature, proteins)
         self._leaders = Leaders(nomenclature, proteins)
         self._expressions = Expressions(nomenclature, proteins)
+        self._genotypes = Memory[tuple[Locus, LocusTyping], LocusGenotype](MOST_GROUPS, n_groups)
         self._known = Memory[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail](
             _MOST_LOCI
         )
@@ -126,6 +133,11 @@ class PairDetails:
         compared = self._compared(locus, patient, donor, graded)
         return LocusDetail(graded, locus_category(graded), compared)
 
+    def _encoded(self, locus: Locus, typing: LocusTyping) -> LocusGenotype:
+        return self._genotypes.of(
+            (locus, typing), lambda: encode_locus(locus, typing, self._nomenclature)[0]
+        )
+
     def _compared(
         self,
         locus: Locus,
@@ -135,8 +147,7 @@ class PairDetails:
     ) -> tuple[ArdMismatches | None, ArdMismatches | None]:
         if patient is None or donor is None or patient.others or donor.others:
             return None, None
-        ours = encode_locus(locus, patient, self._nomenclature)[0]
-        theirs = encode_locus(locus, donor, self._nomenclature)[0]
+        ours, theirs = self._encoded(locus, patient), self._encoded(locus, donor)
         sides = (ours.first, ours.second)
         first, second = sides if graded.orientation is Orientation.DIRECT else sides[::-1]
         return (

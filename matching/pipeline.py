@@ -10,17 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.donor_index import DonorIndex
-from matching.genotypes import Book, Genotype, LocusGenotype, encode
+from matching.genotypes import UNTYPED, Book, Genotype, LocusGenotype, encode
 from matching.immunogenetics import TceCategory, dpb1_tce
 from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, Locus, PerLocus
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
+from matching.pair import MOST_GROUPS
 from matching.search import Candidates, Criteria, compare_locus, find_donors
 from matching.typings import Typing
 
 # Loci of pairs that are remembered.
 _MOST_LOCI = 200_000
+_NOBODY = Book.of([])
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class PairCounter:
     """
 
     def __init__(self) -> None:
+        self._books = Memory[LocusGenotype, Book](MOST_GROUPS, _size)
         self._known = Memory[tuple[LocusGenotype | None, LocusGenotype | None], tuple[int, ...]](
             _MOST_LOCI
         )
@@ -109,7 +112,7 @@ class PairCounter:
         """The counts of a pair that was read under one release."""
         compared = PerLocus(
             tuple(
-                self._known.of((ours, theirs), partial(_compared, ours, theirs))
+                self._known.of((ours, theirs), partial(self._compared, ours, theirs))
                 for ours, theirs in zip(patient.loci, donor.loci, strict=True)
             )
         )
@@ -117,11 +120,18 @@ class PairCounter:
         tce = _tce_category(patient.loci[at], donor.loci[at], compared[at])
         return PairCounts(compared, tce)
 
+    def _compared(
+        self, patient: LocusGenotype | None, donor: LocusGenotype | None
+    ) -> tuple[int, ...]:
+        book, entry = _NOBODY, UNTYPED
+        if donor is not None:
+            book, entry = self._books.of(donor, lambda: Book.of([donor])), UNTYPED + 1
+        row: list[int] = compare_locus(patient, book, np.array([entry]))[0].tolist()
+        return tuple(row)
 
-def _compared(patient: LocusGenotype | None, donor: LocusGenotype | None) -> tuple[int, ...]:
-    book = Book.of([] if donor is None else [donor])
-    row: list[int] = compare_locus(patient, book, np.array([len(book) - 1]))[0].tolist()
-    return tuple(row)
+
+def _size(book: Book) -> int:
+    return 100 + len(book.groups)
 
 
 def tce_categories(found: Candidates) -> tuple[list[TceCategory], npt.NDArray[np.int64]]:
