@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from matching.errors import TooAmbiguousError
-from matching.haplotypes import ImputedGenotypes
+from matching.haplotypes import ImputedGenotypes, Imputer
+from matching.masses import Entries, LocusEntries, MassTables, PatientGenotypes
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
@@ -21,22 +24,44 @@ from service.frequency_sets import SearchSets
 from service.masses import CandidateProbabilities, GenotypeLimits, Outcome
 from service.pairs import Facts
 
-# Characters of the typings, and genotypes of the imputed people, that are remembered. An entry of a
-# locus and a genotype take about as much memory as so many.
+# Characters of typings, genotypes of imputed people, and names that typings of donors admit, that
+# are remembered. What comes with each takes about as much memory as so many.
 _MOST_CHARACTERS = 20_000_000
 _MOST_GENOTYPES = 2_000_000
+_MOST_NAMES = 20_000_000
 # People with more would drive out many others.
 _LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 100
 
 
-@dataclass(frozen=True)
-class _Imputed:
-    """A person under a prior. `table`: the same, to be compared as a donor."""
+@dataclass(frozen=True, eq=False)
+class _Person:
+    """A person's genotypes under a prior, for the two ways in which pairs are predicted."""
 
+    imputer: Imputer
     genotypes: ImputedGenotypes
-    table: DonorTable
+    tables: MassTables
+
+    @cached_property
+    def patient(self) -> PatientGenotypes:
+        """To be compared with masses of donors."""
+        return self.tables.patient(self.imputer, self.genotypes.codes, self.genotypes.weights)
+
+    @cached_property
+    def donor(self) -> DonorTable:
+        """To be compared in pairs."""
+        return DonorTable(self.imputer, self.genotypes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Mass:
+    """A donor by what the typing admits, `total` (1,) its mass under the set of `tables`."""
+
+    tables: MassTables
+    entries: Entries
+    codes: npt.NDArray[np.int32]
+    total: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +81,14 @@ class PairScorer:
     _typings: Memory[str, ReadTyping] = field(
         init=False, repr=False, default_factory=lambda: Memory(_MOST_CHARACTERS, _size_of_typing)
     )
-    _imputed: Memory[tuple[str, Prior], _Imputed | None] = field(
+    _imputed: Memory[tuple[str, Prior], _Person | None] = field(
         init=False,
         repr=False,
         default_factory=lambda: Memory(_MOST_GENOTYPES, _size_of_person, _LARGEST),
+    )
+
+    _masses: Memory[tuple[str, Prior], _Mass | None] = field(
+        init=False, repr=False, default_factory=lambda: Memory(_MOST_NAMES, _size_of_mass)
     )
 
     def __post_init__(self) -> None:
@@ -81,42 +110,72 @@ class PairScorer:
         if self.sets is None:
             return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
         priors = [self.sets.prior_of(of_person) for of_person in facts or ({}, {})]
-        ours = self._known(patient, priors[0])
+        ours = self._person(patient, priors[0])
         if ours is None:
             return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
         if not ours.genotypes.mass[0]:
             return CandidateProbabilities.without(1, Outcome.PATIENT_UNREPRESENTED)
-        n = len(ours.genotypes.weights)
-        if n > limits.patient:
+        if len(ours.genotypes.weights) > limits.patient:
             return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
-        theirs = self._known(donor, priors[1])
+        mass = self._masses.of((donor.text, priors[1]), lambda: self._mass(donor.typing, priors[1]))
+        if mass is not None:
+            found = mass.tables.search(ours.patient, mass.entries, mass.codes, mass.total, 2)
+            if not found.exact[0]:
+                if mass.total[0] == 0:
+                    return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
+                return _computed(found.p, float(ours.genotypes.dropped[0]))
+        theirs = self._person(donor, priors[1])
+        n = len(ours.genotypes.weights)
         if theirs is None or n * len(theirs.genotypes.weights) > limits.pairs:
             return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
         if not theirs.genotypes.mass[0]:
             return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
-        p, dropped = theirs.table.few_mismatches(ours.genotypes)
-        return CandidateProbabilities(
-            p, np.zeros(1, dtype=np.int8), float(dropped.max()), np.zeros(1, dtype=bool)
-        )
+        p, dropped = theirs.donor.few_mismatches(ours.genotypes)
+        return _computed(p, float(dropped[0]))
 
-    def _known(self, read: ReadTyping, prior: Prior) -> _Imputed | None:
+    def _person(self, read: ReadTyping, prior: Prior) -> _Person | None:
         return self._imputed.of((read.text, prior), lambda: self._impute(read.typing, prior))
 
-    def _impute(self, typing: Typing, prior: Prior) -> _Imputed | None:
+    def _impute(self, typing: Typing, prior: Prior) -> _Person | None:
         """None where the genotype lists are beyond measure."""
         assert self.sets is not None
-        imputer = self.sets.imputer()
         frequencies = self.sets.under.populations.mixture(dict(prior))
         try:
-            genotypes = imputer.impute([typing], frequencies)
+            genotypes = self.sets.imputer().impute([typing], frequencies)
         except TooAmbiguousError:
             return None
-        return _Imputed(genotypes, DonorTable(self.sets.shared_imputer, genotypes))
+        return _Person(self.sets.shared_imputer, genotypes, self.sets.masses.tables[0])
+
+    def _mass(self, typing: Typing, prior: Prior) -> _Mass | None:
+        """None where the donor must be imputed: loci in phase, mixtures of sets, typed nulls and
+        lists of too many classes."""
+        assert self.sets is not None
+        if typing.phase or len(prior) > 1:
+            return None
+        masses, imputer = self.sets.masses, self.sets.imputer()
+        tables = masses.tables[masses.labels.index(prior[0][0])]
+        of_loci = [LocusEntries(imputer, column) for column in range(len(tables.loci))]
+        written = [typing.loci[locus] for locus in tables.loci]
+        texts = ["" if one is None else one.text for one in written]
+        codes = [entries.encode([text]) for entries, text in zip(of_loci, texts, strict=True)]
+        entries, row = Entries.of([one.table() for one in of_loci]), np.stack(codes, axis=1)
+        if entries.any_of(row, entries.exact)[0]:
+            return None
+        return _Mass(tables, entries, row, tables.total_masses(entries, row))
+
+
+def _computed(p: npt.NDArray[np.float64], dropped: float) -> CandidateProbabilities:
+    none = np.zeros(1, dtype=bool)
+    return CandidateProbabilities(p, np.zeros(1, dtype=np.int8), dropped, none)
 
 
 def _size_of_typing(read: ReadTyping) -> float:
     return _OF_TYPING + len(read.text)
 
 
-def _size_of_person(imputed: _Imputed | None) -> float:
-    return _OF_PERSON + (0 if imputed is None else len(imputed.genotypes.weights))
+def _size_of_person(person: _Person | None) -> float:
+    return _OF_PERSON + (0 if person is None else len(person.genotypes.weights))
+
+
+def _size_of_mass(mass: _Mass | None) -> float:
+    return _OF_PERSON + (0 if mass is None else len(mass.entries.arrays.names))
