@@ -225,6 +225,24 @@ def read_documents(folder: Path, prefix: str) -> list[dict[str, Any]]:
     return found
 
 
+def promoted_hashes(store: Path) -> list[str]:
+    """Every model that was ever promoted, by hash, ascending."""
+    return sorted(path.parent.name for path in store.glob(f"*/{MODEL_FILE}"))
+
+
+def model_documents(
+    folder: Path | None,
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """How the model of a folder was made, None where that is not told, and its evaluations.
+
+    Raises `ModelError`.
+    """
+    if folder is None:
+        return None, []
+    training = read_documents(folder, Path(TRAINING_FILE).stem)
+    return training[0] if training else None, read_documents(folder, "evaluation-")
+
+
 def find_model(store: Path, which: str) -> tuple[RiskModel, Path | None]:
     """A model and its folder: `literature` (no folder), `current`, a folder, or a hash of a
     promoted one (or the start of it, 8 or more digits).
@@ -241,7 +259,7 @@ def find_model(store: Path, which: str) -> tuple[RiskModel, Path | None]:
     digits = len(which) >= 8 and all(c in "0123456789abcdef" for c in which)
     folders = sorted(store.glob(f"{which}*/{MODEL_FILE}")) if digits else []
     if len(folders) != 1:
-        held = ", ".join(sorted(p.parent.name[:12] for p in store.glob(f"*/{MODEL_FILE}")))
+        held = ", ".join(digest[:12] for digest in promoted_hashes(store))
         count = "no model" if not folders else "several models"
         raise ModelError(
             f"{count} {which!r}: it is neither a model folder nor in {store}, which holds "

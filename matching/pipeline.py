@@ -72,12 +72,16 @@ def match(
     return Matches(found, patient.notes)
 
 
-def match_one(
-    patient: Typing, donor: Typing, nomenclature: Nomenclature, loci: Sequence[Locus]
+def match_typed(
+    patient: Typing, donors: Sequence[Typing], nomenclature: Nomenclature, loci: Sequence[Locus]
 ) -> Matches:
-    """One patient against one donor, as `match` would show it. Raises `TypingError`."""
-    index = DonorIndex.of([donor], nomenclature)
-    return match(patient, nomenclature, index, Criteria(loci, 2 * len(LOCI)))
+    """One patient against every one of some donors, in their order, as `match` would show them.
+
+    Raises `TypingError`.
+    """
+    index = DonorIndex.of(donors, nomenclature)
+    found = match(patient, nomenclature, index, Criteria(loci, 2 * len(LOCI)))
+    return found.take(np.argsort(found.candidates.rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.immunogenetics import LEADER_ORDER, LeaderOutcome, leader_preference
-from matching.risk import Z95, CodedColumns, OutcomeModel, centred, design, predict
+from matching.risk import Z95, CodedColumns, OutcomeModel, centred, compare_donors, design
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -317,7 +317,7 @@ def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: 
     n = len(ties)
     if not n:
         return np.empty(0)
-    risks = predict(model, columns, n).probability
+    risks = compare_donors(model, columns, np.array([0, n])).probability
     x = centred(design(model.factors, columns, n)[0], model.centre)
     rounded = np.round(np.where(np.isnan(risks), np.inf, risks), 12)
     begins = np.diff(ties, prepend=ties[0] - 1) != 0

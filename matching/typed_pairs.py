@@ -14,7 +14,7 @@ from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetail, PairDetails
-from matching.pipeline import PairCounts, match_one
+from matching.pipeline import PairCounts, match_typed
 from matching.risk import Coded
 from matching.search import Candidates
 from matching.typings import Typing
@@ -88,7 +88,7 @@ def typed_factors(
 def _row(
     patient: Typing, donor: Typing, nomenclature: Nomenclature, details: PairDetails
 ) -> dict[str, Any]:
-    matches = match_one(patient, donor, nomenclature, LOCI)
+    matches = match_typed(patient, [donor], nomenclature, LOCI)
     compared = matches.candidates.compared[0]
     detail = details.of(patient, donor, matches.tce[0], FIVE)
     row: dict[str, Any] = {

@@ -32,6 +32,13 @@ class Call:
 CURRENT: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
+def current() -> Call:
+    """The call that this thread or task works for."""
+    call = CURRENT.get()
+    assert call is not None, "outside of a call"
+    return call
+
+
 def checkpoint() -> None:
     """Called between parts of a long computation. Raises `CallEndedError` if it may stop."""
     call = CURRENT.get()

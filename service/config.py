@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         """Folder of the saved searches."""
         return self.home / "searches"
 
+    @property
+    def requests(self) -> Path:
+        """Folder of the answers to requests that are done once."""
+        return self.home / "requests"
+
     def registry_place(self, named: str | Path | None) -> str | Path:
         """Where a registry is that was named, or the one in use."""
         return named or self.registry or self.home / "registry"

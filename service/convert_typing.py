@@ -12,7 +12,7 @@ from matching.pair import LocusDetail, PairDetail
 from matching.reduction import Level, reduce_gl
 from matching.typings import split_release
 from service.convert import LIMITS, as_range, checking
-from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
+from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, nomenclature_pb2
 from service.snapshot import Releases
 from service.status import Violation
 
@@ -31,20 +31,9 @@ def explain_request(
 ) -> ExplainRequest:
     """Raises `RequestError` with every violation, and `NomenclatureError`."""
     with checking() as found:
-        if len(request.typing) > LIMITS.typing_characters:
-            reason = f"longer than {LIMITS.typing_characters:,} characters"
-            found.append(Violation("typing", reason))
-        known = [level.value for level in Level]
-        if request.reduce_to and request.reduce_to not in known:
-            found.append(Violation("reduce_to", f"must be one of {', '.join(known)}"))
-    named, text = split_release(request.typing)
-    level = Level(request.reduce_to) if request.reduce_to else None
-    with checking() as found:
-        try:
-            release = releases.of(request.release or named)
-        except ReleaseNotInstalledError as error:
-            found.append(Violation("release" if request.release else "typing", str(error)))
-    nomenclature = replace(release, strict=request.strict)
+        _check_length(request.typing, found)
+        level = _level("reduce_to", request.reduce_to, found) if request.reduce_to else None
+    nomenclature, text = _release(request, releases)
     with checking() as found:
         try:
             explanation = explain(request.typing, nomenclature, level)
@@ -52,6 +41,52 @@ def explain_request(
         except TypingError as error:
             found.append(Violation("typing", str(error)))
     return ExplainRequest(nomenclature, explanation, reduced)
+
+
+def reduction(request: nomenclature_pb2.ReduceTypingRequest, releases: Releases) -> tuple[str, str]:
+    """The release under which a typing was read, and the typing at the level that was asked for.
+
+    Raises `RequestError` with every violation, `NomenclatureError` and `TooAmbiguousError`.
+    """
+    with checking() as found:
+        _check_length(request.typing, found)
+        level = _level("level", request.level, found)
+    assert level is not None
+    nomenclature, text = _release(request, releases)
+    with checking() as found:
+        try:
+            reduced = reduce_gl(text, level, nomenclature)
+        except TypingError as error:
+            found.append(Violation("typing", str(error)))
+    return nomenclature.release, reduced
+
+
+def _check_length(text: str, found: list[Violation]) -> None:
+    if len(text) > LIMITS.typing_characters:
+        reason = f"longer than {LIMITS.typing_characters:,} characters"
+        found.append(Violation("typing", reason))
+
+
+def _level(field: str, text: str, found: list[Violation]) -> Level | None:
+    known = [level.value for level in Level]
+    if text in known:
+        return Level(text)
+    found.append(Violation(field, f"must be one of {', '.join(known)}"))
+    return None
+
+
+def _release(
+    request: graftmatch_pb2.ExplainTypingRequest | nomenclature_pb2.ReduceTypingRequest,
+    releases: Releases,
+) -> tuple[Nomenclature, str]:
+    """Under which a typing is read, and the typing without it. Raises `RequestError`."""
+    named, text = split_release(request.typing)
+    with checking() as found:
+        try:
+            release = releases.of(request.release or named)
+        except ReleaseNotInstalledError as error:
+            found.append(Violation("release" if request.release else "typing", str(error)))
+    return replace(release, strict=request.strict), text
 
 
 def explain_response(

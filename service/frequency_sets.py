@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -58,6 +58,16 @@ class SearchSets:
         shown = sorted(used.cards, key=lambda card: not card.active)
         rule = json.dumps([(c.name, c.population, c.registry, c.active) for c in used.cards])
         return cls("+".join(card.label for card in shown), rule, under, nomenclature, nulls)
+
+    def under_nulls(self, nulls: NullImputation) -> SearchSets:
+        """The same sets with nulls that mean something else, made once."""
+        if nulls is self.nulls:
+            return self
+        return self._other_nulls.setdefault(nulls, replace(self, nulls=nulls))
+
+    @cached_property
+    def _other_nulls(self) -> dict[NullImputation, SearchSets]:
+        return {}
 
     def prior(self, ancestry: str, registry: str) -> Prior:
         """The sets, and their shares, of people of an ancestry and a registry, "" if unknown."""

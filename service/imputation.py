@@ -20,6 +20,9 @@ from matching.loci import Locus
 from matching.typings import Typing, Written
 from service.ancestry import Ancestries, Prior
 
+# What problems of people begin with whom the set does not explain.
+UNREPRESENTED = "unrepresented"
+
 
 @dataclass(frozen=True)
 class ImputedPeople:
@@ -66,7 +69,7 @@ def _impute(
 
 def _unrepresented(faults: tuple[tuple[Locus, ...], ...]) -> str:
     """Why a typing has no explanation, with the loci at fault."""
-    reason = "unrepresented: no haplotype pair of the set explains the typing"
+    reason = f"{UNREPRESENTED}: no haplotype pair of the set explains the typing"
     texts = [" and ".join(locus.value for locus in loci) for loci in faults]
     return f"{reason}; it would without {' or without '.join(texts)}" if texts else reason
 
@@ -133,7 +136,7 @@ def _recombine(
 ) -> ImputedPeople:
     """Those of `problems` whom recombined haplotypes explain; they are taken out of it."""
     names, recombined, found = [], {}, []
-    for name in [n for n, why in problems.items() if why.startswith("unrepresented")]:
+    for name in [n for n, why in problems.items() if why.startswith(UNREPRESENTED)]:
         if written[name].phase:
             continue
         frequencies = under.populations.mixture(dict(priors[name]))

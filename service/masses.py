@@ -23,6 +23,9 @@ from service.frequency_sets import SearchSets
 THREADS = 2
 # Donors that are imputed one by one before it is asked whether anybody still waits.
 _IN_PAIRS = 5
+# Of a patient with more genotypes the lightest are left out, together this share of all at most.
+MANY_GENOTYPES = 1_000
+LEFT_OUT = 0.001
 
 
 class Outcome(IntEnum):
@@ -81,15 +84,14 @@ def candidate_probabilities(
     rows: npt.NDArray[np.int64],
     typings_of: Callable[[npt.NDArray[np.int64]], Sequence[Typing | None]],
     up_to: int = 1,
-    precision: float = 0.0,
     limits: GenotypeLimits = UNLIMITED,
 ) -> CandidateProbabilities:
     """Probabilities of the donors in some rows of an index, each under the sets of their own.
 
     `masses`: under `sets`. `prior`: the patient's. `typings_of`: typings of rows, None where not
     known any more; asked for those that masses cannot tell of: typed nulls, loci in phase, mixtures
-    of sets, masses not computed yet. `precision`: share of an ambiguous patient's genotypes that
-    may be left out.
+    of sets, masses not computed yet. Of a patient with more than `MANY_GENOTYPES` the lightest,
+    together `LEFT_OUT` of all at most, are compared with nobody, and `dropped` says so.
     """
     imputer = sets.imputer()
     imputed = impute_patient(sets, imputer, patient, prior, limits)
@@ -100,6 +102,7 @@ def candidate_probabilities(
     of_rows = masses.of(rows)
     is_left = np.isnan(of_rows.total)
     genotypes = masses.sets.tables[0].patient(imputer, imputed.codes, imputed.weights)
+    precision = left_out(len(imputed.weights))
     dropped = 0.0
     for number in watched(np.unique(of_rows.sets[~is_left]).tolist()):
         at = np.flatnonzero(~is_left & (of_rows.sets == number))
@@ -129,17 +132,9 @@ def candidate_probabilities(
     return CandidateProbabilities(p, outcomes, dropped, of_rows.missing)
 
 
-def pair_probabilities(
-    sets: SearchSets | None, patient: Typing, donor: Typing, limits: GenotypeLimits
-) -> CandidateProbabilities:
-    """Probabilities of 0, 1 and 2 mismatches of two people without a known ancestry."""
-    if sets is None:
-        return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
-    imputer, prior = sets.imputer(), sets.prior("", "")
-    imputed = impute_patient(sets, imputer, patient, prior, limits)
-    if isinstance(imputed, Outcome):
-        return CandidateProbabilities.without(1, imputed)
-    return predict_in_pairs(sets, imputer, imputed, [donor], prior, limits)
+def left_out(n_genotypes: int) -> float:
+    """Share of the genotypes of a patient with so many that may be left out."""
+    return LEFT_OUT if n_genotypes > MANY_GENOTYPES else 0.0
 
 
 def impute_patient(

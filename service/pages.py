@@ -1,4 +1,4 @@
-"""Page tokens: where a page begins, bound to everything that the order of donors depends on.
+"""Page tokens: where a page begins, bound to everything that the order of a list depends on.
 
 A token holds no patient data but short digests. It is no secret and no permission: it is bound so
 that a page never continues the list of another state.
@@ -11,16 +11,22 @@ import binascii
 import datetime
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from matching.rank import RankRule
 from matching.typings import Typing
+from service.convert import LIMITS, checking
 from service.pairs import Facts
 from service.status import RequestError, Violation
 
 _VERSION = 1
 _BYTES = 6
+DEFAULT_SIZE = 100
+# Where a page begins.
+Start = TypeVar("Start", int, str)
+T = TypeVar("T")
 
 
 def search_state(
@@ -45,8 +51,8 @@ def search_state(
     }
 
 
-def page_token(start: int, state: Mapping[str, str]) -> str:
-    """The token of the page that begins at rank `start`, from 0, of a list."""
+def page_token(start: int | str, state: Mapping[str, str]) -> str:
+    """The token of the page that begins at `start` of a list, such as a rank from 0."""
     payload = json.dumps(
         [_VERSION, start, [_digest(value) for value in state.values()]], separators=(",", ":")
     )
@@ -61,6 +67,10 @@ def page_start(token: str, state: Mapping[str, str]) -> int:
     >>> page_start(page_token(100, state), state)
     100
     """
+    return _start(token, state, int)
+
+
+def _start(token: str, state: Mapping[str, str], kind: type[Start]) -> Start:
     try:
         padded = token + "=" * (-len(token) % 4)
         sealed = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
@@ -68,6 +78,8 @@ def page_start(token: str, state: Mapping[str, str]) -> int:
         if digest != _digest(payload):
             raise ValueError
         version, start, digests = json.loads(payload)
+        if type(start) is not kind:
+            raise ValueError
     except (ValueError, binascii.Error):
         raise _refused("no token of a page; ask for the first page without one") from None
     if version != _VERSION or len(digests) != len(state):
@@ -82,7 +94,41 @@ def page_start(token: str, state: Mapping[str, str]) -> int:
             f"a token of another list: {', '.join(changed)} changed since; "
             "ask for the first page again"
         )
-    return int(start)
+    begin: Start = start
+    return begin
+
+
+@dataclass(frozen=True)
+class ListPage(Generic[Start]):
+    """A page of a list that was asked for: `size` items from `start` on."""
+
+    size: int
+    start: Start
+    state: Mapping[str, str]
+
+    @classmethod
+    def of(cls, request: Any, state: Mapping[str, str], first: Start) -> ListPage[Start]:
+        """From `page_size` and `page_token` of a request. Raises `RequestError`."""
+        with checking() as found:
+            if request.page_size > LIMITS.listed:
+                found.append(Violation("page_size", f"must be 1 to {LIMITS.listed:,}, or 0"))
+        token = request.page_token
+        start = _start(token, state, type(first)) if token else first
+        return cls(request.page_size or DEFAULT_SIZE, start, state)
+
+    def token(self, start: Start) -> str:
+        """The token of another page of the list."""
+        return page_token(start, self.state)
+
+
+def page_of(request: Any, items: Sequence[T], what: str, state: str) -> tuple[Sequence[T], str]:
+    """The items of a page, and the token of the next page, "" on the last one.
+
+    `what`: the items in words; `state`: what they depend on. Raises `RequestError`.
+    """
+    page: ListPage[int] = ListPage.of(request, {what: state}, 0)
+    end = page.start + page.size
+    return items[page.start : end], page.token(end) if end < len(items) else ""
 
 
 def _digest(text: str) -> str:

@@ -100,12 +100,20 @@ def abo_match(donor: object, recipient: object) -> str:
     return "major" if major else "minor" if minor else "match"
 
 
+def risk_columns(outcome: str) -> tuple[str, ...]:
+    """Columns of a predicted risk with its 95 % interval, and of the difference to that of the
+    patient's best donor of the results (`matching.risk.Comparison`) with its own."""
+    ends = ("", "_low", "_high", "_difference", "_difference_low", "_difference_high")
+    return tuple(f"risk_{outcome}{end}" for end in ends)
+
+
 def predicted_risks(model: RiskModel, factors: CodedColumns, n: int) -> dict[str, npt.NDArray[Any]]:
-    """Columns risk_<outcome>, risk_<outcome>_low and _high, each (n,) in [0, 1]."""
+    """The `risk_columns` of all outcomes of one patient's n donors, each (n,), NaN where an outcome
+    is not applicable."""
     columns: dict[str, npt.NDArray[np.float64]] = {}
     for outcome in model.outcomes:
         found = compare_donors(outcome, factors, np.array([0, n]))
-        columns[f"risk_{outcome.name}"] = found.probability
-        columns[f"risk_{outcome.name}_low"] = found.low
-        columns[f"risk_{outcome.name}_high"] = found.high
+        intervals = (found.difference, found.difference_low, found.difference_high)
+        values = (found.probability, found.low, found.high, *intervals)
+        columns |= zip(risk_columns(outcome.name), values, strict=True)
     return columns

@@ -101,10 +101,10 @@ class _Keys:
         p = self.p[:, n_mismatches]
         unknown = np.flatnonzero(np.isnan(p))
         certain = np.full(len(p), np.nan)
-        found = self.found.take(unknown)
-        certain[unknown] = certain_probabilities(
-            found.mismatches(COUNT_BEST, FIVE), found.mismatches(COUNT_WORST, FIVE), n_mismatches
-        )
+        if len(unknown):
+            found = self.found.take(unknown)
+            best, worst = (found.mismatches(count, FIVE) for count in (COUNT_BEST, COUNT_WORST))
+            certain[unknown] = certain_probabilities(best, worst, n_mismatches)
         return probability_bands(p, certain, self.ranker.rule.bands)
 
     def _tce(self, members: Int64s, _: Int64s) -> Floats:

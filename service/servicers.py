@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import datetime
-import logging
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
 from matching.allocate import allocate, explanations
-from matching.errors import ModelError
 from matching.rank import value_texts
 from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
+from service.answering import Answering, provenance
 from service.convert import LIMITS
 from service.convert_search import SearchRequest, search_request
 from service.criteria import criteria_json
+from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
+from service.pair_answers import predict_match_answer, score_pairs_answer
 from service.pairs import one_pair_factors
-from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, graftmatch_pb2_grpc
+from service.pb.graftmatch.v1 import (
+    graftmatch_pb2,
+    graftmatch_pb2_grpc,
+    nomenclature_pb2,
+    prediction_pb2,
+    risk_models_pb2,
+)
+from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search import Page, SearchSettings
-from service.snapshot import Snapshot, with_model_in_use
-from service.status import EmptyRegistryError, NotReadyError, abort
+from service.snapshot import Snapshot
+from service.status import EmptyRegistryError
 
-_LOG = logging.getLogger("graftmatch.service")
-T = TypeVar("T")
 _ONE_PAIR = np.array([0, 1])
-
-
-def provenance(snapshot: Snapshot) -> common_pb2.Provenance:
-    """What every answer carries."""
-    return common_pb2.Provenance(
-        release=snapshot.nomenclature.release,
-        frequency_set=snapshot.frequency_set,
-        model=snapshot.model_label,
-        index=snapshot.index_version,
-    )
 
 
 def parse_typing_answer(
@@ -214,75 +207,81 @@ def allocate_answer(
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
-    """Answers from one snapshot; computes on the threads of `pool`.
+    """See the proto."""
 
-    A model that is promoted while the server runs is used from the next call on; one that cannot
-    be read leaves the one before in use.
-    """
-
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
-        self._loaded: Snapshot | None = None
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """What is answered from. Raises `NotReadyError` before anything was read."""
-        if self._loaded is None:
-            raise NotReadyError("the server is still reading its data")
-        try:
-            self._loaded = with_model_in_use(self._loaded)
-        except ModelError:
-            _LOG.error("the promoted risk model cannot be read; the one before stays in use")
-        return self._loaded
-
-    @snapshot.setter
-    def snapshot(self, snapshot: Snapshot) -> None:
-        self._loaded = snapshot
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
 
     async def ParseTyping(  # noqa: N802
         self, request: graftmatch_pb2.ParseTypingRequest, context: Any
     ) -> graftmatch_pb2.ParseTypingResponse:
         """See the proto."""
-        return await self._run(context, parse_typing_answer, self.snapshot, request)
+        return await self._answering.answer(context, parse_typing_answer, request)
 
     async def ExplainTyping(  # noqa: N802
         self, request: graftmatch_pb2.ExplainTypingRequest, context: Any
     ) -> graftmatch_pb2.ExplainTypingResponse:
         """See the proto."""
-        return await self._run(context, explain_typing_answer, self.snapshot, request)
+        return await self._answering.answer(context, explain_typing_answer, request)
+
+    async def ReduceTyping(  # noqa: N802
+        self, request: nomenclature_pb2.ReduceTypingRequest, context: Any
+    ) -> nomenclature_pb2.ReduceTypingResponse:
+        """See the proto."""
+        return await self._answering.answer(context, reduce_typing_answer, request)
+
+    async def ListReleases(  # noqa: N802
+        self, request: nomenclature_pb2.ListReleasesRequest, context: Any
+    ) -> nomenclature_pb2.ListReleasesResponse:
+        """See the proto."""
+        return await self._answering.answer(context, list_releases_answer, request)
 
     async def SearchDonors(  # noqa: N802
         self, request: graftmatch_pb2.SearchDonorsRequest, context: Any
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
-        search = await self._run(context, Search.run, self.snapshot, request)
+        search = await self._answering.answer(context, Search.run, request)
         for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
-            yield await self._run(context, search.batch, begin)
+            yield await self._answering.run(context, search.batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any
     ) -> graftmatch_pb2.ScorePairResponse:
         """See the proto."""
-        return await self._run(context, score_pair_answer, self.snapshot, request)
+        return await self._answering.answer(context, score_pair_answer, request)
+
+    async def ScorePairs(  # noqa: N802
+        self, request: graftmatch_pb2.ScorePairsRequest, context: Any
+    ) -> graftmatch_pb2.ScorePairsResponse:
+        """See the proto."""
+        return await self._answering.answer(context, score_pairs_answer, request)
+
+    async def PredictMatch(  # noqa: N802
+        self, request: prediction_pb2.PredictMatchRequest, context: Any
+    ) -> prediction_pb2.PredictMatchResponse:
+        """See the proto."""
+        return await self._answering.answer(context, predict_match_answer, request)
 
     async def PredictRisk(  # noqa: N802
         self, request: graftmatch_pb2.PredictRiskRequest, context: Any
     ) -> graftmatch_pb2.PredictRiskResponse:
         """See the proto."""
-        return await self._run(context, predict_risk_answer, self.snapshot, request)
+        return await self._answering.answer(context, predict_risk_answer, request)
+
+    async def ListRiskModels(  # noqa: N802
+        self, request: risk_models_pb2.ListRiskModelsRequest, context: Any
+    ) -> risk_models_pb2.ListRiskModelsResponse:
+        """See the proto."""
+        return await self._answering.answer(context, list_risk_models_answer, request)
+
+    async def GetRiskModel(  # noqa: N802
+        self, request: risk_models_pb2.GetRiskModelRequest, context: Any
+    ) -> risk_models_pb2.GetRiskModelResponse:
+        """See the proto."""
+        return await self._answering.answer(context, get_risk_model_answer, request)
 
     async def AllocateDonors(  # noqa: N802
         self, request: graftmatch_pb2.AllocateDonorsRequest, context: Any
     ) -> graftmatch_pb2.AllocateDonorsResponse:
         """See the proto."""
-        return await self._run(context, allocate_answer, self.snapshot, request)
-
-    async def _run(self, context: Any, function: Callable[..., T], *arguments: Any) -> T:
-        """`function` in a thread; an error ends the call with its status."""
-        loop = asyncio.get_running_loop()
-        # With the context, so that the thread sees whether the call has ended.
-        inside = contextvars.copy_context().run
-        try:
-            return await loop.run_in_executor(self._pool, inside, function, *arguments)
-        except Exception as error:
-            await abort(context, error)
+        return await self._answering.answer(context, allocate_answer, request)

@@ -17,6 +17,7 @@ from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
 from service.pair_scores import PairScorer
+from service.requests import RequestFolder
 from service.search import DonorSearch
 
 
@@ -45,7 +46,8 @@ class Snapshot:
     `pairs`: scores pairs by their typings.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
-    `models`, `models_version`: the folder that the model is from, and its state then.
+    `requests`: of calls that change something. `models`, `models_version`: the folder
+    that the model is from, and its state then.
     `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
@@ -61,6 +63,7 @@ class Snapshot:
     models: Path
     models_version: ModelsVersion
     frequencies: FrequencyFolder
+    requests: RequestFolder
     cards: tuple[FrequencyCard, ...]
 
     @property
@@ -165,5 +168,6 @@ def load_snapshot(
         settings.models,
         version,
         frequencies,
+        RequestFolder(settings.requests),
         cards,
     )

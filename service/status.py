@@ -62,6 +62,14 @@ class OverloadedError(GraftmatchError):
         super().__init__(f"too many calls at once; try again in {retry_seconds:.1f} s")
 
 
+class NotFoundError(GraftmatchError):
+    """There is nothing of the name that was asked for."""
+
+
+class UnderWayError(GraftmatchError):
+    """A call with the request id of one that is being answered."""
+
+
 class EmptyRegistryError(StoreError):
     """A search without donors: none was imported when the server started."""
 
@@ -100,6 +108,8 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     RecordError: grpc.StatusCode.INVALID_ARGUMENT,
     CohortError: grpc.StatusCode.INVALID_ARGUMENT,
     EmptyRegistryError: grpc.StatusCode.FAILED_PRECONDITION,
+    NotFoundError: grpc.StatusCode.NOT_FOUND,
+    UnderWayError: grpc.StatusCode.ABORTED,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -110,15 +120,17 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     ServerError: grpc.StatusCode.UNAVAILABLE,
     NomenclatureError: grpc.StatusCode.UNAVAILABLE,
     ModelError: grpc.StatusCode.UNAVAILABLE,
+    OutputError: grpc.StatusCode.UNAVAILABLE,
     # A malformed problem is a RequestError; what is left is a solver without an optimum.
     AllocationError: grpc.StatusCode.INTERNAL,
     TypingPlanError: grpc.StatusCode.INTERNAL,
     InputFileError: grpc.StatusCode.INTERNAL,
-    OutputError: grpc.StatusCode.INTERNAL,
 }
 _TOLD = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ABORTED,
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,

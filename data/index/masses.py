@@ -193,6 +193,12 @@ class IndexMasses:
         """Whether no segment's masses are missing."""
         return None not in self.segments
 
+    @property
+    def n_missing(self) -> int:
+        """Donors whose masses are not computed yet."""
+        pairs = zip(self.index.segments, self.segments, strict=True)
+        return sum(stored.segment.n_valid for stored, found in pairs if found is None)
+
     def priors(self, rows: npt.NDArray[np.int64]) -> list[Prior]:
         """The sets and shares of some donors."""
         found = np.empty(len(rows), dtype=object)

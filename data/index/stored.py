@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
-FORMAT = 7
+FORMAT = 8
 MANIFEST = "manifest.json"
 LOCK = "lock"
 # An index with more segments has the later ones made into one.
@@ -74,6 +74,10 @@ class DonorSource(Protocol):
     @property
     def revision(self) -> int:
         """See above."""
+
+    def stamp(self, revision: int) -> int | None:
+        """When a revision was made, by which those of a store that was put back differ from the
+        ones it had made before; None where that is not known."""
 
     def donors(self) -> Iterator[pa.RecordBatch]:
         """All present donors, ascending."""
@@ -105,13 +109,14 @@ class _Segment:
 
 @dataclass(frozen=True)
 class _Manifest:
-    """`unreadable`: file of the donors that the release cannot read."""
+    """`stamp`: of the revision. `unreadable`: file of the donors that the release cannot read."""
 
     format: int
     release: str
     fingerprint: str
     store_id: str
     revision: int
+    stamp: int | None
     segments: tuple[_Segment, ...]
     unreadable: str
     n_unreadable: int
@@ -147,6 +152,15 @@ class StoredIndex:
     def revision(self) -> int:
         """Last change of the store that it holds."""
         return self.manifest.revision
+
+    def is_of(self, source: DonorSource) -> bool:
+        """Whether it was made from this state of the store or an earlier one. It was not where an
+        older store was put in place since, even if that has come as far again."""
+        return (
+            self.manifest.store_id == source.store_id
+            and self.revision <= source.revision
+            and self.manifest.stamp == source.stamp(self.revision)
+        )
 
     @property
     def n_unreadable(self) -> int:
@@ -297,16 +311,17 @@ def update_index(
     progress: Callable[[int], object] = lambda _: None,
     latest: Changed | None = None,
     keep: Callable[[str, WrittenDonors], object] = lambda _, __: None,
+    set_back: bool = False,
 ) -> StoredIndex:
     """The index of a store under a release, brought up to the revision of `source`.
 
     What changed since becomes a further segment; everything is encoded anew where there is no
     index of this store and release, where it is damaged, or where much has changed. An index that
-    is already newer stays as it is. `progress` is given the number of donors read so far. `latest`
-    saves reading them from the source; `keep` is given the name of a segment that was written, and
-    its typings. Raises `StoreError` and `OutputError`.
+    is already newer stays as it is, unless the store was `set_back` since. `progress` is given the
+    number of donors read so far. `latest` saves reading them from the source; `keep` is given the
+    name of a segment that was written, and its typings. Raises `StoreError` and `OutputError`.
     """
-    opened = _usable(root, source, nomenclature)
+    opened = _usable(root, source, nomenclature, set_back)
     if (
         opened is not None
         and opened.revision >= source.revision
@@ -314,7 +329,7 @@ def update_index(
     ):
         return opened
     with _locked(root):
-        opened = _usable(root, source, nomenclature, opened)
+        opened = _usable(root, source, nomenclature, set_back, opened)
         if opened is None or opened.revision < source.revision:
             _write_update(root, opened, source, nomenclature, progress, latest, keep)
         _remove_others(root, nomenclature)
@@ -328,14 +343,18 @@ def _usable(
     root: Path,
     source: DonorSource,
     nomenclature: Nomenclature,
+    set_back: bool,
     before: StoredIndex | None = None,
 ) -> StoredIndex | None:
-    """The index that is there, unless it is damaged or that of another store."""
+    """The index that is there, unless it is damaged, or that of another store or history."""
     try:
         opened = open_index(root, nomenclature, before)
     except DamagedIndexError:
         return None
-    return opened if opened is not None and opened.manifest.store_id == source.store_id else None
+    if opened is None or opened.is_of(source):
+        return opened
+    is_newer = opened.manifest.store_id == source.store_id and opened.revision > source.revision
+    return opened if is_newer and not set_back else None
 
 
 def _write_update(
@@ -385,6 +404,7 @@ def _write_update(
         nomenclature.fingerprint,
         source.store_id,
         source.revision,
+        source.stamp(source.revision),
         tuple(written),
         f"unreadable-{token}.csv",
         len(unreadable),

@@ -200,6 +200,11 @@ class Registry:
             raise self._nothing_imported()
         root = self._index_root(source, nomenclature)
         index = update_index(root, source, nomenclature, progress, latest, keep)
+        if index.revision > source.revision:
+            with self.opened() as now:
+                if index.revision > now.revision:
+                    # A back-up of the store was put in place.
+                    index = update_index(root, now, nomenclature, progress, set_back=True)
         self._remove_foreign_indexes(source)
         return index
 
@@ -215,7 +220,11 @@ class Registry:
             found = open_index(root, nomenclature)
         except DamagedIndexError:
             found = None
-        return found or self.update_index(nomenclature)
+        if found is not None:
+            with self.opened() as source:
+                if found.is_of(source):
+                    return found
+        return self.update_index(nomenclature)
 
     def fill_masses(
         self,

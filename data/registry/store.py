@@ -46,6 +46,12 @@ class StoredDonors:
         values = [get(session.connection, key) for key in ("store_id", "revision")]
         return cls(session, str(values[0]), int(values[1] or 0))
 
+    def stamp(self, revision: int) -> int | None:
+        """When a revision was made, microseconds since 1970; None where that is not known."""
+        asked = sa.select(imports.c.imported_at).where(imports.c.revision == revision)
+        found = self.session.connection.execute(asked).scalar()
+        return None if found is None else int(found)
+
     def donors(self) -> Iterator[pa.RecordBatch]:
         """All donors in the order of their identifiers, columns `INDEXED`."""
         return self._batches("")
@@ -89,10 +95,11 @@ class StoredDonors:
         return int(self.session.connection.execute(query).scalar_one())
 
     def counts(self, fact: str) -> dict[str, int]:
-        """Number of donors by the values of a fact, most frequent first."""
+        """Number of donors by the values of a fact, "" for unknown, most frequent first."""
         column = donors.c[fact]
         query = sa.select(column, sa.func.count()).group_by(column)
-        found = {str(value): int(n) for value, n in self.session.connection.execute(query)}
+        rows = self.session.connection.execute(query)
+        found = {"" if value is None else str(value): int(n) for value, n in rows}
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def typings(self, ids: Iterable[str]) -> dict[str, str]:
@@ -103,6 +110,12 @@ class StoredDonors:
             for identifier, *typing in self.session.find(donors, ("id", *TYPING), chunk):
                 found[identifier] = gl_string(typing)
         return found
+
+    def shown_after(self, after: str, size: int) -> list[tuple[str, dict[str, Any]]]:
+        """The first donors after an identifier, ascending, as `record` shows the present one."""
+        query = sa.select(donors).where(donors.c.id > after).order_by(donors.c.id).limit(size)
+        rows = self.session.connection.execute(query).mappings()
+        return [(row["id"], shown(dict(row))) for row in rows]
 
     def record(self, identifier: str) -> dict[str, Any] | None:
         """A donor with its history, None if it was never stored. Times are ISO texts."""

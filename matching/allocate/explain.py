@@ -86,9 +86,7 @@ def explanations(
     the true cost may be higher. Without a proof the first `MOST_SEARCHES` swaps are searched anew.
     """
     utility = np.append(problem.utility, 0)[solution.edge_of] * (solution.edge_of >= 0)
-    ranked = np.lexsort((problem.second, problem.donor, -problem.utility, problem.patient))
-    served, firsts = np.unique(problem.patient, return_index=True)
-    best = ranked[firsts]
+    served, best = _best_edges(problem)
     best = best[problem.utility[best] > utility[served]]
     usable = problem.usable
     costs: dict[int, int | None] = {}
@@ -112,6 +110,14 @@ def explanations(
         told = obstacle.reason, got, donor, obstacle.recipient, costs.get(edge), obstacle.limit
         rows.append(Explanation(patient, *told))
     return tuple(sorted(rows, key=lambda row: row.patient))
+
+
+def _best_edges(problem: AllocationProblem) -> tuple[Int64s, Int64s]:
+    """Patients with an edge, and of each the one of highest utility, the first of several."""
+    served, starts, sizes = np.unique(problem.patient, return_index=True, return_counts=True)
+    highest = np.maximum.reduceat(problem.utility, starts) if len(served) else problem.utility
+    best = np.flatnonzero(problem.utility == np.repeat(highest, sizes))
+    return served, best[np.unique(problem.patient[best], return_index=True)[1]]
 
 
 def obstacles(

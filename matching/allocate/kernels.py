@@ -31,8 +31,9 @@ def shortest_detours(
     first; those that end in v likewise in `tails` and `lengths_back`. `way_out`: (n_nodes,);
     `sources`, `targets`, `out`: (n,).
 
-    Dijkstra from both ends (Pohl 1971, Machine Intelligence 6:127): neither side goes on where a
-    path that is left could no more be shorter than the best one found.
+    Dijkstra from both ends, always on the side where fewer nodes wait (Pohl 1971, Machine
+    Intelligence 6:127): neither goes on where a path that is left could no more be shorter than
+    the best one found.
     """
     n = len(way_out)
     far = np.iinfo(np.int64).max // 4
@@ -54,7 +55,7 @@ def shortest_detours(
             front, rear = forward[0][0], backward[0][0]
             if front + rear >= best:
                 break
-            if front <= rear:
+            if len(forward) <= len(backward):
                 length, node = heapq.heappop(forward)
                 if length > ahead[node]:
                     continue

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
+from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from matching.errors import CohortError
 from matching.fit.censoring import ipcw_weights
@@ -317,10 +319,20 @@ def with_prior(
 def cross_predict(
     cohort: Cohort, outcome: Outcome, folds: int, seed: int, learner: Learner
 ) -> Floats:
-    """(n,) probability of each patient by a model that has not seen the patient's centre."""
+    """(n,) probability of each patient by a model that has not seen the patient's centre.
+
+    Folds are tasks of joblib, one after the other unless the caller sets another backend
+    (`joblib.parallel_config`); the result is the same.
+    """
     fold = group_folds(cohort.centre, folds, seed)
+    tests = [np.flatnonzero(fold == k) for k in range(fold.max() + 1)]
+
+    def predicted(test: Rows) -> Floats:
+        train = np.delete(np.arange(len(cohort)), test)
+        # The last digits of a sum depend on how many threads share it.
+        with threadpool_limits(limits=1):
+            return learner(cohort, outcome, train, seed)(test)
+
     p = np.empty(len(cohort))
-    for k in range(fold.max() + 1):
-        test = np.flatnonzero(fold == k)
-        p[test] = learner(cohort, outcome, np.flatnonzero(fold != k), seed)(test)
+    p[np.concatenate(tests)] = np.concatenate(Parallel()(map(delayed(predicted), tests)))
     return p

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,8 +92,15 @@ class PackedTables:
 
 @dataclass(frozen=True)
 class ExplainingClasses:
-    """The classes of haplotypes that fit a typing, and which of them explain it in pairs."""
+    """The classes of haplotypes that fit a typing, and which of them explain it in pairs.
 
+    `rows`: of `haplotypes`, those of class c at `bounds[c]:bounds[c + 1]`. `held`: (n_classes,
+    n_chosen) the pattern of each at the tables `chosen` of `packed`. `pairs`: (n, 2) classes c <= d
+    that explain the typing together. `mass`: the weight of all their haplotype pairs, of which
+    there are `n_pairs`.
+    """
+
+    haplotypes: Haplotypes
     packed: PackedTables
     chosen: Ints
     rows: Ints
@@ -103,6 +110,55 @@ class ExplainingClasses:
     mass: float
     n_pairs: int
 
+    @property
+    def null_sides(self) -> npt.NDArray[np.uint8]:
+        """Where a typed null stands in each of `pairs`, (n, n_loci): 0 nowhere, 1 in the haplotype
+        of the first class, 2 of the second, 3 of both."""
+        found = np.zeros((len(self.pairs), self.haplotypes.rows.shape[1]), dtype=np.uint8)
+        one, other = self.pairs.T
+        for k, table in enumerate(self.chosen.tolist()):
+            _, n_patterns, _, square, low, high, nulls = self.packed.tables[table].tolist()
+            at = square + self.held[one, k] * n_patterns + self.held[other, k]
+            entry, is_crossed = np.divmod(self.packed.compatible[at], 2)
+            for m in range(low, high):
+                side = self.packed.nulls[nulls + entry * (high - low) + m - low]
+                turned = (is_crossed == 1) & (side % 3 > 0)
+                found[:, self.packed.columns[m]] = np.where(turned, 3 - side, side)
+        return found
+
+    def parts(self, most: int) -> Iterator[ExplainingClasses]:
+        """The same haplotype pairs in parts of about `most`, each of them in one part."""
+        sizes = np.diff(self.bounds)
+        one, other = self.pairs.T
+        counts = np.where(
+            one == other, sizes[one] * (sizes[one] + 1) // 2, sizes[one] * sizes[other]
+        )
+        few = np.flatnonzero(counts <= most)
+        group = np.cumsum(counts[few]) // max(most, 1)
+        for number in np.unique(group).tolist():
+            yield replace(self, pairs=self.pairs[few[group == number]])
+        for c, d in self.pairs[counts > most].tolist():
+            rows, others = (self.rows[slice(*self.bounds[k : k + 2])] for k in (c, d))
+            step = max(1, most // len(others))
+            for first in range(0, len(rows), step):
+                some = rows[first : first + step]
+                if c != d:
+                    yield self._pairs_of((c, some), (d, others), [[0, 1]])
+                    continue
+                # Pairs within these rows, and of these with all after them.
+                after = rows[first + step :]
+                both = [[0, 0], [0, 1]] if len(after) else [[0, 0]]
+                yield self._pairs_of((c, some), (d, after), both)
+
+    def _pairs_of(
+        self, one: tuple[int, Ints], other: tuple[int, Ints], pairs: list[list[int]]
+    ) -> ExplainingClasses:
+        """Pairs of some rows of two classes, which are then classes 0 and 1."""
+        rows = np.concatenate([one[1], other[1]])
+        bounds = np.array([0, len(one[1]), len(rows)], dtype=np.int64)
+        held = self.held[[one[0], other[0]]]
+        return replace(self, rows=rows, bounds=bounds, held=held, pairs=np.array(pairs))
+
 
 def most_pairs(precision: float) -> int:
     """As many pairs of haplotypes are listed in full."""
@@ -110,7 +166,7 @@ def most_pairs(precision: float) -> int:
 
 
 def cut_pairs(
-    found: ExplainingClasses, frequencies: Floats, precision: float
+    found: ExplainingClasses, precision: float
 ) -> tuple[ExplainingClasses, float, int, float]:
     """Least weight f1 f2 of the pairs to keep, how many these are and the dropped share.
 
@@ -118,6 +174,7 @@ def cut_pairs(
     """
     if found.n_pairs <= most_pairs(precision):
         return found, 0.0, found.n_pairs, 0.0
+    frequencies = found.haplotypes.frequencies
     classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
     order = np.lexsort((found.rows, -frequencies[found.rows], classes))
     ordered = replace(found, rows=found.rows[order])

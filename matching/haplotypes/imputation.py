@@ -111,6 +111,10 @@ class Imputer:
         """The token of every name of a locus of the set, (n_names,); nulls are themselves."""
         return self._admission.tokens[column]
 
+    def null_names(self, column: int) -> npt.NDArray[np.uint8]:
+        """Whether each name of a locus of the set is a null by name, (n_names,)."""
+        return self._admission.null_names[column]
+
     def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
         """The names of the set that explain a written position, (n_names,), and whether it is
         null. Raises `TypingError`."""
@@ -157,27 +161,43 @@ class Imputer:
         self, person: Typing | Written, frequencies: Floats | None = None, precision: float = 0.0
     ) -> HaplotypePairs:
         """The haplotype pairs of one person. Otherwise as `impute`."""
-        haplotypes = self._weighted(frequencies)
-        found = self._explain(haplotypes, self._units(person))
-        found, least, n_pairs, dropped = cut_pairs(found, haplotypes.frequencies, precision)
+        found = self.explain(person, frequencies)
+        found, least, n_pairs, dropped = cut_pairs(found, precision)
         left, right = np.empty(n_pairs, np.int64), np.empty(n_pairs, np.int64)
         weights = np.empty(n_pairs)
         kernels.list_pairs(
-            found.rows, found.bounds, found.pairs, haplotypes.frequencies, least, left, right,
-            weights,
+            found.rows, found.bounds, found.pairs, found.haplotypes.frequencies, least, left,
+            right, weights,
         )  # fmt: skip
         order = np.lexsort((np.maximum(left, right), np.minimum(left, right), -weights))
         left, right = np.minimum(left, right)[order], np.maximum(left, right)[order]
         mass = found.mass or 1.0
         return HaplotypePairs(left, right, weights[order] / mass, found.mass, dropped)
 
+    def explain(
+        self, person: Typing | Written, frequencies: Floats | None = None
+    ) -> ExplainingClasses:
+        """The haplotypes that explain a typing, by class; none of their pairs is listed."""
+        return self._explain(self._weighted(frequencies), self._units(person))
+
+    def genotypes_of(self, found: ExplainingClasses, least: float = 0.0) -> tuple[Codes, Floats]:
+        """Codes (n, n_loci) of the genotypes of compatible classes, and the weights (n,) of their
+        haplotype pairs, not divided by the mass. `least`: as `cut_pairs` gives it."""
+        codes, weights = kernels.genotypes_of_classes(
+            found.haplotypes.rows, found.haplotypes.frequencies, found.rows, found.bounds,
+            found.held, found.pairs, least, found.packed.tables, found.packed.compatible,
+            found.packed.columns, found.packed.nulls, found.chosen, found.haplotypes.name_starts,
+            self._name_tokens, self._null_names, self.nulls is NullImputation.PARTNER,
+        )  # fmt: skip
+        return codes, weights
+
     def mass(self, person: Typing | Written, frequencies: Floats | None = None) -> float:
         """Total weight of the haplotype pairs that explain a typing, exact for any ambiguity."""
-        return self._explain(self._weighted(frequencies), self._units(person)).mass
+        return self.explain(person, frequencies).mass
 
     def count(self, person: Typing | Written) -> int:
         """How many haplotype pairs explain a typing; none of them is listed."""
-        return self._explain(self._haplotypes, self._units(person)).n_pairs
+        return self.explain(person).n_pairs
 
     def faults(
         self, person: Typing | Written, frequencies: Floats | None = None
@@ -232,7 +252,7 @@ class Imputer:
             rows, weights = np.repeat(rows, m, axis=0), np.repeat(weights, m) * np.tile(sums, n)
             rows[:, columns] = np.tile(parts, (n, 1))
         haplotypes = Haplotypes.of(rows, weights, self._admission.n_names)
-        return self._enumerate(haplotypes, self._explain(haplotypes, units), 0.0)[:3]
+        return self._enumerate(self._explain(haplotypes, units), 0.0)[:3]
 
     def _weighted(self, frequencies: Floats | None) -> Haplotypes:
         return self._haplotypes if frequencies is None else self._haplotypes.weighted(frequencies)
@@ -284,19 +304,16 @@ class Imputer:
         pairs, mass, n_pairs = kernels.compatible_classes(
             rows, bounds, held, haplotypes.frequencies, packed.tables, packed.compatible, chosen
         )
-        return ExplainingClasses(packed, chosen, rows, bounds, held, pairs, mass, n_pairs)
+        return ExplainingClasses(
+            haplotypes, packed, chosen, rows, bounds, held, pairs, mass, n_pairs
+        )
 
     def _enumerate(
-        self, haplotypes: Haplotypes, found: ExplainingClasses, precision: float
+        self, found: ExplainingClasses, precision: float
     ) -> tuple[Codes, Floats, float, float]:
         """Codes, weights, mass and dropped share of one person."""
-        found, least, _, dropped = cut_pairs(found, haplotypes.frequencies, precision)
-        codes, weights = kernels.genotypes_of_classes(
-            haplotypes.rows, haplotypes.frequencies, found.rows, found.bounds, found.held,
-            found.pairs, least, found.packed.tables, found.packed.compatible,
-            found.packed.columns, found.packed.nulls, found.chosen, haplotypes.name_starts,
-            self._name_tokens, self._null_names, self.nulls is NullImputation.PARTNER,
-        )  # fmt: skip
+        found, least, _, dropped = cut_pairs(found, precision)
+        codes, weights = self.genotypes_of(found, least)
         return codes, weights / (found.mass or 1.0), found.mass, dropped
 
     def _impute_distinct(
@@ -350,7 +367,7 @@ class Imputer:
         for person in many:
             pieces.append((codes[done : offsets[person]], weights[done : offsets[person]]))
             done = offsets[person]
-            own = self._enumerate(haplotypes, self._explain(haplotypes, people[person]), precision)
+            own = self._enumerate(self._explain(haplotypes, people[person]), precision)
             pieces.append((own[0], own[1]))
             counts[person], dropped[person] = len(own[1]), own[3]
         pieces.append((codes[done:], weights[done:]))

@@ -1,5 +1,6 @@
 """Genotypes x genotypes -> probabilities of matches (rule R16), and whole percents of them."""
 
+from matching.probability.by_class import HaplotypeSums, predict_by_class
 from matching.probability.percents import ExactPairs, locus_grades, whole_percents
 from matching.probability.prediction import DonorTable, NearPairs, Prediction, predict
 from matching.probability.shared import PairTable
@@ -7,10 +8,12 @@ from matching.probability.shared import PairTable
 __all__ = [
     "DonorTable",
     "ExactPairs",
+    "HaplotypeSums",
     "NearPairs",
     "PairTable",
     "Prediction",
     "locus_grades",
     "predict",
+    "predict_by_class",
     "whole_percents",
 ]

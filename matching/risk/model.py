@@ -102,9 +102,16 @@ class Factor:
         array([ 1.,  0., nan])
         """
         if isinstance(values, Coded):
-            of_level, known = self.encode(np.array([*values.levels, ""], dtype=object))
             # The last one is what code -1 finds.
-            return of_level[values.codes], known[values.codes]
+            levels = (*values.levels, "")
+            of_level = np.full((len(levels), len(self.levels)), np.nan)
+            known = np.full(len(levels), Known.YES, dtype=np.int8)
+            for i, level in enumerate(levels):
+                if level in self.position_of:
+                    of_level[i] = np.arange(len(self.levels)) == self.position_of[level]
+                else:
+                    known[i] = Known.UNSEEN if level else Known.NO
+            return of_level[:, 1:][values.codes], known[values.codes]
         known = np.zeros(len(values), dtype=np.int8)
         if self.levels:
             position = self.positions(values)

@@ -181,7 +181,11 @@ def _shard(place: Place, nulls: NullImputation, shard: int, n_shards: int) -> Do
 
 @contextmanager
 def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
-    """A client of a scheduler, or of worker processes on this machine. Raises `GraftmatchError`."""
+    """A client of a scheduler, or of worker processes on this machine.
+
+    Raises `GraftmatchError` where there is no scheduler or no worker, and where the block fails as
+    workers die.
+    """
     try:
         with ExitStack() as stack:
             if scheduler is None:
@@ -189,13 +193,24 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
                 here = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    # Without one a server of the scheduler takes a fixed port, for all to reach.
+                    dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
                 )
                 client = Client(stack.enter_context(here))
             else:
                 client = Client(scheduler, timeout=CONNECT_SECONDS)
-            yield stack.enter_context(client)
+            stack.enter_context(client)
+            if not client.scheduler_info(n_workers=-1)["workers"]:
+                raise GraftmatchError(
+                    "the scheduler has no workers; start some, then run the command again"
+                )
+            yield client
+    except KilledWorker as error:
+        raise GraftmatchError(
+            f"workers died again and again at the same task: {error}; give them more memory, or "
+            "to a batch more shards with --shards, then run the command again"
+        ) from error
     except OSError as error:
         raise GraftmatchError(
             f"no scheduler answers at {scheduler}: {error}; start one, or leave out --scheduler"
@@ -213,13 +228,12 @@ def on_cluster(
 ) -> Iterator[tuple[int, pa.Table]]:
     """Chunks and their candidates as they get done, as `in_threads` gives them.
 
-    `left`: numbers of the chunks to search. `n_shards`: by default as many as there are workers. A
-    task whose worker dies is done again by another one. Raises `GraftmatchError`.
+    `left`: numbers of the chunks to search. `n_shards`: by default one for each machine, whose
+    workers read the same files. A task whose worker dies is done again by another one.
     """
-    workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
-    if not workers:
-        raise GraftmatchError("the scheduler has no workers; start some, then go on with --resume")
-    n_shards = n_shards or len(workers)
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    workers = sorted(known, key=lambda address: (known[address]["host"], address))
+    n_shards = n_shards or len({worker["host"] for worker in known.values()})
     waiting = iter(left)
     running: dict[Future[Any], int] = {}
 
@@ -239,23 +253,21 @@ def on_cluster(
             done.update(begin(1))
             progress(len(chunks[number]))
             yield number, table
-    except KilledWorker as error:
-        raise GraftmatchError(
-            f"workers died again and again at the same task: {error}; give them more memory, or "
-            "more shards with --shards, then go on with --resume"
-        ) from error
     finally:
         client.cancel(list(running))
 
 
 def _submitted(client: Client, chunk: _Chunk, n_shards: int, workers: Sequence[str]) -> Future[Any]:
-    """The tasks of a chunk: its shards, and of two parts the best, until one is left."""
+    """The tasks of a chunk: its shards, and of two parts the best, until one is left.
+
+    `workers`: those of a machine beside each other.
+    """
     parts = [
         client.submit(
             chunk.find,
             *(shard, n_shards),
-            # Each shard has a worker that opened it before, which need not be the one to do it.
-            workers=[workers[shard % len(workers)]],
+            # Each shard has workers that opened it before, and others need not do it.
+            workers=_share(workers, shard, n_shards),
             allow_other_workers=True,
             pure=False,
         )
@@ -268,3 +280,9 @@ def _submitted(client: Client, chunk: _Chunk, n_shards: int, workers: Sequence[s
             for pair in pairs
         ]
     return client.submit(chunk.finish, parts[0], pure=False)
+
+
+def _share(workers: Sequence[str], shard: int, n_shards: int) -> Sequence[str]:
+    """The workers of one of several shards: one, or its part of them where they are more."""
+    first, end = (len(workers) * i // n_shards for i in (shard, shard + 1))
+    return workers[first : max(end, first + 1)]

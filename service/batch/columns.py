@@ -10,6 +10,7 @@ from data.donor_files import INDEXED, INDEXED_FACTS
 from matching.loci import LOCI
 from matching.rank import RankRule
 from matching.risk import RiskModel
+from service.pairs import risk_columns
 
 _COUNTS = ("count_best", "count_worst", "gvh_best", "gvh_worst", "hvg_best", "hvg_worst")
 ALLOCATED = ("allocated_to", "allocated", "not_first_for")
@@ -18,7 +19,7 @@ ALLOCATED = ("allocated_to", "allocated", "not_first_for")
 def candidate_schema(model: RiskModel, rule: RankRule) -> pa.Schema:
     """One row a patient and donor: what a search knows of them, and the last three columns what
     the allocation says."""
-    risks = [f"risk_{one.name}{end}" for one in model.outcomes for end in ("", "_low", "_high")]
+    risks = [name for one in model.outcomes for name in risk_columns(one.name)]
     by_locus = [
         (f"{locus.value.lower()}_{name}", kind)
         for locus in LOCI

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from service.batch.checkpoints import Checkpoints, checkpoints, stored_day
 from service.batch.engine import in_threads
 from service.batch.output import TableFormat
 from service.batch.results import BatchResults
+from service.batch.run_log import RUN_LOG, RunLog
 from service.batch.search import BatchSearch, chunks_of, load_search, sources_of
 from service.cli.allocate import (
     CapacitiesOption,
@@ -65,6 +65,7 @@ from service.cli.criteria import (
     donor_criteria,
     hla_criteria,
 )
+from service.cli.engine import Engine, EngineOption, SchedulerOption, on_dask
 from service.cli.searching import (
     BandsOption,
     RankOption,
@@ -76,13 +77,8 @@ from service.recipients import read_recipients
 from service.search import SearchSettings, wanted_of
 
 EXIT_INTERRUPTED = 130
-
-
-class Engine(Enum):
-    """What searches."""
-
-    LOCAL = "local"
-    DASK = "dask"
+# What the log tells of the summary.
+_COUNTS = ("patients_with_candidates", "found", "candidates", "allocated", "status")
 
 
 def batch(
@@ -91,13 +87,8 @@ def batch(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the batch that was begun in the folder.")
     ] = False,
-    engine: Annotated[
-        Engine, typer.Option(help="Threads of this process, or the workers of a Dask cluster.")
-    ] = Engine.LOCAL,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(help="Address of a Dask scheduler; by default workers on this machine."),
-    ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    scheduler: SchedulerOption = None,
     shards: Annotated[
         int | None,
         typer.Option(min=1, help="Parts of the index under Dask, by default one for each worker."),
@@ -207,9 +198,13 @@ def batch(
         else:
             place = home.home.resolve(), _everywhere(home.registry_place(folder))
             run = partial(_cluster, search, chunks, place, scheduler, threads, shards)
+        log = RunLog(out / RUN_LOG)
+        asked_of = {"patients": len(people), "rejected_records": len(rejects)}
         try:
-            _search(chunks, done, run)
-            allocation, summary = results.write(known, plan, len(rejects))
+            with log.run(engine=engine.value, threads=threads, **asked_of) as came_out:
+                _search(chunks, done, run, log)
+                allocation, summary = results.write(known, plan, len(rejects))
+                came_out |= {name: summary[name] for name in _COUNTS}
         except KeyboardInterrupt:
             kept = sum(len(part) for number, part in enumerate(chunks) if done.has(number))
             typer.echo(
@@ -266,25 +261,23 @@ def _cluster(
     left: Sequence[int],
     progress: Progress,
 ) -> Iterator[tuple[int, pa.Table]]:
-    try:
-        from service.batch.cluster import Place, cluster, on_cluster
-    except ImportError as error:
-        raise typer.BadParameter(
-            "dask is not installed; install the extra graftmatch[cluster]", param_hint="--engine"
-        ) from error
+    dask = on_dask()
     release = search.search.nomenclature.release
-    here = Place(*place, release, tuple(sources_of(search.search, search.model).items()))
-    with cluster(scheduler, workers) as client:
-        yield from on_cluster(client, here, search.settings, chunks, left, shards, progress)
+    here = dask.Place(*place, release, tuple(sources_of(search.search, search.model).items()))
+    with dask.cluster(scheduler, workers) as client:
+        yield from dask.on_cluster(client, here, search.settings, chunks, left, shards, progress)
 
 
-def _search(chunks: Chunks, done: Checkpoints, run: Run) -> None:
+def _search(chunks: Chunks, done: Checkpoints, run: Run, log: RunLog) -> None:
     """Search the chunks that are not done yet, and keep each."""
     left = [number for number in range(len(chunks)) if not done.has(number)]
     total = sum(map(len, chunks))
-    before = total - sum(len(chunks[number]) for number in left)
+    kept = before = total - sum(len(chunks[number]) for number in left)
+    log.write("progress", done=kept, of=total)
     if before:
         typer.echo(f"{before:,} of {total:,} patients were done before", err=True)
     with counted_progress("patients", total, before) as progress:
         for number, table in run(left, progress) if left else ():
             done.write(number, table)
+            kept += len(chunks[number])
+            log.write("progress", done=kept, of=total)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.table import Table
 from threadpoolctl import threadpool_limits
@@ -17,21 +16,28 @@ from data.files import replacing
 from data.model_card import card
 from data.models import (
     CURRENT,
-    TRAINING_FILE,
     add_file,
     find_model,
+    model_documents,
     model_hash,
     model_label,
     promote,
-    read_documents,
     rollback,
 )
 from data.nomenclature import ReferenceFolder
 from data.synthetic_cohort import write_synthetic_cohort
 from data.training import refresh_card, train_into
 from matching.errors import ModelError
-from matching.fit import MEASURES, Evaluation, evaluate
+from matching.fit import evaluate
 from service.cli.common import console, open_nomenclature, progress_of, settings
+from service.cli.engine import Engine, EngineOption, SchedulerOption, joblib_on
+from service.cli.risk_printing import (
+    print_choice,
+    print_evaluation,
+    print_json,
+    print_single,
+    shown,
+)
 from service.donor_choice import choice_document, pair_columns, single_document
 
 risk = typer.Typer(
@@ -84,11 +90,18 @@ def risk_train(
     challenger: Annotated[
         bool, typer.Option(help="Also try gradient boosting on the same folds.")
     ] = True,
+    engine: EngineOption = Engine.LOCAL,
+    scheduler: SchedulerOption = None,
+    threads: Annotated[int, typer.Option(min=1, help="Local workers under Dask.")] = 2,
     as_json: FormatOption = False,
 ) -> None:
     """Fit a model, with nested cross-validation; it is not in use until it is promoted."""
     patients = read_cohort(cohort, mapping, group, _reference(release))
-    with progress_of("training") as progress, threadpool_limits(limits=1):
+    with (
+        progress_of("training") as progress,
+        threadpool_limits(limits=1),
+        joblib_on(engine, scheduler, threads),
+    ):
         made = train_into(
             out,
             patients,
@@ -101,7 +114,7 @@ def risk_train(
             progress=progress,
         )
     if as_json:
-        _print_json(
+        print_json(
             {
                 "model": made.sha256,
                 "outcomes": {one.outcome: evaluation_document(one) for one in made.evaluations},
@@ -111,7 +124,7 @@ def risk_train(
         )
         return
     for one in (*made.evaluations, *made.challengers):
-        _print_evaluation(one, "boosting: " if one in made.challengers else "")
+        print_evaluation(one, "boosting: " if one in made.challengers else "")
     for reason in made.left_out.values():
         typer.echo(f"not trained: {reason}")
     if not made.plotted:
@@ -160,10 +173,10 @@ def risk_evaluate(
         add_file(folder, f"evaluation-{patients.sha256[:12]}{suffix}.json", document)
         refresh_card(folder, chosen)
     if as_json:
-        _print_json(document)
+        print_json(document)
         return
     for one in found:
-        _print_evaluation(one)
+        print_evaluation(one)
 
 
 @risk.command("compare")
@@ -201,7 +214,7 @@ def risk_compare(
             names = f"{document['first'][:12]}-{document['second'][:12]}"
             add_file(folder, f"comparison-{names}.json", document)
     if as_json:
-        _print_json(document)
+        print_json(document)
         return
     for name in document.get("seen", []):
         typer.echo(f"model {name} was fitted on this file: the comparison favours it")
@@ -210,7 +223,7 @@ def risk_compare(
     for column in columns:
         table.add_column(column)
     for row in document["differences"]:
-        table.add_row(*(_shown(row[column]) for column in columns))
+        table.add_row(*(shown(row[column]) for column in columns))
     console().print(table)
 
 
@@ -239,21 +252,20 @@ def risk_show(
 ) -> None:
     """The card of a model: coefficients, how it was made, what was found out about it."""
     chosen, folder = find_model(settings().models, model)
-    training = [] if folder is None else read_documents(folder, Path(TRAINING_FILE).stem)
-    evaluations = [] if folder is None else read_documents(folder, "evaluation-")
+    training, evaluations = model_documents(folder)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "model": model_hash(chosen),
                 "name": chosen.name,
                 "kind": chosen.kind,
                 "outcomes": [one.name for one in chosen.outcomes],
-                "training": training[0] if training else None,
+                "training": training,
                 "evaluations": evaluations,
             }
         )
         return
-    typer.echo(card(chosen, training[0] if training else None, evaluations))
+    typer.echo(card(chosen, training, evaluations))
 
 
 @risk.command("predict")
@@ -283,9 +295,9 @@ def risk_predict(
     if file is None:
         document = single_document(chosen, pair_columns(factors or []), label)
         if as_json:
-            _print_json(document)
+            print_json(document)
         else:
-            _print_single(document)
+            print_single(document)
         return
     if factors:
         raise ModelError("give a file or --set, not both")
@@ -299,96 +311,9 @@ def risk_predict(
             temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
         typer.echo(f"{sum(len(p['donors']) for p in document['patients']):,} donors: {out}")
     elif as_json:
-        _print_json(document)
+        print_json(document)
     else:
-        _print_choice(document)
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=1, allow_nan=False))
-
-
-def _shown(value: Any) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
-
-
-def _print_evaluation(found: Evaluation, prefix: str = "") -> None:
-    table = Table(
-        title=f"{prefix}{found.outcome}, day {found.horizon_days:.0f}: {found.n:,} patients, "
-        f"{found.n_events:,} events, {found.n_competing:,} competing, {found.n_censored:,} censored"
-        f" ({found.how})"
-    )
-    table.add_column("measure")
-    for name in ("estimate", "95 % low", "95 % high"):
-        table.add_column(name, justify="right")
-    for measure in MEASURES:
-        table.add_row(measure, *map(_shown, (found[measure], *found.interval(measure))))
-    console().print(table)
-    for level, count in found.unseen.items():
-        typer.echo(f"{count:,} patients with {level}, which the model never saw: averaged over")
-    low, high = found.interval("auc")
-    if low <= 0.5 <= high:
-        typer.echo("the interval of the AUC holds 0.5: nothing is shown by this file")
-    elif high < 0.5:
-        typer.echo(
-            "the AUC is below 0.5: nothing is shown by this file; so it is where centres are few, "
-            "and the mean of the others is all that is predicted"
-        )
-
-
-def _print_single(document: dict[str, Any]) -> None:
-    for name, answer in document["outcomes"].items():
-        if not answer["applicable"]:
-            typer.echo(f"{name}: not applicable")
-            continue
-        table = Table(
-            title=f"{name} by day {answer['horizon_days']:.0f}: "
-            f"{100 * answer['probability']:.0f} % "
-            f"(95 % {100 * answer['low']:.0f} to {100 * answer['high']:.0f} %)"
-        )
-        for column in ("factor", "log-odds", "note"):
-            table.add_column(column)
-        for row in answer["factors"]:
-            table.add_row(row["factor"], f"{row['log_odds']:+.2f}", row["note"])
-        console().print(table)
-    typer.echo(f"model {document['model']}; decision support, not a medical device")
-
-
-def _print_choice(document: dict[str, Any]) -> None:
-    columns = ("donor", "outcome", "risk", "95 %", "to the best", "95 %", "note")
-    for patient in document["patients"]:
-        table = Table(title=f"patient {patient['patient']}")
-        for column in columns:
-            table.add_column(column)
-        for donor in patient["donors"]:
-            for name, answer in donor["outcomes"].items():
-                if not answer["applicable"]:
-                    table.add_row(donor["donor"], name, "not applicable")
-                    continue
-                notes = [f"{r['factor']}: {r['note']}" for r in answer["factors"] if r["note"]]
-                table.add_row(
-                    donor["donor"],
-                    name,
-                    _percent(answer["probability"]),
-                    _limits(answer["low"], answer["high"]),
-                    "best" if answer["best"] else _percent(answer["difference"]),
-                    _limits(answer["difference_low"], answer["difference_high"]),
-                    "; ".join(notes),
-                )
-        console().print(table)
-    for note in document["unseen"]:
-        typer.echo(note)
-    typer.echo(f"model {document['model']}; decision support, not a medical device")
-
-
-def _limits(low: float | None, high: float | None) -> str:
-    return f"{_percent(low)} to {_percent(high)}"
+        print_choice(document)
 
 
 @risk.command("simulate")

@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from data.nomenclature import ReferenceFolder
 from matching.genotypes import encode
 from matching.pair import PairDetails
-from matching.pipeline import match_one
+from matching.pipeline import match_typed
 from matching.typings import parse_typing
 from service.cli.common import (
     ReleaseOption,
@@ -49,7 +49,7 @@ def score(
     for person, typing in (("patient", ours), ("donor", theirs)):
         for note in encode(typing, nomenclature).notes:
             typer.echo(f"{person}: {note}", err=True)
-    matches = match_one(ours, theirs, nomenclature, searched)
+    matches = match_typed(ours, [theirs], nomenclature, searched)
     proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
     detail = PairDetails(nomenclature, proteins).of(ours, theirs, matches.tce[0], searched)
     if form is _Form.TABLE:

@@ -16,6 +16,7 @@ from service.convert.requests import (
     read_gl,
     read_loci,
     read_typing,
+    read_with,
     typing_request,
 )
 from service.convert.responses import (
@@ -48,6 +49,7 @@ __all__ = [
     "read_gl",
     "read_loci",
     "read_typing",
+    "read_with",
     "typing_request",
     "typing_response",
 ]

@@ -38,6 +38,10 @@ class Limits:
     patients: int = 100_000
     donors: int = 1_000_000
     edges: int = 1_000_000
+    pairs: int = 1000
+    # Of a list: items in a page, rejects and notes of an import.
+    listed: int = 1000
+    import_bytes: int = 4 * 1024**3
     allocation_limits: int = 10_000
     # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
     genotypes: GenotypeLimits = GenotypeLimits(patient=20_000, pairs=5_000_000)  # noqa: RUF009
@@ -103,8 +107,8 @@ def pair_request(
 ) -> PairRequest:
     """`read`: reads a GL string. Raises `RequestError` with every violation."""
     with checking() as found:
-        patient = _read("patient", request.patient, read, found)
-        donor = _read("donor", request.donor, read, found)
+        patient = read_with("patient", request.patient, read, found)
+        donor = read_with("donor", request.donor, read, found)
         loci = read_loci(request.loci, found)
         facts = None
         if request.HasField("patient_facts") or request.HasField("donor_facts"):
@@ -126,12 +130,13 @@ def read_gl(text: str, nomenclature: Nomenclature) -> ReadTyping:
 def read_typing(
     field: str, text: str, nomenclature: Nomenclature, found: list[Violation]
 ) -> ReadTyping | None:
-    return _read(field, text, lambda text: read_gl(text, nomenclature), found)
+    return read_with(field, text, lambda text: read_gl(text, nomenclature), found)
 
 
-def _read(
+def read_with(
     field: str, text: str, read: Callable[[str], ReadTyping], found: list[Violation]
 ) -> ReadTyping | None:
+    """The typing of a field, by `read`; None, and a violation, where it cannot be read."""
     if len(text) > LIMITS.typing_characters:
         reason = f"longer than {LIMITS.typing_characters:,} characters"
         found.append(Violation(field, reason))

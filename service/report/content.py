@@ -14,6 +14,7 @@ from matching.loci import LOCI, Locus
 from matching.rank import REASONS
 from matching.risk import OUTCOMES
 from service.allocation import AVAILABLE, texts_of
+from service.pairs import risk_columns
 from service.report.reading import (
     ALLOCATION_TEXTS,
     COUNTS,
@@ -21,7 +22,6 @@ from service.report.reading import (
     POSITIONS,
     Results,
     at_locus,
-    risk_columns,
 )
 from service.typing_plan import availability_of
 
@@ -62,7 +62,7 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     table = results.candidates.assign(
         position=pd.Index(patients).get_indexer(pd.Index(results.candidates["patient"].astype(str)))
     ).sort_values(["position", "rank"], ignore_index=True)
-    table = _with_availability(table, plan)
+    table = _with_differences(_with_availability(table, plan))
     table["allocated_to"] = _recipients(table, allocation)
     within = table.groupby("position").cumcount().to_numpy()
     kept = (within < most_donors) | _named(table, allocation, plan)
@@ -108,6 +108,17 @@ def _with_availability(table: pd.DataFrame, plan: pd.DataFrame | None) -> pd.Dat
         available = np.where(np.isnan(stated), available, stated)
     here = texts_of(table, "status", AVAILABLE) == AVAILABLE
     return table.assign(availability=np.where(here, available, 0.0))
+
+
+def _with_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """The difference of each risk to the best of the patient's, where the results state none."""
+    found: dict[str, pd.Series] = {}
+    for outcome in OUTCOMES:
+        risk, _, _, difference, *_ = risk_columns(outcome.name)
+        if risk in table and difference not in table:
+            best = table.groupby("position")[risk].transform("max" if outcome.wanted else "min")
+            found[difference] = table[risk] - best
+    return table.assign(**found)
 
 
 def _recipients(table: pd.DataFrame, allocation: pd.DataFrame | None) -> pd.Series:
@@ -169,22 +180,12 @@ def _figures(table: pd.DataFrame, n: int) -> dict[str, Any]:
         none = np.where(certain, 0.0, np.maximum(none, np.finfo(float).tiny))
         known = np.bincount(position[~unknown], minlength=n) > 0
         found["unknown_p"] = np.bincount(position[unknown], minlength=n).tolist()
-        found["best_p10"] = _best(table, "p10", n, highest=True)
+        best = table.groupby("position")["p10"].max().reindex(range(n)).round(_DECIMALS)
+        found["best_p10"] = [_value(value) for value in best]
         found["fails"] = [
             float(value) if there else None for value, there in zip(none, known, strict=True)
         ]
-    found["best_risk"] = {
-        o.name: _best(table, f"risk_{o.name}", n, highest=o.wanted)
-        for o in OUTCOMES
-        if f"risk_{o.name}" in table
-    }
     return found
-
-
-def _best(table: pd.DataFrame, name: str, n: int, *, highest: bool) -> list[Any]:
-    groups = table.groupby("position")[name]
-    best = (groups.max() if highest else groups.min()).reindex(range(n))
-    return [_value(value) for value in best.round(_DECIMALS)]
 
 
 def _rows(table: pd.DataFrame) -> Columns:

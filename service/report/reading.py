@@ -21,6 +21,7 @@ from matching.loci import LOCI, Locus
 from matching.rank import REASONS
 from matching.risk import OUTCOMES
 from matching.search import POSITION_LETTERS
+from service.pairs import risk_columns
 from service.recipients import read_table
 
 NEEDED = ("patient", "rank", "donor", "mismatches_best", "mismatches_worst")
@@ -46,21 +47,21 @@ def at_locus(locus: Locus, name: str) -> str:
     return f"{locus.value.lower()}_{name}"
 
 
-def risk_columns(outcome: str) -> tuple[str, str, str]:
-    """Columns of a predicted risk and its 95 % interval."""
-    return (f"risk_{outcome}", f"risk_{outcome}_low", f"risk_{outcome}_high")
-
-
 # Every column that a report shows, with the range of a number (of integers where it is whole) or
 # None for a text.
 _NUMBER = (0.0, 1e12)
 _SHARE = (0.0, 1.0)
+_DIFFERENCE = (-1.0, 1.0)
 COLUMNS: Mapping[str, tuple[float, float] | None] = {
     **dict.fromkeys(("patient", "donor")),
     "rank": (1, 10**9),
     **dict.fromkeys(("mismatches_best", "mismatches_worst", *TOTALS), (0, _MOST)),
     **dict.fromkeys(("p10", "p9"), _SHARE),
-    **{name: _SHARE for outcome in OUTCOMES for name in risk_columns(outcome.name)},
+    **{
+        name: _DIFFERENCE if "_difference" in name else _SHARE
+        for outcome in OUTCOMES
+        for name in risk_columns(outcome.name)
+    },
     **{at_locus(locus, name): (0, 2) for locus in LOCI for name in COUNTS},
     **dict.fromkeys(at_locus(locus, name) for locus in LOCI for name in POSITIONS),
     "dpb1_tce": None,

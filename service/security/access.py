@@ -1,4 +1,4 @@
-"""Every call of the service in one table: who may make it, and whose records it is about."""
+"""Every call of the services in one table: who may make it, and whose records it is about."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from service.convert.names import DONORS, identifier_of
+from service.pb.graftmatch.v1 import graftmatch_pb2, registry_pb2
 from service.security.caller import Caller, Role
 from service.status import ForbiddenError
 
 Ids = Callable[[Any], Iterable[str]]
+PROTOS = (graftmatch_pb2, registry_pb2)
+# Which service a call is of.
+SERVICE_OF: Mapping[str, str] = {
+    method.name: service.full_name
+    for proto in PROTOS
+    for service in proto.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+SERVICES = tuple(dict.fromkeys(SERVICE_OF.values()))
 
 
 def _nobody(_: Any) -> Iterable[str]:
@@ -21,7 +32,7 @@ class Access:
     """`roles`: any of them is enough; `Role.ADMIN` always is.
 
     `asked`, `told`: identifiers of records in a request and in a message of the answer, for the
-    audit log.
+    audit log. A stream of requests is not looked into.
     """
 
     roles: frozenset[Role]
@@ -29,15 +40,38 @@ class Access:
     told: Ids = _nobody
 
 
+def _named_donor(request: Any) -> Iterable[str]:
+    return (identifier_of(request.name, DONORS),)
+
+
 _SEARCH = frozenset({Role.SEARCH})
 _ANALYSE = frozenset({Role.SEARCH, Role.ANALYST})
+_IMPORT = frozenset({Role.IMPORT})
+_READ = frozenset({Role.SEARCH, Role.IMPORT})
+_ANYONE = frozenset({Role.SEARCH, Role.ANALYST, Role.IMPORT})
 ACCESS: Mapping[str, Access] = {
     "ParseTyping": Access(_ANALYSE),
     "ExplainTyping": Access(_ANALYSE),
+    "ReduceTyping": Access(_ANALYSE),
+    "ListReleases": Access(_ANYONE),
     "SearchDonors": Access(_SEARCH, told=lambda answer: (c.donor for c in answer.candidates)),
     "ScorePair": Access(_SEARCH),
+    "ScorePairs": Access(_SEARCH),
+    "PredictMatch": Access(_SEARCH),
     "PredictRisk": Access(_ANALYSE),
+    "ListRiskModels": Access(_ANALYSE),
+    "GetRiskModel": Access(_ANALYSE),
     "AllocateDonors": Access(_SEARCH, asked=lambda request: (*request.patients, *request.donors)),
+    "ImportDonors": Access(
+        _IMPORT,
+        told=lambda answer: (
+            one.donor for one in (*answer.rejects, *answer.differences) if one.donor
+        ),
+    ),
+    "GetDonor": Access(_READ, asked=_named_donor),
+    "ListDonors": Access(_READ, told=lambda answer: (d.identifier for d in answer.donors)),
+    "DeleteDonor": Access(_IMPORT, asked=_named_donor),
+    "GetStatistics": Access(_ANYONE),
 }
 
 

@@ -1,18 +1,17 @@
-"""The gRPC server: the service, health and reflection on one port, in one process or several."""
+"""The gRPC server: the services, health and reflection on one port, in one process or several."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from service.observability.metrics import serve_metrics
-from service.server.interceptor import SERVICE
 from service.server.listening import certificates, check_exposure, check_free
 from service.server.running import run, serve_one
 from service.server.workers import serve_many
 from service.server_settings import ServeSettings
 from service.snapshot import Snapshot
 
-__all__ = ["SERVICE", "run", "serve"]
+__all__ = ["run", "serve"]
 
 
 def serve(

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
 from typing import Any
@@ -20,8 +20,7 @@ from opentelemetry.trace import NoOpTracer, Span, SpanKind, StatusCode, Tracer
 from service.calls import CURRENT, Call, CallEndedError
 from service.observability import metrics
 from service.observability.logs import call_log
-from service.pb.graftmatch.v1 import graftmatch_pb2
-from service.security.access import ACCESS, Access, check_role
+from service.security.access import ACCESS, SERVICE_OF, SERVICES, Access, check_role
 from service.security.audit import AuditLog
 from service.security.caller import ANYONE, Caller
 from service.security.tokens import Tokens
@@ -34,7 +33,6 @@ from service.status import (
     abort,
 )
 
-SERVICE = graftmatch_pb2.DESCRIPTOR.services_by_name["GraftMatchService"].full_name
 _LOG = logging.getLogger("graftmatch.service")
 # Hexadecimal, such as a UUID, so that nothing that tells of a person gets into logs by it.
 _REQUEST_ID = re.compile(r"[0-9a-fA-F-]{8,36}")
@@ -50,8 +48,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Of one process.
 
     `pool` hashes identifiers for `audit`. At most `max_calls` are taken at once; a message that
-    nobody reads for `stall_seconds` ends its call. `ready` turns true once there is something to
-    answer from. `tokens`, `audit`: None where none are asked for, none is written.
+    nobody reads, or that does not come, for `stall_seconds` ends its call. `ready` turns true once
+    there is something to answer from. `tokens`, `audit`: None where none are asked for, none is
+    written.
     """
 
     def __init__(
@@ -74,10 +73,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: Any
     ) -> Any:
-        """Wraps the calls of the service; health and reflection are anyone's."""
+        """Wraps the calls of our services; health and reflection are anyone's."""
         handler = await continuation(details)
         service, _, rpc = details.method.strip("/").partition("/")
-        if handler is None or service != SERVICE:
+        if handler is None or service not in SERVICES:
             return handler
         sent = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
         asked = sent.get("x-request-id", "")
@@ -115,7 +114,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _wrapped(self, handler: Any, call: Call, parent: Context) -> Any:
         access = ACCESS[call.rpc]
-        if handler.response_streaming:
+        make: Callable[..., Any]
+        work: Callable[..., Awaitable[Any]]
+        if handler.request_streaming:
+            make, work = grpc.stream_unary_rpc_method_handler, self._received
+        elif handler.response_streaming:
             make, work = grpc.unary_stream_rpc_method_handler, self._stream
         else:
             make, work = grpc.unary_unary_rpc_method_handler, self._single
@@ -127,7 +130,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 self._in_flight += 1
                 metrics.IN_FLIGHT.inc()
                 try:
-                    await self._note(call, access.asked(request))
+                    if not handler.request_streaming:
+                        await self._note(call, access.asked(request))
                     return await work(handler, access, call, request, context)
                 finally:
                     self._in_flight -= 1
@@ -143,6 +147,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         answer = await handler.unary_unary(request, context)
         await self._note(call, access.told(answer))
         return answer
+
+    async def _received(
+        self, handler: Any, access: Access, call: Call, requests: Any, context: Any
+    ) -> Any:
+        answer = await handler.stream_unary(self._sent(aiter(requests)), context)
+        await self._note(call, access.told(answer))
+        return answer
+
+    async def _sent(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The messages of a client, as long as they come."""
+        while True:
+            try:
+                async with asyncio.timeout(self._stall_seconds):
+                    message = await anext(requests)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise CallEndedError("the rest of the request does not come") from None
+            yield message
 
     async def _stream(
         self, handler: Any, access: Access, call: Call, request: Any, context: Any
@@ -175,7 +198,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         began = time.perf_counter()
         context.set_trailing_metadata((("x-request-id", call.request_id),))
         with self._tracer.start_as_current_span(
-            f"{SERVICE}/{call.rpc}",
+            f"{SERVICE_OF[call.rpc]}/{call.rpc}",
             parent,
             SpanKind.SERVER,
             {"rpc.system": "grpc", "graftmatch.request_id": call.request_id},

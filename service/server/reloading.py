@@ -7,8 +7,8 @@ import logging
 from dataclasses import replace
 
 from matching.errors import GraftmatchError
+from service.answering import Answering
 from service.observability.metrics import RELOAD_FAILURES, SERVING
-from service.servicers import GraftMatchServicer
 from service.snapshot import Snapshot, changed_data
 
 _LOG = logging.getLogger("graftmatch.reload")
@@ -36,17 +36,17 @@ class ServingMetric:
         self._labels = labels
 
 
-async def keep_current(servicer: GraftMatchServicer, seconds: float) -> None:
+async def keep_current(answering: Answering, seconds: float) -> None:
     """Look every so often whether there are other data, and put them in use, all at once.
 
     Reading them takes a thread of its own. Data that cannot be read leave those before in use.
     """
     shown, failed = ServingMetric(), ""
     while True:
-        shown.show(servicer.snapshot)
+        shown.show(answering.snapshot)
         await asyncio.sleep(seconds)
         try:
-            changes = await asyncio.to_thread(changed_data, servicer.snapshot)
+            changes = await asyncio.to_thread(changed_data, answering.snapshot)
         except GraftmatchError as error:
             RELOAD_FAILURES.inc()
             if str(error) != failed:
@@ -56,6 +56,6 @@ async def keep_current(servicer: GraftMatchServicer, seconds: float) -> None:
         failed = ""
         if changes:
             # The model may have changed meanwhile, so only what was read anew is replaced.
-            servicer.snapshot = replace(servicer.snapshot, **changes)
-            now = servicer.snapshot
+            answering.snapshot = replace(answering.snapshot, **changes)
+            now = answering.snapshot
             _LOG.info("now index %s, frequencies %s", now.index_version, now.frequency_set)

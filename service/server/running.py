@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -13,14 +14,17 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import Tracer
 
+from service.answering import Answering
 from service.convert import LIMITS
 from service.observability import traces
-from service.pb.graftmatch.v1 import graftmatch_pb2_grpc
+from service.pb.graftmatch.v1 import graftmatch_pb2_grpc, registry_pb2_grpc
+from service.registry_servicer import RegistryServicer
+from service.security.access import SERVICES
 from service.security.audit import AuditLog, audit_key
 from service.security.tls import Certificates
 from service.security.tokens import Tokens
 from service.server.computing import ComputePool
-from service.server.interceptor import SERVICE, CallInterceptor
+from service.server.interceptor import CallInterceptor
 from service.server.listening import address_of, certificates
 from service.server.reloading import keep_current
 from service.server_settings import ServeSettings
@@ -81,19 +85,20 @@ async def run(
         interceptor = CallInterceptor(
             pool, settings.max_calls, settings.stall_seconds, tokens, audit, tracer
         )
-        servicer = GraftMatchServicer(pool)
+        changing = ThreadPoolExecutor(1, "change")
+        stack.callback(changing.shutdown, wait=False, cancel_futures=True)
+        answering = Answering(pool)
         server = grpc.aio.server(
             interceptors=(interceptor,),
             options=_options(settings, shared),
             maximum_concurrent_rpcs=settings.max_calls + _BESIDES,
         )
-        register: Any = graftmatch_pb2_grpc.add_GraftMatchServiceServicer_to_server
-        register(servicer, server)
+        _register(server, answering, changing)
         healthy = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
         if settings.reflection:
             reflection.enable_server_reflection(
-                (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+                (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
             )
         await _set_health(healthy, health_pb2.HealthCheckResponse.NOT_SERVING)
         port = _listen(server, settings, tls)
@@ -102,10 +107,10 @@ async def run(
         try:
             snapshot = await _unless_stopped(asyncio.to_thread(load), stopping)
             if snapshot is not None:
-                servicer.snapshot = snapshot
+                answering.snapshot = snapshot
                 interceptor.ready = True
                 await _set_health(healthy, health_pb2.HealthCheckResponse.SERVING)
-                reloading = asyncio.create_task(keep_current(servicer, settings.reload_seconds))
+                reloading = asyncio.create_task(keep_current(answering, settings.reload_seconds))
                 ready(port, snapshot)
                 await stopping.wait()
         finally:
@@ -115,6 +120,13 @@ async def run(
                 reloading.cancel()
                 with suppress(asyncio.CancelledError):
                     await reloading
+
+
+def _register(server: Any, answering: Answering, changing: Executor) -> None:
+    register: Any = graftmatch_pb2_grpc.add_GraftMatchServiceServicer_to_server
+    register(GraftMatchServicer(answering), server)
+    register = registry_pb2_grpc.add_RegistryServiceServicer_to_server
+    register(RegistryServicer(answering, changing), server)
 
 
 async def _unless_stopped(loading: Any, stopping: asyncio.Event) -> Snapshot | None:
@@ -129,7 +141,7 @@ async def _unless_stopped(loading: Any, stopping: asyncio.Event) -> Snapshot | N
 
 
 async def _set_health(servicer: Any, status: int) -> None:
-    for name in ("", SERVICE):
+    for name in ("", *SERVICES):
         await servicer.set(name, status)
 
 

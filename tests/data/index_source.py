@@ -19,10 +19,12 @@ class MemoryStore:
     revision: int = 0
     present: dict[str, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     deleted: dict[str, int] = field(default_factory=dict)
+    stamps: dict[int, int] = field(default_factory=dict)
 
     def change(self, donors: Mapping[str, Mapping[str, Any] | None]) -> MemoryStore:
         """The next revision; None deletes a donor."""
         self.revision += 1
+        self.stamps[self.revision] = 1_000_000 * self.revision
         for name, columns in donors.items():
             if columns is None:
                 self.present.pop(name, None)
@@ -30,6 +32,10 @@ class MemoryStore:
             else:
                 self.present[name] = self.revision, {"type": "adult", "id": name, **columns}
         return self
+
+    def stamp(self, revision: int) -> int | None:
+        """When a revision was made."""
+        return self.stamps.get(revision)
 
     def _batches(self, after: int) -> Iterator[pa.RecordBatch]:
         rows = [

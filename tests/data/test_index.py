@@ -166,6 +166,22 @@ def test_an_index_is_never_set_back(demo: Nomenclature, tmp_path: Path) -> None:
     assert len(update_index(tmp_path / "index", other, demo)) == 10
 
 
+def test_a_store_that_was_put_back_has_its_index_built_anew(
+    demo: Nomenclature, tmp_path: Path
+) -> None:
+    later = filled(50).change({"Z": donor(random.Random(1))})
+    update_index(tmp_path / "index", later, demo)
+    restored = filled(50)
+    index = update_index(tmp_path / "index", restored, demo, set_back=True)
+    assert index.revision == 1 and content(index) == rebuilt(restored, demo, tmp_path)
+    # One that has come as far again is told by its stamps.
+    update_index(tmp_path / "index", later, demo)
+    restored.change({"Y": donor(random.Random(2))}).stamps[2] += 1
+    restored.change({"X": donor(random.Random(3))})
+    index = update_index(tmp_path / "index", restored, demo)
+    assert index.revision == 3 and content(index) == rebuilt(restored, demo, tmp_path)
+
+
 def test_donors_that_cannot_be_read_are_listed(demo: Nomenclature, tmp_path: Path) -> None:
     store = filled(100)
     store.change({"B1": {"a": "A*99:99+A*01:01"}, "B2": {"a": "A*01:01+A*01:01"}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,27 @@ def test_a_lost_or_damaged_index_is_built_anew(
         (path,) = registry.index(demo).root.glob(name)
         path.write_bytes(b"")
         assert identifiers(registry.index(demo)) == ["D1", "D2", "D3"]
+
+
+def test_an_older_store_beside_a_newer_index(demo: Nomenclature, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    store, backup = tmp_path / "registry/donors.sqlite", tmp_path / "backup"
+    load(registry, demo, tmp_path, ROWS)
+    shutil.copy(store, backup)
+
+    def restored() -> Registry:
+        for path in store.parent.glob("donors.sqlite*"):
+            path.unlink()
+        shutil.copy(backup, store)
+        return registry
+
+    load(registry, demo, tmp_path, [("D4", ROWS[0][1])])
+    assert identifiers(registry.index(demo)) == ["D1", "D2", "D3", "D4"]
+    assert identifiers(restored().index(demo)) == ["D1", "D2", "D3"]
+    load(registry, demo, tmp_path, [("D4", ROWS[0][1])])
+    # As many revisions as the index has, and others.
+    load(restored(), demo, tmp_path, [("D5", ROWS[0][1]), ("D1", ROWS[0][1])])
+    assert identifiers(registry.index(demo)) == ["D1", "D2", "D3", "D5"]
 
 
 def test_another_release_encodes_the_stored_typings_anew(

@@ -23,7 +23,14 @@ from matching.haplotypes import (
 )
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Allele, Nomenclature
-from matching.probability import DonorTable, ExactPairs, PairTable, predict, whole_percents
+from matching.probability import (
+    DonorTable,
+    ExactPairs,
+    PairTable,
+    predict,
+    predict_by_class,
+    whole_percents,
+)
 from matching.typings import ABSENT_GENE, parse_typing, split_gl
 from tests.oracles import prediction as oracle
 
@@ -141,6 +148,10 @@ def test_lists_and_phase_equal_the_rational_enumeration(
             for name, values in oracle.distributions(known, other).items():
                 theirs = np.array(values, dtype=float)
                 assert np.allclose(getattr(found, name)[d], theirs, rtol=0, atol=1e-12), name
+                summed = predict_by_class(
+                    imputer, *(imputer.explain(split_gl(drawn[i][1])) for i in (p, d)), True
+                )
+                assert np.allclose(getattr(summed, name)[0], theirs, rtol=0, atol=1e-12), name
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,7 +7,7 @@ from matching.immunogenetics import ExpressionOutcome, TceCategory
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetail, PairDetails
-from matching.pipeline import match_one
+from matching.pipeline import match_typed
 from matching.typings import parse_typing
 
 FIVE = parse_loci("A,B,C,DRB1,DQB1")
@@ -18,7 +18,7 @@ def detail_of(
     details: PairDetails, release: Nomenclature, patient: str, donor: str, loci: tuple[Locus, ...]
 ) -> PairDetail:
     ours, theirs = parse_typing(patient), parse_typing(donor)
-    return details.of(ours, theirs, match_one(ours, theirs, release, loci).tce[0], loci)
+    return details.of(ours, theirs, match_typed(ours, [theirs], release, loci).tce[0], loci)
 
 
 def test_residues_follow_the_orientation(

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -23,12 +24,14 @@ from matching.rank import RankRule
 from service import cli
 from service.batch import search as batch_search
 from service.batch.columns import allocation_schema, candidate_schema
+from service.batch.run_log import RUN_LOG
 from service.cli.batch import EXIT_INTERRUPTED
 from service.search import search_people
 from tests.conftest import PROJECT
 from tests.data.killing import duration_of, kill_after
 from tests.service.conftest import PATIENTS, Run
 
+CUT_OFF = '{"time": "20'
 DAY = datetime.date(2026, 1, 1)
 
 
@@ -38,7 +41,15 @@ def batch_of(patients: Path, out: Path, *options: object) -> tuple[object, ...]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    """All files but the log of the runs, which tells of times."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p != folder / RUN_LOG)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the log of the runs, those but the one that was cut off."""
+    lines = (folder / RUN_LOG).read_text().splitlines()
+    return [json.loads(line) for line in lines if line != CUT_OFF]
 
 
 def test_the_same_on_one_thread_and_on_three(run: Run, patients: Path, tmp_path: Path) -> None:
@@ -80,13 +91,31 @@ def test_the_donors_of_match_under_all_its_criteria(
     expected = expected[expected["rank"] <= 5].reset_index(drop=True)
     assert run(*batch_of(patients, tmp_path / "out", *asked))[0] == 0
     found = pd.read_parquet(tmp_path / "out/candidates.parquet")
-    # What the allocation says depends on all candidates.
-    searched = [name for name in expected.columns if name in found and "alloc" not in name]
+    # What the allocation says and differences to the best depend on all candidates.
+    searched = [
+        name
+        for name in expected.columns
+        if name in found and "alloc" not in name and "_difference" not in name
+    ]
     searched.remove("not_first_for")
     assert set(expected.columns) - set(found.columns) == {"typing"} and len(expected)
     for name in searched:
         one, other = (t[name].astype(object).where(t[name].notna()) for t in (found, expected))
         pd.testing.assert_series_equal(one, other)
+
+
+def test_differences_of_risks(run: Run, patients: Path, tmp_path: Path) -> None:
+    assert run(*batch_of(patients, tmp_path / "out", "--best", 50))[0] == 0
+    found = pd.read_parquet(tmp_path / "out/candidates.parquet")
+    name = "risk_agvhd_3_4"
+    above = found[f"{name}_difference"]
+    lowest = found.groupby("patient")[name].transform("min")
+    pd.testing.assert_series_equal(above, found[name] - lowest, check_names=False, atol=1e-12)
+    low, high = found[f"{name}_difference_low"], found[f"{name}_difference_high"]
+    assert ((low <= above) & (above <= high)).all() and above.max() > 0.02
+    # What both have in common cancels, so a difference is known better than the two risks apart.
+    apart = found[f"{name}_high"] - found[f"{name}_low"]
+    assert (high - low)[above > 0.01].mean() < apart[above > 0.01].mean()
 
 
 def test_a_batch_that_is_there_is_neither_overwritten_nor_mixed(
@@ -146,9 +175,23 @@ def test_an_interrupted_batch_goes_on(
     # What was done and not written yet when the interruption came is done again.
     assert told is not None and told.group(1) in ("9 of 24 patients", "12 of 24 patients")
     assert not (out / "summary.json").exists()
+    with (out / RUN_LOG).open("a") as cut:
+        cut.write(CUT_OFF)
     code, _, error = run(*batch_of(patients, out, "--resume", "--threads", 2))
     assert code == 0 and f"{told.group(1)} were done before" in error
     assert contents(out) == contents(tmp_path / "whole")
+    assert CUT_OFF in (out / RUN_LOG).read_text().splitlines()
+    log = log_of(out)
+    second = next(i for i, line in enumerate(log) if line.get("resumed"))
+    assert [line["event"] for line in (log[0], log[second - 1])] == ["started", "stopped"]
+    assert log[second - 1]["reason"] == "KeyboardInterrupt"
+    assert (log[0]["patients"], log[0]["engine"], log[second]["threads"]) == (24, "local", 2)
+    done = int(told.group(1).split()[0])
+    assert log[second - 2]["done"] == log[second + 1]["done"] == done
+    summary = json.loads((out / "summary.json").read_text())
+    assert log[-1]["event"] == "ended" and log[-2]["done"] == log[-2]["of"] == 24
+    assert all(log[-1][name] == summary[name] for name in ("candidates", "allocated", "status"))
+    assert "P0000" not in (out / RUN_LOG).read_text()
 
 
 def test_a_batch_goes_on_with_its_day(run: Run, patients: Path, tmp_path: Path) -> None:
@@ -257,7 +300,7 @@ def test_the_schema_page(run: Run, patients: Path, tmp_path: Path) -> None:
         assert {column: kind for column, (kind, _) in pages.items()} == types
         for column, (_, limits) in pages.items():
             known = table.column(column).drop_null()
-            if bounds := re.fullmatch(r"([0-9.]+) to ([0-9.]+)", limits):
+            if bounds := re.fullmatch(r"(-?[0-9.]+) to ([0-9.]+)", limits):
                 low, high = map(float, bounds.groups())
                 assert all(low <= value <= high for value in known.to_pylist()), column
             elif limits and limits != "any":

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -103,3 +104,27 @@ def test_workers_with_another_state_and_no_scheduler_are_refused(
     asked = ("--engine", "dask", "--scheduler", "tcp://127.0.0.1:1")
     code, _, error = run(*batch_of(patients, tmp_path / "out", *asked))
     assert code == 1 and "no scheduler answers at tcp://127.0.0.1:1" in error
+
+
+def test_training_on_workers_gives_the_same_files(run: Run, client: Client, tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort.csv"
+    assert run("risk", "simulate", "--out", cohort, "--transplants", 400)[0] == 0
+    asked = ("risk", "train", "--cohort", cohort, "--outcome", "cgvhd", "--group", "centre")
+    asked += ("--folds", 3, "--name", "m", "--no-challenger")
+    assert client.scheduler is not None
+    dask = ("--engine", "dask", "--scheduler", client.scheduler.address)
+    before = tasks_done(client)
+    assert run(*asked, "--out", tmp_path / "local")[0] == 0 and tasks_done(client) == before
+    assert run(*asked, "--out", tmp_path / "dask", *dask)[0] == 0
+    assert tasks_done(client) > before
+    assert contents(tmp_path / "dask") == contents(tmp_path / "local")
+
+
+def tasks_done(client: Client) -> int:
+    """How many tasks of joblib the workers of a client have done so far."""
+
+    def done(dask_scheduler: Any) -> int:
+        log = [entry[:3] for entry in dask_scheduler.transition_log]
+        return sum(key.startswith("batch_of") and end == "memory" for key, _, end in log)
+
+    return int(client.run_on_scheduler(done))

@@ -45,7 +45,8 @@ from service.ancestry import FIVE as FIVE_LOCI
 from service.config import Settings
 from service.convert import LIMITS
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
-from service.server import SERVICE, serve
+from service.security.access import SERVICES
+from service.server import serve
 from service.server_settings import EXPOSED, serve_settings
 from service.snapshot import Snapshot, load_snapshot
 from service.status import ServerError
@@ -702,7 +703,8 @@ def test_an_empty_registry_is_serving(tmp_path: Path) -> None:
     empty = load_snapshot(Settings(home=tmp_path), DEMO_RELEASE)
     with running(empty) as address, grpc.insecure_channel(address) as channel:
         assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
-        assert _health(channel, SERVICE) == health_pb2.HealthCheckResponse.SERVING
+        for service in SERVICES:
+            assert _health(channel, service) == health_pb2.HealthCheckResponse.SERVING
         stub = stub_of(channel)
         answer = stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=PATIENT))
         assert answer.provenance.index == "" and answer.comparison.mismatches.worst == 0

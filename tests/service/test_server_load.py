@@ -17,7 +17,7 @@ from service import calls, search, servicers
 from service.calls import CallEndedError
 from service.observability import metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
-from service.server.interceptor import SERVICE
+from service.security.access import SERVICES
 from service.snapshot import Snapshot
 from tests.service.serving import PATIENT, running, started, stub_of
 
@@ -164,7 +164,7 @@ def test_it_listens_at_once_and_answers_when_its_data_are_read(snapshot: Snapsho
 
     with started(load) as server, grpc.insecure_channel(server.address) as channel:
         stub, health = stub_of(channel), health_pb2_grpc.HealthStub(channel)
-        for service in ("", SERVICE):
+        for service in ("", *SERVICES):
             request = health_pb2.HealthCheckRequest(service=service)
             checked = health.Check(request, wait_for_ready=True, timeout=20)
             assert checked.status == NOT_SERVING

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
-from service.security.access import ACCESS, check_role
+from service.security.access import ACCESS, PROTOS, SERVICE_OF, check_role
 from service.security.caller import Caller, Role
 from service.security.tokens import Tokens, new_token
 from service.snapshot import Snapshot
@@ -123,10 +123,16 @@ def test_tokens_are_rotated_by_changing_the_file(
 
 
 def test_every_call_has_its_roles() -> None:
-    service = pb.DESCRIPTOR.services_by_name["GraftMatchService"]
-    assert set(ACCESS) == {method.name for method in service.methods}
-    # The interceptor takes one request a call.
-    assert not any(method.client_streaming for method in service.methods)
+    assert set(ACCESS) == set(SERVICE_OF)
+    methods = [
+        method
+        for proto in PROTOS
+        for service in proto.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    ]
+    # A name is of one call, and the interceptor lets only one side send a stream.
+    assert len(methods) == len(SERVICE_OF)
+    assert not any(method.client_streaming and method.server_streaming for method in methods)
     for rpc, access in ACCESS.items():
         assert access.roles, rpc
         for role in Role:

@@ -121,7 +121,6 @@ const rhesus = (value) => (value === "positive" ? "+" : value === "negative" ? "
 
 function riskColumns(report, patient, outcome) {
   const key = `risk_${outcome.name}`;
-  const best = report.patients.best_risk[outcome.name][patient];
   const most = Math.max(...report.rowsOf(patient).map((i) => report.value(key, i)?.[2] ?? 0), 0.01);
   return [
     {
@@ -146,19 +145,26 @@ function riskColumns(report, patient, outcome) {
       key: "difference",
       head: outcome.wanted ? "to highest" : "above lowest",
       cls: "number",
-      note: `Difference in percentage points to the patient’s ${outcome.wanted ? "highest" : "lowest"}`,
-      value: (i) => report.value(key, i)?.[0] ?? null,
-      cell: (i) => difference(report.value(key, i)?.[0] ?? null, best),
+      note: `Difference in percentage points to the patient’s ${outcome.wanted ? "highest" : "lowest"}, with its 95 % interval`,
+      value: (i) => report.value(key, i)?.[3] ?? null,
+      cell: (i) => difference(report.value(key, i)),
     },
   ];
 }
 
-/** Percentage points above or below the best of the patient's donors. */
-function difference(risk, best) {
-  if (risk === null || best === null) return questioned();
-  const points = 100 * (risk - best);
-  if (Math.abs(points) < 0.05) return "0";
-  return `${points > 0 ? "+" : "−"}${Math.abs(points).toFixed(1)}`;
+/** Percentage points above or below the best of the patient's donors, with their interval. */
+function difference(found) {
+  const [, , , value, low, high] = found ?? [null, null, null, null];
+  if (value === null) return questioned();
+  if (low === null || high === null || (value === 0 && low === 0 && high === 0)) return points(value);
+  const interval = h("span", { class: "interval" }, `${points(low)} to ${points(high)}`);
+  return [points(value), h("br"), interval];
+}
+
+function points(share) {
+  const text = (100 * Math.abs(share)).toFixed(1);
+  if (text === "0.0") return "0";
+  return `${share > 0 ? "+" : "−"}${text}`;
 }
 
 /** The interval and the prediction, on one scale for all donors of a patient. */
@@ -226,7 +232,7 @@ function donorDetails(report, patient, i) {
     "div",
     { class: "panels" },
     lociTable(report, i),
-    h("div", null, rankReasons(report, i), riskTable(report, patient, i)),
+    h("div", null, rankReasons(report, i), riskTable(report, i)),
     h("div", { class: "plain" }, h("h3", { class: "minor" }, "Donor"), h("dl", { class: "facts" }, facts)),
     typing ? h("div", { class: "typing" }, h("h3", { class: "minor" }, "Typing as reported"), h("p", null, written(typing))) : null
   );
@@ -249,11 +255,10 @@ function rankReasons(report, i) {
   return h("table", { class: "small" }, h("caption", null, `Why rank ${report.value("rank", i)}`), h("tbody", null, rows), h("tfoot", null, h("tr", null, h("td", { colspan: 2 }, above))));
 }
 
-function riskTable(report, patient, i) {
+function riskTable(report, i) {
   if (!report.outcomes.length) return null;
   const rows = report.outcomes.map((outcome) => {
     const [risk, low, high] = report.value(`risk_${outcome.name}`, i) ?? [null, null, null];
-    const best = report.patients.best_risk[outcome.name][patient];
     const interval = low === null ? unknown() : `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)} %`;
     return h(
       "tr",
@@ -262,10 +267,10 @@ function riskTable(report, patient, i) {
       h("td", { class: "number" }, `${outcome.days}`),
       h("td", { class: "number" }, risk === null ? unknown() : percent(risk)),
       h("td", { class: "number" }, interval),
-      h("td", { class: "number" }, difference(risk, best))
+      h("td", { class: "number" }, difference(report.value(`risk_${outcome.name}`, i)))
     );
   });
-  const heads = ["Outcome", "By day", "Predicted", "95 % interval", "Points to best"];
+  const heads = ["Outcome", "By day", "Predicted", "95 % interval", "Points to best, 95 %"];
   return h(
     "table",
     { class: "small" },

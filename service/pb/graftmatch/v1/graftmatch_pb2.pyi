@@ -1,4 +1,7 @@
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
+from service.pb.graftmatch.v1 import nomenclature_pb2 as _nomenclature_pb2
+from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
+from service.pb.graftmatch.v1 import risk_models_pb2 as _risk_models_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -375,6 +378,54 @@ class ScorePairResponse(_message.Message):
     detail: PairDetail
     risks: _containers.RepeatedCompositeFieldContainer[OutcomeRisk]
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ..., risks: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
+
+class ScorePairsRequest(_message.Message):
+    __slots__ = ("patients", "donors", "pairs", "loci", "without_probabilities", "with_details")
+    PATIENTS_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    LOCI_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    WITH_DETAILS_FIELD_NUMBER: _ClassVar[int]
+    patients: _containers.RepeatedScalarFieldContainer[str]
+    donors: _containers.RepeatedScalarFieldContainer[str]
+    pairs: _containers.RepeatedCompositeFieldContainer[PairToScore]
+    loci: _containers.RepeatedScalarFieldContainer[str]
+    without_probabilities: bool
+    with_details: bool
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., pairs: _Optional[_Iterable[_Union[PairToScore, _Mapping]]] = ..., loci: _Optional[_Iterable[str]] = ..., without_probabilities: _Optional[bool] = ..., with_details: _Optional[bool] = ...) -> None: ...
+
+class PairToScore(_message.Message):
+    __slots__ = ("patient", "donor")
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    patient: int
+    donor: int
+    def __init__(self, patient: _Optional[int] = ..., donor: _Optional[int] = ...) -> None: ...
+
+class ScorePairsResponse(_message.Message):
+    __slots__ = ("provenance", "pairs", "notes")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    pairs: _containers.RepeatedCompositeFieldContainer[ScoredPair]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., pairs: _Optional[_Iterable[_Union[ScoredPair, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ScoredPair(_message.Message):
+    __slots__ = ("patient", "donor", "comparison", "detail", "problem")
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    patient: int
+    donor: int
+    comparison: _common_pb2.Comparison
+    detail: PairDetail
+    problem: str
+    def __init__(self, patient: _Optional[int] = ..., donor: _Optional[int] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class PairDetail(_message.Message):
     __slots__ = ("overall_category", "loci", "leaders", "dpb1_expression")

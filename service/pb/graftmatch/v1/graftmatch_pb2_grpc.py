@@ -4,6 +4,9 @@ import grpc
 import warnings
 
 from service.pb.graftmatch.v1 import graftmatch_pb2 as graftmatch_dot_v1_dot_graftmatch__pb2
+from service.pb.graftmatch.v1 import nomenclature_pb2 as graftmatch_dot_v1_dot_nomenclature__pb2
+from service.pb.graftmatch.v1 import prediction_pb2 as graftmatch_dot_v1_dot_prediction__pb2
+from service.pb.graftmatch.v1 import risk_models_pb2 as graftmatch_dot_v1_dot_risk__models__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
 GRPC_VERSION = grpc.__version__
@@ -48,6 +51,16 @@ class GraftMatchServiceStub:
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingResponse.FromString,
                 _registered_method=True)
+        self.ReduceTyping = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/ReduceTyping',
+                request_serializer=graftmatch_dot_v1_dot_nomenclature__pb2.ReduceTypingRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_nomenclature__pb2.ReduceTypingResponse.FromString,
+                _registered_method=True)
+        self.ListReleases = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/ListReleases',
+                request_serializer=graftmatch_dot_v1_dot_nomenclature__pb2.ListReleasesRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_nomenclature__pb2.ListReleasesResponse.FromString,
+                _registered_method=True)
         self.SearchDonors = channel.unary_stream(
                 '/graftmatch.v1.GraftMatchService/SearchDonors',
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsRequest.SerializeToString,
@@ -58,10 +71,30 @@ class GraftMatchServiceStub:
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairResponse.FromString,
                 _registered_method=True)
+        self.ScorePairs = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/ScorePairs',
+                request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairsRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairsResponse.FromString,
+                _registered_method=True)
+        self.PredictMatch = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/PredictMatch',
+                request_serializer=graftmatch_dot_v1_dot_prediction__pb2.PredictMatchRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_prediction__pb2.PredictMatchResponse.FromString,
+                _registered_method=True)
         self.PredictRisk = channel.unary_unary(
                 '/graftmatch.v1.GraftMatchService/PredictRisk',
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.PredictRiskRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.PredictRiskResponse.FromString,
+                _registered_method=True)
+        self.ListRiskModels = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/ListRiskModels',
+                request_serializer=graftmatch_dot_v1_dot_risk__models__pb2.ListRiskModelsRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_risk__models__pb2.ListRiskModelsResponse.FromString,
+                _registered_method=True)
+        self.GetRiskModel = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/GetRiskModel',
+                request_serializer=graftmatch_dot_v1_dot_risk__models__pb2.GetRiskModelRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_risk__models__pb2.GetRiskModelResponse.FromString,
                 _registered_method=True)
         self.AllocateDonors = channel.unary_unary(
                 '/graftmatch.v1.GraftMatchService/AllocateDonors',
@@ -91,6 +124,20 @@ class GraftMatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReduceTyping(self, request, context):
+        """Renames every name of a typing to a level under any installed release, and loses nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReleases(self, request, context):
+        """The installed nomenclature releases.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SearchDonors(self, request, context):
         """Finds, compares and ranks the donors of a patient; best first, in batches. At least one
         response comes, also where no donor was found. With `page_size` it answers page by page.
@@ -106,8 +153,37 @@ class GraftMatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ScorePairs(self, request, context):
+        """Compares many pairs at once, by their typings. A typing that cannot be read spoils its own
+        pairs alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictMatch(self, request, context):
+        """Predicts every number of mismatches of a patient and donors, by their typings.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PredictRisk(self, request, context):
         """Predicts graft-versus-host disease from the factors of a transplant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRiskModels(self, request, context):
+        """The risk models that can be used here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRiskModel(self, request, context):
+        """A risk model with its card.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +209,16 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ExplainTypingResponse.SerializeToString,
             ),
+            'ReduceTyping': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReduceTyping,
+                    request_deserializer=graftmatch_dot_v1_dot_nomenclature__pb2.ReduceTypingRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_nomenclature__pb2.ReduceTypingResponse.SerializeToString,
+            ),
+            'ListReleases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReleases,
+                    request_deserializer=graftmatch_dot_v1_dot_nomenclature__pb2.ListReleasesRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_nomenclature__pb2.ListReleasesResponse.SerializeToString,
+            ),
             'SearchDonors': grpc.unary_stream_rpc_method_handler(
                     servicer.SearchDonors,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsRequest.FromString,
@@ -143,10 +229,30 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairResponse.SerializeToString,
             ),
+            'ScorePairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScorePairs,
+                    request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairsRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairsResponse.SerializeToString,
+            ),
+            'PredictMatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictMatch,
+                    request_deserializer=graftmatch_dot_v1_dot_prediction__pb2.PredictMatchRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_prediction__pb2.PredictMatchResponse.SerializeToString,
+            ),
             'PredictRisk': grpc.unary_unary_rpc_method_handler(
                     servicer.PredictRisk,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.PredictRiskRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.PredictRiskResponse.SerializeToString,
+            ),
+            'ListRiskModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRiskModels,
+                    request_deserializer=graftmatch_dot_v1_dot_risk__models__pb2.ListRiskModelsRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_risk__models__pb2.ListRiskModelsResponse.SerializeToString,
+            ),
+            'GetRiskModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRiskModel,
+                    request_deserializer=graftmatch_dot_v1_dot_risk__models__pb2.GetRiskModelRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_risk__models__pb2.GetRiskModelResponse.SerializeToString,
             ),
             'AllocateDonors': grpc.unary_unary_rpc_method_handler(
                     servicer.AllocateDonors,
@@ -223,6 +329,60 @@ class GraftMatchService:
             _registered_method=True)
 
     @staticmethod
+    def ReduceTyping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/ReduceTyping',
+            graftmatch_dot_v1_dot_nomenclature__pb2.ReduceTypingRequest.SerializeToString,
+            graftmatch_dot_v1_dot_nomenclature__pb2.ReduceTypingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReleases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/ListReleases',
+            graftmatch_dot_v1_dot_nomenclature__pb2.ListReleasesRequest.SerializeToString,
+            graftmatch_dot_v1_dot_nomenclature__pb2.ListReleasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SearchDonors(request,
             target,
             options=(),
@@ -277,6 +437,60 @@ class GraftMatchService:
             _registered_method=True)
 
     @staticmethod
+    def ScorePairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/ScorePairs',
+            graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairsRequest.SerializeToString,
+            graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictMatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/PredictMatch',
+            graftmatch_dot_v1_dot_prediction__pb2.PredictMatchRequest.SerializeToString,
+            graftmatch_dot_v1_dot_prediction__pb2.PredictMatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PredictRisk(request,
             target,
             options=(),
@@ -293,6 +507,60 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/PredictRisk',
             graftmatch_dot_v1_dot_graftmatch__pb2.PredictRiskRequest.SerializeToString,
             graftmatch_dot_v1_dot_graftmatch__pb2.PredictRiskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRiskModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/ListRiskModels',
+            graftmatch_dot_v1_dot_risk__models__pb2.ListRiskModelsRequest.SerializeToString,
+            graftmatch_dot_v1_dot_risk__models__pb2.ListRiskModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRiskModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/GetRiskModel',
+            graftmatch_dot_v1_dot_risk__models__pb2.GetRiskModelRequest.SerializeToString,
+            graftmatch_dot_v1_dot_risk__models__pb2.GetRiskModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

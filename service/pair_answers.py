@@ -1,0 +1,122 @@
+"""Many pairs of people at once: compared, and predicted in full. Stops where nobody waits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matching.haplotypes import Imputer
+from matching.probability import DonorTable
+from service import convert
+from service.ancestry import Ancestries
+from service.answering import provenance
+from service.calls import watched
+from service.convert import LIMITS
+from service.convert_pairs import (
+    MatchRequest,
+    PairsRequest,
+    match_prediction,
+    match_request,
+    pairs_request,
+    without_prediction,
+)
+from service.convert_typing import pair_detail
+from service.imputation import UNREPRESENTED, impute_by_ancestry
+from service.masses import CandidateProbabilities, Outcome
+from service.pair_scores import PairScorer
+from service.pb.graftmatch.v1 import graftmatch_pb2, prediction_pb2
+from service.snapshot import Snapshot
+
+# Donors that are imputed before it is asked whether anybody still waits.
+_AT_ONCE = 5
+
+
+def score_pairs_answer(
+    snapshot: Snapshot, message: graftmatch_pb2.ScorePairsRequest
+) -> graftmatch_pb2.ScorePairsResponse:
+    """Raises `RequestError` and `CallEndedError`."""
+    request = pairs_request(message, snapshot.pairs.read)
+    scored = []
+    for patient, donor in watched(request.pairs):
+        problem = request.problem(patient, donor)
+        pair = graftmatch_pb2.ScoredPair(patient=patient, donor=donor, problem=problem)
+        if not problem:
+            _score(snapshot.pairs, request, pair)
+        scored.append(pair)
+    return graftmatch_pb2.ScorePairsResponse(
+        provenance=provenance(snapshot), pairs=scored, notes=request.notes[: LIMITS.listed]
+    )
+
+
+def _score(pairs: PairScorer, request: PairsRequest, pair: graftmatch_pb2.ScoredPair) -> None:
+    """Fill in the comparison of a pair."""
+    patient, donor = request.patients.read[pair.patient], request.donors.read[pair.donor]
+    assert patient is not None and donor is not None
+    counts = pairs.counter.of(patient.genotype, donor.genotype)
+    probable = CandidateProbabilities.without(1, Outcome.NOT_REQUESTED)
+    if request.with_probabilities:
+        probable = pairs.probabilities(patient, donor, None, LIMITS.genotypes)
+    pair.comparison.CopyFrom(convert.pair_comparison(counts, request.loci, probable))
+    if request.with_details:
+        detail = pairs.details.of(patient.typing, donor.typing, counts.tce, request.loci)
+        pair.detail.CopyFrom(pair_detail(detail))
+
+
+def predict_match_answer(
+    snapshot: Snapshot, message: prediction_pb2.PredictMatchRequest
+) -> prediction_pb2.PredictMatchResponse:
+    """Raises `RequestError` and `CallEndedError`."""
+    request = match_request(message, snapshot.nomenclature)
+    answer = prediction_pb2.PredictMatchResponse(provenance=provenance(snapshot))
+    predicted = [
+        without_prediction(problem, None if donor is None else Outcome.NO_FREQUENCY_SET)
+        for donor, problem in zip(request.donors, request.problems, strict=True)
+    ]
+    if snapshot.sets is not None:
+        sets = snapshot.sets.under_nulls(request.nulls)
+        _predict(sets.imputer(), sets.under, request, answer, predicted)
+    answer.predictions.extend(predicted)
+    return answer
+
+
+def _predict(
+    imputer: Imputer,
+    under: Ancestries,
+    request: MatchRequest,
+    answer: prediction_pb2.PredictMatchResponse,
+    predicted: list[prediction_pb2.MatchPrediction],
+) -> None:
+    """Put in the place of each readable donor what is known of the pair."""
+    donors = [donor for donor in request.donors if donor is not None]
+    options = (under, request.precision, request.recombine)
+    patient = impute_by_ancestry(imputer, [request.patient], *options)
+    n_genotypes = len(patient.imputed.weights)
+    if not patient.names or n_genotypes > LIMITS.genotypes.patient:
+        problem = patient.problems.get(request.patient.id, "too many genotypes")
+        why = _outcome(problem, Outcome.PATIENT_UNREPRESENTED)
+        for donor in donors:
+            predicted[int(donor.id)] = without_prediction(f"patient: {problem}", why)
+        return
+    answer.patient_recombined = patient.recombined.get(request.patient.id, "")
+    for first in watched(range(0, len(donors), _AT_ONCE)):
+        found = impute_by_ancestry(imputer, donors[first : first + _AT_ONCE], *options)
+        for identifier, problem in found.problems.items():
+            why = _outcome(problem, Outcome.DONOR_UNREPRESENTED)
+            predicted[int(identifier)] = without_prediction(problem, why)
+        few = n_genotypes * np.diff(found.imputed.offsets) <= LIMITS.genotypes.pairs
+        for row in np.flatnonzero(~few).tolist():
+            message = without_prediction("too many pairs of genotypes", Outcome.TOO_AMBIGUOUS)
+            predicted[int(found.names[row])] = message
+        rows = np.flatnonzero(few)
+        both = (patient.imputed.codes, patient.imputed.weights)
+        values = DonorTable(imputer, found.imputed).predict(
+            both, rows, float(patient.imputed.dropped[0])
+        )
+        for i, row in enumerate(rows.tolist()):
+            name = found.names[row]
+            predicted[int(name)] = match_prediction(
+                values, i, imputer.frequencies.loci, found.recombined.get(name, "")
+            )
+
+
+def _outcome(problem: str, unrepresented: Outcome) -> Outcome:
+    return unrepresented if problem.startswith(UNREPRESENTED) else Outcome.TOO_AMBIGUOUS
