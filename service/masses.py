@@ -102,7 +102,7 @@ def candidate_probabilities(
     of_rows = masses.of(rows)
     is_left = np.isnan(of_rows.total)
     genotypes = masses.sets.tables[0].patient(imputer, imputed.codes, imputed.weights)
-    precision = left_out(len(imputed.weights))
+    precision = LEFT_OUT if len(imputed.weights) > MANY_GENOTYPES else 0.0
     dropped = 0.0
     for number in watched(np.unique(of_rows.sets[~is_left]).tolist()):
         at = np.flatnonzero(~is_left & (of_rows.sets == number))
@@ -130,11 +130,6 @@ def candidate_probabilities(
             p[at], outcomes[at] = pairs.p[:, : up_to + 1], pairs.outcomes
             dropped = max(dropped, pairs.dropped)
     return CandidateProbabilities(p, outcomes, dropped, of_rows.missing)
-
-
-def left_out(n_genotypes: int) -> float:
-    """Share of the genotypes of a patient with so many that may be left out."""
-    return LEFT_OUT if n_genotypes > MANY_GENOTYPES else 0.0
 
 
 def impute_patient(

@@ -21,7 +21,7 @@ from matching.typings import Typing
 from service.ancestry import Prior
 from service.convert import ReadTyping, read_gl
 from service.frequency_sets import SearchSets
-from service.masses import CandidateProbabilities, GenotypeLimits, Outcome, left_out
+from service.masses import CandidateProbabilities, GenotypeLimits, Outcome
 from service.pairs import Facts
 
 # Characters of typings, genotypes of imputed people, and names that typings of donors admit, that
@@ -119,14 +119,11 @@ class PairScorer:
             return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
         mass = self._masses.of((donor.text, priors[1]), lambda: self._mass(donor.typing, priors[1]))
         if mass is not None:
-            found = mass.tables.search(
-                *(ours.patient, mass.entries, mass.codes, mass.total),
-                *(2, left_out(len(ours.genotypes.weights))),
-            )
+            found = mass.tables.search(ours.patient, mass.entries, mass.codes, mass.total, 2)
             if not found.exact[0]:
                 if mass.total[0] == 0:
                     return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
-                return _computed(found.p, found.dropped + float(ours.genotypes.dropped[0]))
+                return _computed(found.p, float(ours.genotypes.dropped[0]))
         theirs = self._person(donor, priors[1])
         n = len(ours.genotypes.weights)
         if theirs is None or n * len(theirs.genotypes.weights) > limits.pairs:
