@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from data.donor_files import Person
 from matching.haplotypes import NullImputation
 from matching.loci import LOCI, Locus
@@ -171,8 +174,8 @@ def match_prediction(
     return prediction_pb2.MatchPrediction(
         status=common_pb2.PROBABILITY_STATUS_COMPUTED,
         mismatches=prediction.p_total[row],
-        gvh=prediction.p_gvh[row],
-        hvg=prediction.p_hvg[row],
+        gvh=_known(prediction.p_gvh[row]),
+        hvg=_known(prediction.p_hvg[row]),
         loci=[
             prediction_pb2.LocusPrediction(locus=locus.value, matches=matches)
             for locus, matches in sorted(by_locus, key=lambda one: LOCI.index(one[0]))
@@ -180,6 +183,10 @@ def match_prediction(
         dropped=prediction.dropped[row],
         donor_recombined=recombined,
     )
+
+
+def _known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | list[float]:
+    return [] if np.isnan(values).any() else values
 
 
 def without_prediction(problem: str, why: Outcome | None) -> prediction_pb2.MatchPrediction:

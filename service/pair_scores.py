@@ -9,19 +9,22 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from matching.errors import TooAmbiguousError
-from matching.haplotypes import ImputedGenotypes, Imputer
 from matching.masses import Entries, LocusEntries, MassTables, PatientGenotypes
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
 from matching.pipeline import PairCounter
-from matching.probability import DonorTable
-from matching.typings import Typing
 from service.ancestry import Prior
 from service.convert import ReadTyping, read_gl
 from service.frequency_sets import SearchSets
-from service.masses import CandidateProbabilities, GenotypeLimits, Outcome
+from service.masses import (
+    CandidateProbabilities,
+    ExplainedPatient,
+    GenotypeLimits,
+    Outcome,
+    explain_patient,
+    predict_in_pairs,
+)
 from service.pairs import Facts
 
 # Characters of typings, genotypes of imputed people, and names that typings of donors admit, that
@@ -36,22 +39,17 @@ _OF_PERSON = 100
 
 
 @dataclass(frozen=True, eq=False)
-class _Person:
-    """A person's genotypes under a prior, for the two ways in which pairs are predicted."""
+class _Patient:
+    """A patient, and the same to be compared with masses of donors."""
 
-    imputer: Imputer
-    genotypes: ImputedGenotypes
+    own: ExplainedPatient
     tables: MassTables
 
     @cached_property
-    def patient(self) -> PatientGenotypes:
-        """To be compared with masses of donors."""
-        return self.tables.patient(self.imputer, self.genotypes.codes, self.genotypes.weights)
-
-    @cached_property
-    def donor(self) -> DonorTable:
-        """To be compared in pairs."""
-        return DonorTable(self.imputer, self.genotypes)
+    def genotypes(self) -> PatientGenotypes:
+        """Every genotype."""
+        codes, weights, _ = self.own.genotypes
+        return self.tables.patient(self.own.imputer, codes, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +79,10 @@ class PairScorer:
     _typings: Memory[str, ReadTyping] = field(
         init=False, repr=False, default_factory=lambda: Memory(_MOST_CHARACTERS, _size_of_typing)
     )
-    _imputed: Memory[tuple[str, Prior], _Person | None] = field(
+    _patients: Memory[tuple[str, Prior], _Patient | Outcome] = field(
         init=False,
         repr=False,
-        default_factory=lambda: Memory(_MOST_GENOTYPES, _size_of_person, _LARGEST),
+        default_factory=lambda: Memory(_MOST_GENOTYPES, _size_of_patient, _LARGEST),
     )
 
     _masses: Memory[tuple[str, Prior], _Mass | None] = field(
@@ -110,46 +108,35 @@ class PairScorer:
         if self.sets is None:
             return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
         priors = [self.sets.prior_of(of_person) for of_person in facts or ({}, {})]
-        ours = self._person(patient, priors[0])
-        if ours is None:
-            return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
-        if not ours.genotypes.mass[0]:
-            return CandidateProbabilities.without(1, Outcome.PATIENT_UNREPRESENTED)
-        if len(ours.genotypes.weights) > limits.patient:
-            return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
-        mass = self._masses.of((donor.text, priors[1]), lambda: self._mass(donor.typing, priors[1]))
+        ours = self._patients.of(
+            (patient.text, priors[0]), lambda: self._explain(patient, priors[0])
+        )
+        if isinstance(ours, Outcome):
+            return CandidateProbabilities.without(1, ours)
+        mass = None
+        if ours.own.explained.n_pairs <= limits.patient:
+            mass = self._masses.of((donor.text, priors[1]), lambda: self._mass(donor, priors[1]))
         if mass is not None:
-            found = mass.tables.search(ours.patient, mass.entries, mass.codes, mass.total, 2)
+            genotypes, total = ours.genotypes, mass.total
+            found = mass.tables.search(genotypes, mass.entries, mass.codes, total, 2)
             if not found.exact[0]:
-                if mass.total[0] == 0:
+                if total[0] == 0:
                     return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
-                return _computed(found.p, float(ours.genotypes.dropped[0]))
-        theirs = self._person(donor, priors[1])
-        n = len(ours.genotypes.weights)
-        if theirs is None or n * len(theirs.genotypes.weights) > limits.pairs:
-            return CandidateProbabilities.without(1, Outcome.TOO_AMBIGUOUS)
-        if not theirs.genotypes.mass[0]:
-            return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
-        p, dropped = theirs.donor.few_mismatches(ours.genotypes)
-        return _computed(p, float(dropped[0]))
+                none, dropped = np.zeros(1, dtype=bool), ours.own.genotypes[2]
+                return CandidateProbabilities(found.p, np.zeros(1, np.int8), dropped, none)
+        donors = [donor.typing]
+        return predict_in_pairs(self.sets, ours.own, donors, priors[1], limits.pairs)
 
-    def _person(self, read: ReadTyping, prior: Prior) -> _Person | None:
-        return self._imputed.of((read.text, prior), lambda: self._impute(read.typing, prior))
-
-    def _impute(self, typing: Typing, prior: Prior) -> _Person | None:
-        """None where the genotype lists are beyond measure."""
+    def _explain(self, read: ReadTyping, prior: Prior) -> _Patient | Outcome:
         assert self.sets is not None
-        frequencies = self.sets.under.populations.mixture(dict(prior))
-        try:
-            genotypes = self.sets.imputer().impute([typing], frequencies)
-        except TooAmbiguousError:
-            return None
-        return _Person(self.sets.shared_imputer, genotypes, self.sets.masses.tables[0])
+        own = explain_patient(self.sets, self.sets.imputer(), read.typing, prior)
+        return own if isinstance(own, Outcome) else _Patient(own, self.sets.masses.tables[0])
 
-    def _mass(self, typing: Typing, prior: Prior) -> _Mass | None:
+    def _mass(self, read: ReadTyping, prior: Prior) -> _Mass | None:
         """None where the donor must be imputed: loci in phase, mixtures of sets, typed nulls and
         lists of too many classes."""
         assert self.sets is not None
+        typing = read.typing
         if typing.phase or len(prior) > 1:
             return None
         masses, imputer = self.sets.masses, self.sets.imputer()
@@ -164,17 +151,12 @@ class PairScorer:
         return _Mass(tables, entries, row, tables.total_masses(entries, row))
 
 
-def _computed(p: npt.NDArray[np.float64], dropped: float) -> CandidateProbabilities:
-    none = np.zeros(1, dtype=bool)
-    return CandidateProbabilities(p, np.zeros(1, dtype=np.int8), dropped, none)
-
-
 def _size_of_typing(read: ReadTyping) -> float:
     return _OF_TYPING + len(read.text)
 
 
-def _size_of_person(person: _Person | None) -> float:
-    return _OF_PERSON + (0 if person is None else len(person.genotypes.weights))
+def _size_of_patient(found: _Patient | Outcome) -> float:
+    return _OF_PERSON + (0 if isinstance(found, Outcome) else found.own.explained.n_pairs)
 
 
 def _size_of_mass(mass: _Mass | None) -> float:

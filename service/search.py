@@ -221,13 +221,14 @@ def search_people(
     model: RiskModel,
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
+    limits: GenotypeLimits = UNLIMITED,
 ) -> SearchResults:
     """The donors of each patient, in order."""
     pages = {}
     for done, person in enumerate(people, 1):
         wanted = wanted_of(person, settings)
         patient = typing_of(person.written)
-        pages[person.id] = search.page(patient, person.facts, model, settings, wanted)
+        pages[person.id] = search.page(patient, person.facts, model, settings, wanted, limits)
         progress(done)
     return results_of(pages, search, model, settings)
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import allocate, explanations
+from matching.allocate import allocate, explanations, obstacles
 from matching.rank import value_texts
 from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
 from service.convert import LIMITS
-from service.convert_search import SearchRequest, search_request
+from service.convert.columns import PageColumns
+from service.convert_search import SearchRequest, inside, search_request
 from service.criteria import criteria_json
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
@@ -32,11 +34,12 @@ from service.pb.graftmatch.v1 import (
     risk_models_pb2,
 )
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
-from service.search import Page, SearchSettings
+from service.search import Page
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
 
 _ONE_PAIR = np.array([0, 1])
+DEFAULT_BATCH = 500
 
 
 def parse_typing_answer(
@@ -81,16 +84,16 @@ class Search:
         search = snapshot.search
         if search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
-        as_of = request.as_of or datetime.date.today()
+        asked = request.asked.settings(request.page_size or request.asked.limit)
         state = search_state(
             request.patient,
             request.facts,
             {
-                **criteria_json(request.criteria, request.donors),
+                **criteria_json(asked.criteria, asked.donors),
                 "probabilities": request.with_probabilities,
             },
-            as_of,
-            request.rule,
+            asked.as_of,
+            asked.rule,
             {
                 "release": snapshot.nomenclature.release,
                 "index": search.index.version,
@@ -99,28 +102,53 @@ class Search:
             },
         )
         start = page_start(request.page_token, state) if request.page_token else 0
-        settings = SearchSettings(
-            request.criteria,
-            as_of,
-            rule=request.rule,
-            start=start,
-            size=request.page_size or request.limit,
-            up_to=2,
-            with_probabilities=request.with_probabilities,
+        settings = replace(
+            asked, start=start, up_to=2, with_probabilities=request.with_probabilities
         )
         page = search.page(
             *(request.patient, request.facts, snapshot.model, settings),
-            request.filter if request.donors else None,
+            request.filter if asked.donors else None,
             LIMITS.genotypes,
         )
         end = start + len(page.matches)
         more = request.page_size is not None and end < page.found
         token = page_token(end, state) if more else ""
-        return cls(snapshot, search.index, request, start, page, as_of, token)
+        return cls(snapshot, search.index, request, start, page, asked.as_of, token)
+
+    @property
+    def _of_page(self) -> dict[str, Any]:
+        """What every message of an answer carries."""
+        return {
+            "provenance": provenance(self.snapshot),
+            "found": self.page.found,
+            "notes": self.page.matches.notes,
+            "as_of": self.as_of.isoformat(),
+            "next_page_token": self.next_page_token,
+            "missing_masses": self.page.missing_masses,
+            "dropped": self.page.probabilities.dropped,
+        }
+
+    def begins(self, usual: int) -> range:
+        """Where the batches begin; one is empty where no donor was found. `usual`: size of a batch
+        if the request does not say one."""
+        return range(0, max(len(self.page.matches), 1), self.request.batch_size or usual)
+
+    @cached_property
+    def columns(self) -> PageColumns:
+        """The page by columns."""
+        rule = self.request.asked.rule
+        return PageColumns.of(self.page, self.start, self.index, self.as_of, rule)
+
+    def columns_batch(self, begin: int) -> graftmatch_pb2.StreamCandidatesResponse:
+        """As `batch`, by columns."""
+        end = min(begin + (self.request.batch_size or LIMITS.batch_size), len(self.page.matches))
+        return graftmatch_pb2.StreamCandidatesResponse(
+            **self._of_page, candidates=self.columns.part(begin, end)
+        )
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
-        end = min(begin + self.request.batch_size, len(self.page.matches))
+        end = min(begin + (self.request.batch_size or DEFAULT_BATCH), len(self.page.matches))
         part = np.arange(begin, end)
         matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
@@ -129,10 +157,9 @@ class Search:
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
-        texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
+        texts = [value_texts(ranking, key, self.request.asked.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
-            provenance=provenance(self.snapshot),
-            found=self.page.found,
+            **self._of_page,
             candidates=[
                 graftmatch_pb2.Candidate(
                     rank=self.start + begin + i + 1,
@@ -147,12 +174,12 @@ class Search:
                 )
                 for i in range(len(rows))
             ],
-            notes=matches.notes,
-            as_of=self.as_of.isoformat(),
-            next_page_token=self.next_page_token,
-            missing_masses=self.page.missing_masses,
-            dropped=self.page.probabilities.dropped,
         )
+
+
+def _run_inside(snapshot: Snapshot, message: graftmatch_pb2.StreamCandidatesRequest) -> Search:
+    with inside("search"):
+        return Search.run(snapshot, message.search)
 
 
 def score_pair_answer(
@@ -200,9 +227,13 @@ def allocate_answer(
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
+    firsts = convert.first_edges(request, problem)
     solution = allocate(problem, convert.allocation_objectives(request))
+    firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
+    patients = problem.patient[firsts].tolist()
+    not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
     return convert.allocation_response(
-        problem, solution, explanations(problem, solution), provenance(snapshot)
+        problem, solution, explanations(problem, solution), not_first, provenance(snapshot)
     )
 
 
@@ -241,8 +272,16 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
         search = await self._answering.answer(context, Search.run, request)
-        for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
+        for begin in search.begins(DEFAULT_BATCH):
             yield await self._answering.run(context, search.batch, begin)
+
+    async def StreamCandidates(  # noqa: N802
+        self, request: graftmatch_pb2.StreamCandidatesRequest, context: Any
+    ) -> AsyncIterator[graftmatch_pb2.StreamCandidatesResponse]:
+        """See the proto."""
+        search = await self._answering.answer(context, _run_inside, request)
+        for begin in search.begins(LIMITS.batch_size):
+            yield await self._answering.run(context, search.columns_batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any

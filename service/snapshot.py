@@ -46,8 +46,8 @@ class Snapshot:
     `pairs`: scores pairs by their typings.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
-    `requests`: of calls that change something. `models`, `models_version`: the folder
-    that the model is from, and its state then.
+    `home`: the home folder that all of this is from. `models_version`: state of its models then.
+    `requests`: of calls that change something.
     `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
@@ -60,7 +60,7 @@ class Snapshot:
     search: DonorSearch | None
     model: RiskModel
     model_label: str
-    models: Path
+    home: Settings
     models_version: ModelsVersion
     frequencies: FrequencyFolder
     requests: RequestFolder
@@ -90,10 +90,10 @@ def with_model_in_use(snapshot: Snapshot) -> Snapshot:
 
     Raises `ModelError` where the model in use cannot be read.
     """
-    version = active_version(snapshot.models)
+    version = active_version(snapshot.home.models)
     if version == snapshot.models_version:
         return snapshot
-    model = active_model(snapshot.models)
+    model = active_model(snapshot.home.models)
     return replace(snapshot, model=model, model_label=model_label(model), models_version=version)
 
 
@@ -165,7 +165,7 @@ def load_snapshot(
         search,
         model,
         model_label(model),
-        settings.models,
+        settings,
         version,
         frequencies,
         RequestFolder(settings.requests),

@@ -201,6 +201,13 @@ class AllocationProblem:
             self, patient=patient, donor=donor, utility=utility, second=second, limits=limits
         )
 
+    def edges_of(self, patient: Int64s, donor: Int64s) -> Int64s:
+        """(n,) position of the first edge of each of n pairs, `UNALLOCATED` where there is none."""
+        n_donors = len(self.donors)
+        pairs, wanted = self.patient * n_donors + self.donor, patient * n_donors + donor
+        at = np.searchsorted(pairs, wanted)
+        return np.where(np.append(pairs, UNALLOCATED)[at] == wanted, at, UNALLOCATED)
+
     @property
     def weight(self) -> Int64s:
         """(n_edges,) utility times the urgency of the patient."""

@@ -14,6 +14,8 @@ from matching.haplotypes.values import Codes, Floats, Ints
 
 # More haplotype pairs than these are cut, the lightest first, and the dropped mass is reported.
 MAX_PAIRS = 20_000_000
+# The genotypes of people with more of them need not be listed: `matching.probability.by_class`.
+MOST_LISTED = 20_000
 # With a precision asked for, people with fewer pairs are imputed in full all the same.
 PAIRS_BEFORE_CUT = 100_000
 
@@ -125,6 +127,13 @@ class ExplainingClasses:
                 turned = (is_crossed == 1) & (side % 3 > 0)
                 found[:, self.packed.columns[m]] = np.where(turned, 3 - side, side)
         return found
+
+    def sorted_by(self, columns: Sequence[int]) -> ExplainingClasses:
+        """The same with the rows of each class sorted by their names at some loci."""
+        classes = np.repeat(np.arange(len(self.held)), np.diff(self.bounds))
+        names = self.haplotypes.rows[self.rows].T
+        order = np.lexsort([*(names[column] for column in reversed(columns)), classes])
+        return replace(self, rows=self.rows[order])
 
     def parts(self, most: int) -> Iterator[ExplainingClasses]:
         """The same haplotype pairs in parts of about `most`, each of them in one part."""

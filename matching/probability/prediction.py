@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import combinations, pairwise
 
@@ -44,11 +44,16 @@ class NearPairs:
 
     def of_patient(self, patient: int) -> NearPairs:
         """Those of one patient."""
-        rows = slice(*np.searchsorted(self.patients, [patient, patient + 1]).tolist())
-        return NearPairs(
-            self.patients[rows], self.donors[rows], self.p_mismatches[rows], self.p_locus[rows],
-            self.dropped[rows],
-        )  # fmt: skip
+        return self.take(np.arange(*np.searchsorted(self.patients, [patient, patient + 1])))
+
+    def take(self, rows: Ints) -> NearPairs:
+        """The given pairs."""
+        return NearPairs(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def of(cls, patients: Ints, found: Prediction) -> NearPairs:
+        """Those of patients with the donors of a prediction, one each."""
+        return cls(patients, found.donors, found.p_mismatches, found.p_locus, found.dropped)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,10 @@ class Prediction:
     p_hvg: Floats
     dropped: Floats
 
+    def take(self, rows: Ints) -> Prediction:
+        """Those of the given rows."""
+        return Prediction(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     @property
     def p_mismatches(self) -> Floats:
         """(n, 3), the probability of 0, 1 and 2 mismatches in all."""
@@ -85,10 +94,10 @@ class DonorTable:
 
     imputer: Imputer
     donors: ImputedGenotypes
+    _by_locus: list[tuple[Ints, Codes, Floats]] = field(init=False)
 
-    @cached_property
-    def _by_locus(self) -> list[tuple[Ints, Codes, Floats]]:
-        return self._genotypes_of_loci(self.donors)
+    def __post_init__(self) -> None:
+        self._by_locus = self._genotypes_of_loci(self.donors)
 
     def near(self, patients: ImputedGenotypes, above: float, threads: int = 1) -> NearPairs:
         """Pairs with P(at most 2 mismatches) > above >= 0."""
@@ -200,8 +209,16 @@ class DonorTable:
         `dropped`: the share of the patient's mass that was cut.
         """
         codes, weights = patient
-        n = len(donors)
-        total, gvh, hvg = self._distributions(codes, weights, donors)
+        n, n_loci = len(donors), codes.shape[1]
+        total, gvh, hvg = (np.zeros((n, 2 * n_loci + 1)) for _ in range(3))
+        genotypes = map(self.imputer.genotypes, range(n_loci))
+        columns = zip(genotypes, codes.T, strict=True)
+        tokens = np.stack([pairs[column] for pairs, column in columns], axis=1)
+        known, starts, known_tokens = self._known
+        kernels.add_distributions(
+            tokens, weights, known, self.donors.weights, self.donors.offsets, donors, starts,
+            known_tokens, total, gvh, hvg,
+        )  # fmt: skip
         whole = ImputedGenotypes(
             np.array([0, len(weights)]), codes, weights, np.ones(1), np.array([dropped])
         )
@@ -211,27 +228,6 @@ class DonorTable:
             values[unknown] = np.nan
         cut = 1 - (1 - dropped) * (1 - self.donors.dropped[donors])
         return Prediction(donors, total, by_locus, gvh, hvg, cut)
-
-    def few_mismatches(self, patient: ImputedGenotypes) -> tuple[Floats, Floats]:
-        """`p_mismatches` and `dropped` of one patient against every donor, as `predict` has them,
-        where both sides are represented."""
-        everyone = np.arange(len(self.donors), dtype=np.int64)
-        total, _, _ = self._distributions(patient.codes, patient.weights, everyone)
-        return total[:, :3], 1 - (1 - patient.dropped[0]) * (1 - self.donors.dropped)
-
-    def _distributions(self, codes: Codes, weights: Floats, donors: Ints) -> Iterable[Floats]:
-        """Mismatches in all, GvH and HvG of a patient and some donors, (n, 2 n_loci + 1) each."""
-        n_loci = codes.shape[1]
-        total, gvh, hvg = (np.zeros((len(donors), 2 * n_loci + 1)) for _ in range(3))
-        genotypes = map(self.imputer.genotypes, range(n_loci))
-        columns = zip(genotypes, codes.T, strict=True)
-        tokens = np.stack([pairs[column] for pairs, column in columns], axis=1)
-        known, starts, known_tokens = self._known
-        kernels.add_distributions(
-            tokens, weights, known, self.donors.weights, self.donors.offsets, donors, starts,
-            known_tokens, total, gvh, hvg,
-        )  # fmt: skip
-        return total, gvh, hvg
 
 
 def _blocks(n_loci: int) -> npt.NDArray[np.int64]:

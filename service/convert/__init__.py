@@ -4,6 +4,7 @@ from service.convert.allocation import (
     allocation_objectives,
     allocation_problem,
     allocation_response,
+    first_edges,
 )
 from service.convert.requests import (
     LIMITS,
@@ -41,6 +42,7 @@ __all__ = [
     "comparisons",
     "donor_facts",
     "factor_columns",
+    "first_edges",
     "outcome_risk",
     "pair_comparison",
     "pair_request",

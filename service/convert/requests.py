@@ -43,8 +43,11 @@ class Limits:
     listed: int = 1000
     import_bytes: int = 4 * 1024**3
     allocation_limits: int = 10_000
+    # Of a site, and donors of each.
+    saved_searches: int = 10_000
+    saved_donors: int = 100_000
     # Beyond these a comparison has no probabilities (PROBABILITY_STATUS_TOO_AMBIGUOUS).
-    genotypes: GenotypeLimits = GenotypeLimits(patient=20_000, pairs=5_000_000)  # noqa: RUF009
+    genotypes: GenotypeLimits = GenotypeLimits(patient=30_000, pairs=2_000_000)  # noqa: RUF009
 
 
 LIMITS = Limits()

@@ -172,7 +172,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> None:
         async with aclosing(handler.unary_stream(request, context)) as answers:
             async for answer in answers:
-                await self._note(call, access.told(answer))
+                await self._note(call, (*access.told(answer), *call.records))
+                call.records = ()
                 try:
                     async with asyncio.timeout(self._stall_seconds):
                         await context.write(answer)

@@ -24,6 +24,12 @@ from service.observability import traces
 from service.observability.logs import formatter
 from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.pb.graftmatch.v1 import (
+    nomenclature_pb2,
+    prediction_pb2,
+    registry_pb2,
+    registry_pb2_grpc,
+)
 from service.security.caller import Role
 from service.snapshot import Snapshot
 from service.status import ServerError
@@ -113,6 +119,13 @@ def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> N
     assert other.status.status_code is StatusCode.UNSET
 
 
+def parts(typing: str, column: str = "gl", **options: Any) -> Iterator[Any]:
+    """A file with a donor and one that is rejected."""
+    rows = f"id,{column},birth_date\nZZMARK-D,{typing},1931-05-06\nZZMARK-E,ZZMARK,\n"
+    yield registry_pb2.ImportDonorsRequest(options=registry_pb2.ImportOptions(**options))
+    yield registry_pb2.ImportDonorsRequest(data=rows.encode())
+
+
 def test_no_patient_is_in_any_of_them(
     snapshot: Snapshot,
     spans: InMemorySpanExporter,
@@ -141,6 +154,8 @@ def test_no_patient_is_in_any_of_them(
     with logged() as text, running(snapshot, **settings) as address:
         with grpc.insecure_channel(address) as channel:
             stub = stub_of(channel)
+            make: Any = registry_pb2_grpc.RegistryServiceStub
+            donors = make(channel)
             facts = pb.PatientFacts(age_years=78.125, weight_kg=73.0625)
             search = pb.SearchDonorsRequest(patient=PATIENT, patient_facts=facts)
             factors = {
@@ -163,6 +178,32 @@ def test_no_patient_is_in_any_of_them(
                 (stub.AllocateDonors, plan, "OK"),
                 (stub.AllocateDonors, twice, "INVALID"),
             ]
+            mark = "donors/ZZMARK-D"
+            cases += [
+                (
+                    stub.ScorePairs,
+                    pb.ScorePairsRequest(patients=[PATIENT], donors=["ZZMARK"]),
+                    "OK",
+                ),
+                (stub.ScorePairs, pb.ScorePairsRequest(loci=["ZZMARK"]), "INVALID"),
+                (
+                    stub.PredictMatch,
+                    prediction_pb2.PredictMatchRequest(patient={"typing": "ZZMARK"}),
+                    "INVALID",
+                ),
+                (
+                    stub.ReduceTyping,
+                    nomenclature_pb2.ReduceTypingRequest(typing="ZZMARK", level="P"),
+                    "INVALID",
+                ),
+                (donors.ImportDonors, parts(PATIENT, validate_only=True), "OK"),
+                (donors.ImportDonors, parts("ZZMARK", mode=9), "INVALID"),
+                (donors.ImportDonors, parts("ZZMARK", column="name"), "INVALID"),
+                (donors.GetDonor, registry_pb2.GetDonorRequest(name=mark), "NOT_FOUND"),
+                (donors.GetDonor, registry_pb2.GetDonorRequest(name="ZZMARK"), "INVALID"),
+                (donors.DeleteDonor, registry_pb2.DeleteDonorRequest(name=mark), "NOT_FOUND"),
+                (donors.ListDonors, registry_pb2.ListDonorsRequest(page_size=1000), "OK"),
+            ]
             found = [outcome(call, request) for call, request, _ in cases]
             # An error of ours, in a thread and in the call itself, that quotes what it was given.
             monkeypatch.setattr(servicers, "score_pair_answer", broken)
@@ -184,11 +225,11 @@ def test_no_patient_is_in_any_of_them(
         "audit": log.read_text(),
     }
     assert snapshot.search is not None
-    donors = snapshot.search.index.ids(np.arange(len(snapshot.search.index)))
+    stored = snapshot.search.index.ids(np.arange(len(snapshot.search.index)))
     for where, all_of_it in told.items():
         assert "ScorePair" in all_of_it, where
         assert [mark for mark in MARKS if mark in all_of_it] == [], where
-        assert [donor for donor in donors if donor in all_of_it] == [], where
+        assert [donor for donor in stored if donor in all_of_it] == [], where
         assert token[-43:] not in all_of_it, where
     assert '"error": "ValueError"' in told["log"] and '"event": "it broke"' in told["log"]
 

@@ -1,3 +1,4 @@
+from service.pb.graftmatch.v1 import columns_pb2 as _columns_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as _nomenclature_pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
@@ -351,6 +352,32 @@ class DonorFacts(_message.Message):
     registry: str
     def __init__(self, type: _Optional[str] = ..., age_years: _Optional[int] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., rh: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
 
+class StreamCandidatesRequest(_message.Message):
+    __slots__ = ("search",)
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    search: SearchDonorsRequest
+    def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ...) -> None: ...
+
+class StreamCandidatesResponse(_message.Message):
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    found: int
+    candidates: _columns_pb2.CandidateColumns
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    next_page_token: str
+    missing_masses: int
+    dropped: float
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+
 class ScorePairRequest(_message.Message):
     __slots__ = ("patient", "donor", "loci", "patient_facts", "donor_facts")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
@@ -549,7 +576,7 @@ class Contribution(_message.Message):
     def __init__(self, factor: _Optional[str] = ..., log_odds: _Optional[float] = ..., known: _Optional[_Union[Known, str]] = ...) -> None: ...
 
 class AllocateDonorsRequest(_message.Message):
-    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share", "previous_second", "deadline_week", "unavailable", "limits", "ancestry", "fairness_share")
+    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share", "previous_second", "deadline_week", "unavailable", "limits", "ancestry", "fairness_share", "first")
     PATIENTS_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
@@ -563,6 +590,7 @@ class AllocateDonorsRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     ANCESTRY_FIELD_NUMBER: _ClassVar[int]
     FAIRNESS_SHARE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     patients: _containers.RepeatedScalarFieldContainer[str]
     donors: _containers.RepeatedScalarFieldContainer[str]
     edges: _containers.RepeatedCompositeFieldContainer[Edge]
@@ -576,7 +604,8 @@ class AllocateDonorsRequest(_message.Message):
     limits: _containers.RepeatedCompositeFieldContainer[AllocationLimit]
     ancestry: _containers.RepeatedScalarFieldContainer[str]
     fairness_share: float
-    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ..., previous_second: _Optional[_Iterable[str]] = ..., deadline_week: _Optional[_Iterable[int]] = ..., unavailable: _Optional[_Iterable[int]] = ..., limits: _Optional[_Iterable[_Union[AllocationLimit, _Mapping]]] = ..., ancestry: _Optional[_Iterable[str]] = ..., fairness_share: _Optional[float] = ...) -> None: ...
+    first: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ..., previous_second: _Optional[_Iterable[str]] = ..., deadline_week: _Optional[_Iterable[int]] = ..., unavailable: _Optional[_Iterable[int]] = ..., limits: _Optional[_Iterable[_Union[AllocationLimit, _Mapping]]] = ..., ancestry: _Optional[_Iterable[str]] = ..., fairness_share: _Optional[float] = ..., first: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AllocationLimit(_message.Message):
     __slots__ = ("name", "most", "patients", "donors")
@@ -635,16 +664,18 @@ class AllocationLevel(_message.Message):
     def __init__(self, objective: _Optional[_Union[AllocationObjective, str]] = ..., best: _Optional[int] = ..., bound: _Optional[int] = ..., least: _Optional[int] = ..., reached: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("patient", "donor", "utility", "second")
+    __slots__ = ("patient", "donor", "utility", "second", "not_first_for")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     UTILITY_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
+    NOT_FIRST_FOR_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     utility: int
     second: str
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ..., second: _Optional[str] = ...) -> None: ...
+    not_first_for: AllocationReason
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ..., second: _Optional[str] = ..., not_first_for: _Optional[_Union[AllocationReason, str]] = ...) -> None: ...
 
 class Explanation(_message.Message):
     __slots__ = ("patient", "reason", "allocated", "best", "recipient", "swap_cost", "limit")
