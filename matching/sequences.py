@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import eq
 from typing import NamedTuple
 
 import numpy as np
@@ -206,6 +207,28 @@ class Domains:
                 if all(found):
                     break
         return tuple(found)
+
+    def window(self, group: int, first: int, last: int) -> tuple[str, ...]:
+        """The mature residues `first` to `last` of a P group code, as those of `residues`.
+
+        Much faster where some allele needs no placement, as it agrees with the reference on either
+        side of the window at most residues.
+        """
+        gene = self._gene(group)
+        if gene is None:
+            return ()
+        frame = FRAMES[gene]
+        for name in self._members[group] if gene in self._references else ():
+            sequence = self.proteins.get(name, "")
+            # A precursor begins with the signal, a part that was sequenced with the domain.
+            start = frame.signal + frame.first - 1 if sequence.startswith("M") else 0
+            domain = sequence[start : start + frame.length]
+            if len(domain) == frame.length:
+                agrees = list(map(eq, domain, self._references[gene]))
+                before, after = agrees[: first - frame.first], agrees[last + 1 - frame.first :]
+                if 2 * sum(before) > len(before) and 2 * sum(after) > len(after):
+                    return tuple(domain[first - frame.first : last + 1 - frame.first])
+        return self.residues(group)[first - frame.first : last + 1 - frame.first]
 
     def _groups(self, name: str) -> tuple[int, ...]:
         alleles = self.nomenclature.expressing(self.nomenclature.read(name).alleles)

@@ -15,6 +15,7 @@ from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
 from matching.probability import Prediction
 from matching.typings import split_gl
+from service.calls import watched
 from service.convert import LIMITS, ReadTyping, checking, read_loci, read_typing, read_with
 from service.masses import Outcome
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, prediction_pb2
@@ -25,7 +26,6 @@ _NULLS = {
     prediction_pb2.NULL_IMPUTATION_TYPED: NullImputation.TYPED,
     prediction_pb2.NULL_IMPUTATION_PARTNER: NullImputation.PARTNER,
 }
-MAX_PRECISION = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class PairsRequest:
     loci: tuple[Locus, ...]
     with_probabilities: bool
     with_details: bool
+    with_haplotypes: bool
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def pairs_request(
     patients, donors = (_typings(texts, read) for _, texts in sides)
     return PairsRequest(
         *(patients, donors, tuple(pairs), loci),
-        *(not request.without_probabilities, request.with_details),
+        *(not request.without_probabilities, request.with_details, request.with_haplotypes),
     )
 
 
@@ -101,7 +102,7 @@ def _typings(texts: Sequence[str], read: Callable[[str], ReadTyping]) -> Typings
     typings: list[ReadTyping | None] = []
     problems: list[str] = []
     notes: list[str] = []
-    for text in texts:
+    for text in watched(texts):
         wrong: list[Violation] = []
         typing = read_with("", text, read, wrong)
         typings.append(typing)
@@ -119,7 +120,6 @@ class MatchRequest:
     donors: tuple[Person | None, ...]
     problems: tuple[str, ...]
     nulls: NullImputation
-    precision: float
     recombine: bool
 
 
@@ -131,19 +131,17 @@ def match_request(
         patient = _person("patient", "0", request.patient, nomenclature, found)
         if not 1 <= len(request.donors) <= LIMITS.pairs:
             found.append(Violation("donors", f"must be 1 to {LIMITS.pairs:,} people"))
-        if not 0 <= request.precision <= MAX_PRECISION:
-            found.append(Violation("precision", f"must be 0 to {MAX_PRECISION}"))
         if request.null_imputation not in _NULLS:
             found.append(Violation("null_imputation", "is none that this server knows"))
     donors, problems = [], []
-    for i, donor in enumerate(request.donors):
+    for i, donor in enumerate(watched(request.donors)):
         wrong: list[Violation] = []
         donors.append(_person("", str(i), donor, nomenclature, wrong))
         problems.append("; ".join(f"{one.field}: {one.reason}".lstrip(".") for one in wrong))
     assert patient is not None
     return MatchRequest(
         *(patient, tuple(donors), tuple(problems), _NULLS[request.null_imputation]),
-        *(request.precision, request.recombine),
+        request.recombine,
     )
 
 

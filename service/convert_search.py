@@ -23,7 +23,19 @@ from service.search import SearchSettings
 from service.status import RequestError, Violation
 
 # Fields of a search that say how one answer is sent.
-OF_ONE_ANSWER = ("batch_size", "page_size", "page_token", "without_probabilities")
+OF_ONE_ANSWER = (
+    "batch_size",
+    "page_size",
+    "page_token",
+    "without_probabilities",
+    "with_haplotypes",
+)
+_PATIENT_FACTS = {
+    "sex": ("male", "female"),
+    "cmv": ("positive", "negative"),
+    "abo": ("A", "B", "AB", "O"),
+}
+_PATIENT_TEXTS = ("ancestry", "registry")
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ class SearchRequest:
     with_probabilities: bool
     page_size: int | None
     page_token: str
+    with_haplotypes: bool
 
 
 def search_request(
@@ -94,6 +107,7 @@ def search_request(
         not request.without_probabilities,
         request.page_size or None,
         request.page_token,
+        request.with_haplotypes,
     )
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from data.frequency_store import FrequencyChoice, FrequencyFolder
 from data.index import MassSets
 from matching.errors import InputFileError
@@ -102,6 +105,11 @@ class SearchSets:
         mine.calls_left -= 1
         found: Imputer = mine.imputer
         return found
+
+    @property
+    def distinct_haplotypes(self) -> npt.NDArray[np.int64]:
+        """As of `Imputer`, made once for all imputers."""
+        return self.shared_imputer.distinct_haplotypes
 
     @cached_property
     def masses(self) -> MassSets:

@@ -58,7 +58,8 @@ def _score(pairs: PairScorer, request: PairsRequest, pair: graftmatch_pb2.Scored
     probable = CandidateProbabilities.without(1, Outcome.NOT_REQUESTED)
     if request.with_probabilities:
         probable = pairs.probabilities(patient, donor, None, LIMITS.genotypes)
-    pair.comparison.CopyFrom(convert.pair_comparison(counts, request.loci, probable))
+    shared = pairs.shared(patient, donor, None) if request.with_haplotypes else None
+    pair.comparison.CopyFrom(convert.pair_comparison(counts, request.loci, probable, shared))
     if request.with_details:
         detail = pairs.details.of(patient.typing, donor.typing, counts.tce, request.loci)
         pair.detail.CopyFrom(pair_detail(detail))
@@ -90,9 +91,7 @@ def _predict(
 ) -> None:
     """Put in the place of each readable donor what is known of the pair."""
     donors = [donor for donor in request.donors if donor is not None]
-    # Nobody with so few haplotype pairs is cut, whatever precision allows.
-    options = (under, request.precision, request.recombine, MOST_LISTED)
-    patient = _imputed(imputer, [request.patient], *options)
+    patient = _imputed(imputer, [request.patient], under, request.recombine)
     if not patient.people.names:
         problem = patient.people.problems[request.patient.id]
         why = _outcome(problem, Outcome.PATIENT_UNREPRESENTED)
@@ -103,7 +102,7 @@ def _predict(
     own = HaplotypeSums(imputer, patient.of(0))
     genotypes = patient.people.imputed.codes, patient.people.imputed.weights
     for first in watched(range(0, len(donors), _AT_ONCE)):
-        found = _imputed(imputer, donors[first : first + _AT_ONCE], *options)
+        found = _imputed(imputer, donors[first : first + _AT_ONCE], under, request.recombine)
         for identifier, problem in found.people.problems.items():
             why = _outcome(problem, Outcome.DONOR_UNREPRESENTED)
             predicted[int(identifier)] = without_prediction(problem, why)
@@ -128,11 +127,9 @@ def _imputed(
     imputer: Imputer,
     people: Sequence[Person],
     under: Ancestries,
-    precision: float,
     recombine: bool,
-    most: int,
 ) -> Explanations:
-    found = impute_by_ancestry(imputer, people, under, precision, recombine, most)
+    found = impute_by_ancestry(imputer, people, under, recombine=recombine, most=MOST_LISTED)
     return Explanations(imputer, under, {one.id: one.written for one in people}, found)
 
 

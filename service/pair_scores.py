@@ -26,6 +26,7 @@ from service.masses import (
     predict_in_pairs,
 )
 from service.pairs import Facts
+from service.sharing import shared_haplotypes
 
 # Characters of typings, genotypes of imputed people, and names that typings of donors admit, that
 # are remembered. What comes with each takes about as much memory as so many.
@@ -107,7 +108,7 @@ class PairScorer:
         where nothing is known of them."""
         if self.sets is None:
             return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
-        priors = [self.sets.prior_of(of_person) for of_person in facts or ({}, {})]
+        priors = _priors(self.sets, facts)
         ours = self._patients.of(
             (patient.text, priors[0]), lambda: self._explain(patient, priors[0])
         )
@@ -126,6 +127,15 @@ class PairScorer:
                 return CandidateProbabilities(found.p, np.zeros(1, np.int8), dropped, none)
         donors = [donor.typing]
         return predict_in_pairs(self.sets, ours.own, donors, priors[1], limits.pairs)
+
+    def shared(
+        self, patient: ReadTyping, donor: ReadTyping, facts: Sequence[Facts] | None
+    ) -> npt.NDArray[np.float64] | None:
+        """(1, 3): as `shared_haplotypes`; None where no frequency set is in use."""
+        if self.sets is None:
+            return None
+        ours, theirs = zip((patient.typing, donor.typing), _priors(self.sets, facts), strict=True)
+        return shared_haplotypes(self.sets, ours, [theirs])
 
     def _explain(self, read: ReadTyping, prior: Prior) -> _Patient | Outcome:
         assert self.sets is not None
@@ -149,6 +159,10 @@ class PairScorer:
         if entries.any_of(row, entries.exact)[0]:
             return None
         return _Mass(tables, entries, row, tables.total_masses(entries, row))
+
+
+def _priors(sets: SearchSets, facts: Sequence[Facts] | None) -> list[Prior]:
+    return [sets.prior_of(of_person) for of_person in facts or ({}, {})]
 
 
 def _size_of_typing(read: ReadTyping) -> float:

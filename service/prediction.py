@@ -223,7 +223,9 @@ class SharedHaplotypes:
 def _carried(people: Explanations) -> list[CarriedHaplotypes | None]:
     recombined = people.people.recombined
     return [
-        None if name in recombined else CarriedHaplotypes.of(people.imputer, people.of(row))
+        None
+        if name in recombined
+        else CarriedHaplotypes.of(people.imputer.distinct_haplotypes, people.of(row))
         for row, name in enumerate(people.people.names)
     ]
 

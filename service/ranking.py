@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.index import StoredIndex
+from matching.antibodies import Profile, answers_of
 from matching.immunogenetics import Leaders
 from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
 from matching.loci import Locus
@@ -21,6 +22,7 @@ from matching.rank import (
     RankRule,
     abo_values,
     age_values,
+    antibody_values,
     by_values,
     certain_probabilities,
     cmv_values,
@@ -43,7 +45,7 @@ RISK_OUTCOME = "agvhd_3_4"
 class Ranker:
     """What ranking needs besides a patient.
 
-    `as_of`: the day of donors' ages.
+    `as_of`: the day of donors' ages. `antibodies`: the patient's report, None where there is none.
     """
 
     rule: RankRule
@@ -51,6 +53,7 @@ class Ranker:
     as_of: datetime.date
     model: RiskModel
     leaders: Leaders
+    antibodies: Profile | None = None
 
     def rank(
         self,
@@ -106,6 +109,13 @@ class _Keys:
             best, worst = (found.mismatches(count, FIVE) for count in (COUNT_BEST, COUNT_WORST))
             certain[unknown] = certain_probabilities(best, worst, n_mismatches)
         return probability_bands(p, certain, self.ranker.rule.bands)
+
+    def _antibody(self, members: Int64s, _: Int64s) -> Floats:
+        profile = self.ranker.antibodies
+        if profile is None:
+            return np.zeros(len(members))
+        found = answers_of(self.ranker.index.donors, profile, self.found.rows[members])
+        return antibody_values(found.low, found.high)
 
     def _tce(self, members: Int64s, _: Int64s) -> Floats:
         categories, number = tce_categories(self.found.take(members))

@@ -39,6 +39,8 @@ from matching.search import POSITION_LETTERS, Criteria
 from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
+# Probabilities of 0, 1 and 2 whole haplotypes in common.
+SHARED = ("p_shared_0", "p_shared_1", "p_shared_2")
 FORMATS = ("table", "json", "csv", "parquet")
 _NUMBERS = {
     "count_best": COUNT_BEST,
@@ -72,6 +74,7 @@ class SearchResults:
     predicted risks. `found`: by patient, how many donors were found; the ranks from `start`, from
     0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
     what is behind them. `predicted`: by patient, empty without frequencies.
+    `excluded`: by patient, donors left out for antibodies; `antibodies`: what is stated of these.
     """
 
     matches: Mapping[str, Matches]
@@ -89,6 +92,8 @@ class SearchResults:
     start: int = 0
     next_page_token: str = ""
     predicted: Mapping[str, Predicted] = field(default_factory=dict)
+    excluded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    antibodies: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def loci(self) -> tuple[Locus, ...]:
@@ -117,6 +122,7 @@ class SearchResults:
             "rank_keys": list(self.rule.keys),
             "rank_bands": list(self.rule.bands),
             "next_page_token": self.next_page_token,
+            **({"antibodies": dict(self.antibodies)} if self.antibodies else {}),
         }
 
 
@@ -222,8 +228,13 @@ def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]
     file.write("\n")
 
 
-def print_donors(console: Console, results: SearchResults, limit: int) -> None:
-    """The ranked donors of one patient."""
+def print_donors(
+    console: Console,
+    results: SearchResults,
+    limit: int,
+    antibodies: Mapping[str, str] | None = None,
+) -> None:
+    """The ranked donors of one patient; `antibodies`: the virtual crossmatch of each."""
     (patient, matches), *_ = results.matches.items()
     shown = result_table(results.best(patient, limit), {})
     found = results.found[patient]
@@ -244,8 +255,13 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
         "aGVHD III-IV",
     ):
         table.add_column(name, no_wrap=True)
+    is_shared = SHARED[0] in shown
+    if is_shared:
+        table.add_column("haplotypes 2/1/0", no_wrap=True)
     for locus in results.loci:
         table.add_column(locus.value, no_wrap=True)
+    if antibodies is not None:
+        table.add_column("antib.", no_wrap=True)
     for name in ("GvH", "HvG", "DPB1", "below the one above for"):
         table.add_column(name)
     for row in shown.to_dict(orient="records"):
@@ -261,7 +277,9 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
             _percent(row["p10"]),
             _percent(row["p9"]),
             _risk(row),
+            *([_shared(row)] if is_shared else []),
             *(_positions(row, locus) for locus in results.loci),
+            *(() if antibodies is None else (antibodies[row["donor"]],)),
             span(row["gvh_best"], row["gvh_worst"]),
             span(row["hvg_best"], row["hvg_worst"]),
             row["dpb1_tce"],
@@ -269,6 +287,8 @@ def print_donors(console: Console, results: SearchResults, limit: int) -> None:
         )
     console.print(table)
     _print_legend(console, results)
+    if antibodies is not None:
+        console.print("antib.: P positive, N tested negative, ? not assessable, ?P may be positive")
     if len(matches) > len(shown):
         console.print(
             f"{len(shown)} of {len(matches)} shown: --limit N for more, --out FILE for all"
@@ -329,6 +349,12 @@ def _risk(row: Mapping[Hashable, Any]) -> str:
         return ""
     low, high = (round(100 * row[f"{RISK}_{end}"]) for end in ("low", "high"))
     return f"{round(100 * row[RISK])} % ({low}-{high})"
+
+
+def _shared(row: Mapping[Hashable, Any]) -> str:
+    """Percents of two, one and no haplotype in common."""
+    p = [row[name] for name in reversed(SHARED)]
+    return "?" if np.isnan(p).any() else "/".join(f"{100 * one:.0f}" for one in p)
 
 
 def _percent(p: float) -> str:

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import allocate, explanations, obstacles
+from matching.allocate import Effort, allocate, explanations, obstacles
 from matching.rank import value_texts
 from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
+from service.calls import checkpoint
 from service.convert import LIMITS
 from service.convert.columns import PageColumns
 from service.convert_search import SearchRequest, inside, search_request
@@ -153,7 +154,11 @@ class Search:
         matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
         ids = self.index.ids(rows)
-        compared = convert.comparisons(matches, self.page.probabilities.take(part))
+        shared = None
+        search, request = self.snapshot.search, self.request
+        if request.with_haplotypes and search is not None:
+            shared = search.shared_haplotypes(request.patient, request.facts, rows)
+        compared = convert.comparisons(matches, self.page.probabilities.take(part), shared)
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
@@ -192,6 +197,9 @@ def score_pair_answer(
     counts = pairs.counter.of(patient.genotype, donor.genotype)
     detail = pairs.details.of(patient.typing, donor.typing, counts.tce, loci)
     found = pairs.probabilities(patient, donor, request.facts, LIMITS.genotypes)
+    shared = None
+    if request.with_haplotypes:
+        shared = pairs.shared(patient, donor, request.facts)
     risks = []
     if request.facts is not None:
         factors = one_pair_factors(*request.facts, counts)
@@ -201,7 +209,7 @@ def score_pair_answer(
         ]
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
-        comparison=convert.pair_comparison(counts, loci, found),
+        comparison=convert.pair_comparison(counts, loci, found, shared),
         notes=request.notes,
         detail=convert_typing.pair_detail(detail),
         risks=risks,
@@ -227,14 +235,15 @@ def allocate_answer(
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
+    checkpoint()
     firsts = convert.first_edges(request, problem)
-    solution = allocate(problem, convert.allocation_objectives(request))
+    effort = Effort(between=checkpoint)
+    solution = allocate(problem, convert.allocation_objectives(request), effort)
     firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
     patients = problem.patient[firsts].tolist()
     not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
-    return convert.allocation_response(
-        problem, solution, explanations(problem, solution), not_first, provenance(snapshot)
-    )
+    reasons = explanations(problem, solution, effort)
+    return convert.allocation_response(problem, solution, reasons, not_first, provenance(snapshot))
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):

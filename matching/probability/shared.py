@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching import prediction_kernels as kernels
-from matching.haplotypes import ExplainingClasses, Imputer
+from matching.haplotypes import ExplainingClasses
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,9 +35,8 @@ class CarriedHaplotypes:
     n_classes: int
 
     @classmethod
-    def of(cls, imputer: Imputer, found: ExplainingClasses) -> CarriedHaplotypes:
-        """Those of someone who is explained by haplotypes of the imputer's set."""
-        distinct = imputer.distinct_haplotypes
+    def of(cls, distinct: Ints, found: ExplainingClasses) -> CarriedHaplotypes:
+        """Those of someone whom haplotypes of a set explain; `distinct`: those of its imputer."""
         classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
         order = np.argsort(distinct[found.rows], kind="stable")
         haplotypes, classes = distinct[found.rows][order], classes[order]

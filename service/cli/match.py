@@ -19,8 +19,19 @@ from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
+from matching.rank import DEFAULT_KEYS
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
+from service.cli.antibodies import (
+    DEFAULT_MFI,
+    CumulativeOption,
+    KeepOption,
+    MfiOption,
+    ReportedAntibodies,
+    check_antibody_options,
+    cut_offs_of,
+    overrides_of,
+)
 from service.cli.common import (
     BlankSecondOption,
     ReleaseOption,
@@ -143,6 +154,23 @@ def match(
         bool,
         typer.Option("--details", help="Add grades, residues, leaders and expression to a file."),
     ] = False,
+    haplotypes: Annotated[
+        bool,
+        typer.Option(
+            "--haplotypes", help="Add the probability of 0, 1 and 2 whole haplotypes in common."
+        ),
+    ] = False,
+    antibodies: Annotated[
+        Path | None,
+        typer.Option(help="The patients' antibodies: CSV, or a list of unacceptable antigens."),
+    ] = None,
+    exclude_positive: Annotated[
+        bool,
+        typer.Option("--exclude-positive", help="Leave out donors with a positive crossmatch."),
+    ] = False,
+    keep_donor: KeepOption = None,
+    mfi_cut_off: MfiOption = DEFAULT_MFI,
+    cumulative_mfi: CumulativeOption = None,
     release: ReleaseOption = None,
     folder: RegistryOption = None,
     strict: StrictOption = False,
@@ -164,6 +192,10 @@ def match(
     if repeat is not None:
         repeat_search(repeat, chosen, out, parse_day(as_of), limit, folder)
         return
+    overrides = overrides_of(keep_donor)
+    check_antibody_options(antibodies, exclude_positive, overrides, page_size, save)
+    if antibodies is not None and ranked_by is None:
+        ranked_by = ",".join(("antibody", *DEFAULT_KEYS))
     wanted = SearchSettings(
         hla_criteria(
             searched_loci(loci), max_mismatches, max_mismatches_at, direction, level, potential
@@ -175,7 +207,11 @@ def match(
             *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
             require_known,
         ),
+        # Of the donors that are shown.
+        shared_of=(limit if chosen == "table" else None) if haplotypes else 0,
     )
+    if haplotypes and patients is not None and chosen == "table":
+        raise typer.BadParameter("of many patients only a file has room; give --out")
     if page and page_size is None:
         raise typer.BadParameter("give --page-size with --page", param_hint="--page")
     if save is not None and page_size is not None:
@@ -203,15 +239,26 @@ def match(
         searches().check_free(save)
     state = _state(people[0], wanted, nomenclature, index) if page_size is not None else {}
     start = page_start(page, state) if page else 0
+    reported = None
+    if antibodies is not None:
+        reported = ReportedAntibodies.read(
+            *(antibodies, nomenclature, cut_offs_of(mfi_cut_off, cumulative_mfi), people),
+            *(exclude_positive, overrides),
+        )
+        rejects_file = rejects_file or reported.rejects
     results = run_search(
-        people, nomenclature, store, index, replace(wanted, start=start, size=page_size)
+        *(people, nomenclature, store, index, replace(wanted, start=start, size=page_size)),
+        None if reported is None else reported.use,
     )
+    if reported is not None:
+        results = reported.stated(results)
     if page_size is not None and start + page_size < results.found[people[0].id]:
         results = replace(results, next_page_token=page_token(start + page_size, state))
     if save is not None:
         save_search(save, people[0], wanted, release, folder, results)
     if chosen == "table" and len(people) == 1:
-        print_donors(console(), results, page_size or limit)
+        flagged = None if reported is None else reported.flags(results, limit, store)
+        print_donors(console(), results, page_size or limit, flagged)
     elif chosen == "table":
         allocation = allocate_candidates(result_table(results, {}), list(results.matches))
         print_patients(console(), results, allocation.table, limit)
@@ -228,6 +275,9 @@ def match(
                 PairDetails(nomenclature, proteins),
             )
             table = pd.concat([table, columns], axis="columns")
+        if reported is not None:
+            flagged_columns = reported.columns(results, donor_typings)
+            table = pd.concat([table, flagged_columns], axis="columns")
         if patients is not None:
             allocation = allocate_candidates(table, list(results.matches))
             table = with_allocation(table, allocation)

@@ -93,6 +93,7 @@ class PairRequest:
     loci: tuple[Locus, ...]
     facts: tuple[Facts, Facts] | None
     notes: tuple[str, ...]
+    with_haplotypes: bool
 
 
 def typing_request(
@@ -121,7 +122,7 @@ def pair_request(
             )
     assert patient is not None and donor is not None
     notes = tuple(dict.fromkeys((*patient.genotype.notes, *donor.genotype.notes)))
-    return PairRequest(patient, donor, loci, facts, notes)
+    return PairRequest(patient, donor, loci, facts, notes, request.with_haplotypes)
 
 
 def read_gl(text: str, nomenclature: Nomenclature) -> ReadTyping:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from matching.genotypes import Genotype
 from matching.immunogenetics import TceCategory
@@ -70,9 +71,16 @@ def typing_response(
 
 
 def comparisons(
-    matches: Matches, probabilities: CandidateProbabilities
+    matches: Matches,
+    probabilities: CandidateProbabilities,
+    shared: npt.NDArray[np.float64] | None = None,
 ) -> list[common_pb2.Comparison]:
-    """One message a candidate, in their order."""
+    """One message a candidate, in their order.
+
+    `shared`: (n, 3), the probability of 0, 1 and 2 whole haplotypes in common; NaN where unknown.
+    """
+    if shared is None:
+        shared = np.full((len(matches), 3), np.nan)
     candidates = matches.candidates
     best, worst = candidates.mismatches_best.tolist(), candidates.mismatches_worst.tolist()
     gvh = zip(candidates.total(GVH_BEST), candidates.total(GVH_WORST), strict=True)
@@ -85,15 +93,19 @@ def comparisons(
         matches.tce,
         probabilities.p.tolist(),
         map(Outcome, probabilities.outcomes.tolist()),
+        shared.tolist(),
         strict=True,
     )
     return [_comparison(*row) for row in rows]
 
 
 def pair_comparison(
-    counts: PairCounts, loci: Sequence[Locus], probabilities: CandidateProbabilities
+    counts: PairCounts,
+    loci: Sequence[Locus],
+    probabilities: CandidateProbabilities,
+    shared: npt.NDArray[np.float64] | None = None,
 ) -> common_pb2.Comparison:
-    """One pair; totals run over `loci`."""
+    """One pair; totals run over `loci`. `shared`: as in `comparisons`."""
     total, most = counts.totals(loci), 2 * len(loci)
     return _comparison(
         (most - total[COUNT_BEST], most - total[COUNT_WORST]),
@@ -103,9 +115,11 @@ def pair_comparison(
         counts.tce,
         probabilities.p[0].tolist(),
         Outcome(int(probabilities.outcomes[0])),
+        _UNKNOWN if shared is None else shared[0].tolist(),
     )
 
 
+_UNKNOWN = (np.nan, np.nan, np.nan)
 _LOCUS_NAMES = tuple(locus.value for locus in LOCI)
 _TCE = {tce: common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}") for tce in TceCategory}
 _STATUS = {
@@ -122,6 +136,7 @@ def _comparison(
     tce: TceCategory,
     p: Sequence[float],
     outcome: Outcome,
+    in_common: Sequence[float],
 ) -> common_pb2.Comparison:
     return common_pb2.Comparison(
         mismatches=as_range(*mismatches),
@@ -130,12 +145,17 @@ def _comparison(
         loci=[_locus(name, tuple(row)) for name, row in zip(_LOCUS_NAMES, compared, strict=True)],
         dpb1_tce=_TCE[tce],
         probability_status=_STATUS[outcome],
+        haplotypes=_sharing(in_common),
         **_known_probabilities(p),
     )
 
 
 def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
     return {} if np.isnan(p[0]) else dict(zip(("p10", "p9", "p8"), p, strict=True))
+
+
+def _sharing(p: Sequence[float]) -> common_pb2.HaplotypeSharing | None:
+    return None if np.isnan(p[0]) else common_pb2.HaplotypeSharing(p0=p[0], p1=p[1], p2=p[2])
 
 
 def as_range(best: int, worst: int) -> common_pb2.Range:

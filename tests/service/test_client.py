@@ -50,7 +50,7 @@ def test_pages_are_the_stream_and_tables_have_its_candidates(client: Client) -> 
     assert len(whole) > 5
     paged = pb.SearchDonorsRequest(page_size=2, batch_size=1)
     paged.MergeFrom(SEARCH)
-    answers = list(pages(client.search_donors, paged))
+    answers: list[pb.SearchDonorsResponse] = list(pages(client.search_donors, paged))
     assert [c for answer in answers for c in answer.candidates] == whole
     assert not paged.page_token
     table = frame(whole)
