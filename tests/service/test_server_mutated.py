@@ -237,8 +237,8 @@ def check(ended: dict[str, Counter[str]], count: int) -> None:
 
 
 def test_mutated_requests_are_refused_or_answered(own_home: Path) -> None:
-    ended, memory = endings(own_home, 100, 1)
-    check(ended, 100)
+    ended, memory = endings(own_home, 2000, 1)
+    check(ended, 2000)
     assert memory[-1] - memory[4] < 100
 
 
