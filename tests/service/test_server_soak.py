@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def load(served: Served, seconds: float, per_second: float) -> list[tuple[float,
 
 @pytest.mark.slow
 def test_memory_and_times_stay_as_they_are(
-    served: Served, record_property: pytest.RecordProperty
+    served: Served, record_property: Callable[[str, object], None]
 ) -> None:
     eventually(lambda: served.serving() == 2)
     load(served, 5, np.inf)
@@ -74,8 +75,9 @@ def test_memory_and_times_stay_as_they_are(
     halves = [float(np.percentile(took[half], 99)) for half in (~is_late, is_late)]
     record_property(
         "shown",
-        f"soak: {SHARE * capacity:.0f} calls a second of {capacity:.0f}, memory {before // 1024} to "
-        f"{after // 1024} MiB, p99 {1000 * halves[0]:.1f} and {1000 * halves[1]:.1f} ms",
+        f"soak: {SHARE * capacity:.0f} calls a second of {capacity:.0f}, memory "
+        f"{before // 1024} to {after // 1024} MiB, p99 {1000 * halves[0]:.1f} and "
+        f"{1000 * halves[1]:.1f} ms",
     )
     assert len(served.workers()) == 2
     assert after < 1.05 * before
