@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from service.client.retries import Patience, with_request_id
 from service.pb.graftmatch.v1 import (
+    audit_pb2,
     graftmatch_pb2,
     jobs_pb2,
     nomenclature_pb2,
@@ -27,7 +28,7 @@ A = TypeVar("A", bound=Message)
 
 _METHODS: Mapping[str, str] = {
     method.name: f"/{service.full_name}/{method.name}"
-    for proto in (graftmatch_pb2, registry_pb2, jobs_pb2, saved_searches_pb2)
+    for proto in (graftmatch_pb2, registry_pb2, jobs_pb2, saved_searches_pb2, audit_pb2)
     for service in proto.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
@@ -180,6 +181,10 @@ class Client:
     delete_saved_search = Unary[
         saved_searches_pb2.DeleteSavedSearchRequest, saved_searches_pb2.DeleteSavedSearchResponse
     ]("DeleteSavedSearch", saved_searches_pb2.DeleteSavedSearchResponse, repeatable=False)
+
+    read_audit_log = Streamed[audit_pb2.ReadAuditLogRequest, audit_pb2.ReadAuditLogResponse](
+        "ReadAuditLog", audit_pb2.ReadAuditLogResponse
+    )
 
     def import_donors(
         self, options: registry_pb2.ImportOptions, parts: Iterable[bytes]
