@@ -26,6 +26,7 @@ from service.convert import read_gl
 from service.convert.requests import Limits
 from service.convert_pairs import match_request, pairs_request
 from service.masses import GenotypeLimits
+from service.pair_scores import PairScorer
 from service.pb.graftmatch.v1 import common_pb2, prediction_pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.snapshot import Snapshot
@@ -245,7 +246,8 @@ def test_people_who_are_not_represented(stub: Any) -> None:
 
 
 def test_without_a_frequency_set(snapshot: Snapshot) -> None:
-    bare = replace(snapshot, sets=None)
+    pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, None)
+    bare = replace(snapshot, sets=None, pairs=pairs)
     with running(bare) as address, grpc.insecure_channel(address) as channel:
         stub = stub_of(channel)
         answer = predicted(stub, PATIENT, [OTHER, "x"])
