@@ -33,12 +33,12 @@ from data.frequencies import read_frequencies
 from data.frequency_store import FrequencyFolder
 from data.nomenclature import DEMO_RELEASE, ReferenceFolder
 from data.synthetic import simulate
-from matching.haplotypes import Imputer, NullImputation, Resolution
+from matching.haplotypes import MOST_LISTED, Imputer, NullImputation, Resolution
 from matching.kernels import kernel
 from matching.nomenclature import Nomenclature
 from matching.prediction_kernels import token_mismatches
 from service.ancestry import ancestries
-from service.imputation import ImputedPeople, impute_by_ancestry
+from service.imputation import Explanations, ImputedPeople, impute_by_ancestry
 from service.prediction import Columns, predictions, write_predictions
 
 MIN_PROBABILITY = 0.0005
@@ -103,9 +103,18 @@ class Exercise:
         imputer = Imputer(under.populations.shared, self.release, *options)
         people = [list(RecordReader(self.release).people(p)) for p in (self.patients, self.donors)]
         read = time.perf_counter()
-        mine, theirs = (impute_by_ancestry(imputer, group, under) for group in people)
+        sides = [
+            Explanations(
+                imputer,
+                under,
+                {person.id: person.written for person in group},
+                impute_by_ancestry(imputer, group, under, most=MOST_LISTED),
+            )
+            for group in people
+        ]
+        mine, theirs = (side.people for side in sides)
         known = time.perf_counter()
-        results = predictions(imputer, mine, theirs, MIN_PROBABILITY, False)
+        results = predictions(sides[0], sides[1], MIN_PROBABILITY, False)
         columns = Columns(imputer.frequencies.loci)
         write_predictions(self.home / "warm.parquet", results, mine, theirs, columns)
         done = time.perf_counter()

@@ -5,9 +5,12 @@ They are a patient's data: files have mode 0600 and nothing of them is logged.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,11 @@ from matching.errors import InputFileError, OutputError
 
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a search can be saved under a text."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,11 @@ class SavedFolder:
 
     def names(self) -> list[str]:
         """In alphabetical order."""
-        return sorted(path.stem for path in self.root.glob("*.json") if _NAME.fullmatch(path.stem))
+        return sorted(path.stem for path in self.root.glob("*.json") if is_name(path.stem))
+
+    def has(self, name: str) -> bool:
+        """Whether a search is saved under a name; False also for a text that is no name."""
+        return is_name(name) and self._path(name).exists()
 
     def check_free(self, name: str) -> None:
         """Raises `InputFileError` for a text that is no name, and for one that is taken."""
@@ -91,6 +103,19 @@ class SavedFolder:
             content = json.dumps({"schema": SCHEMA, **asdict(search)}, indent=1)
             temporary.write_text(content + "\n", encoding="utf-8")
 
+    def add(self, name: str, search: SavedSearch) -> bool:
+        """Save a search, all or nothing; False where the name is taken.
+
+        Raises `InputFileError` and `OutputError`.
+        """
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _locked(path.parent):
+            if path.exists():
+                return False
+            self.write(name, search)
+            return True
+
     def remove(self, name: str) -> None:
         """Remove a search, and what a killed writer of it left.
 
@@ -106,8 +131,22 @@ class SavedFolder:
             raise OutputError(f"cannot remove {path}: {error.strerror}") from error
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise InputFileError(
                 f"{name[:64]!r} is no name for a search; give one of letters, digits, '_', '-', '.'"
             )
         return self.root / f"{name}.json"
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Keep other processes and threads from adding searches to a folder."""
+    try:
+        handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutputError(f"cannot write {root}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -234,7 +234,8 @@ def reordered(book: Book, order: npt.NDArray[np.int64]) -> Book:
     genotypes, starts = _gathered(book.starts, order)
     positions = (2 * genotypes[:, None] + np.arange(2)).ravel()
     places, offsets = _gathered(book.offsets, positions)
-    return Book(starts, offsets, book.groups[places], book.linked[genotypes], book.tce[genotypes])
+    of_alternatives = (book.linked, book.tce, book.altered)
+    return Book(starts, offsets, book.groups[places], *(a[genotypes] for a in of_alternatives))
 
 
 def _gathered(
@@ -303,6 +304,11 @@ class DonorIndex:
         return np.array(
             [0, *np.cumsum([len(segment) for segment in self.segments])], dtype=np.int64
         )
+
+    def valid_rows(self) -> npt.NDArray[np.int64]:
+        """The rows that were not removed, ascending, (n,)."""
+        valid = [s.is_valid(np.arange(len(s), dtype=np.int64)) for s in self.segments]
+        return np.flatnonzero(np.concatenate([np.empty(0, dtype=bool), *valid]))
 
     @cached_property
     def antigens(self) -> AntigenRelation:

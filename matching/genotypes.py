@@ -24,7 +24,7 @@ from matching.errors import (
 )
 from matching.kernels import ABSENT_GENE
 from matching.loci import LOCI, Locus, PerLocus
-from matching.nomenclature import NO_P_GROUP, Nomenclature
+from matching.nomenclature import ALTERED_SUFFIXES, NO_P_GROUP, Nomenclature
 from matching.typings import Form, LocusTyping, Position, Typing, parse_locus
 
 UNTYPED = 0
@@ -45,6 +45,9 @@ class LocusGenotype:
     `linked`: a position is null, so both sets are the same and stand for one draw; both are
     empty where both positions are null.
     `tce`: TCE v2 group of each position (DPB1 only), 0 for none; a null has its partner's.
+    `altered`: which positions can only be alleles of low, altered or questionable expression (L, S,
+    Q, C or A); they match as others do, but no antibody is known to reach them. A null has its
+    partner's.
     `others`: the further genotypes of a list, of which one is the true one.
     """
 
@@ -52,6 +55,7 @@ class LocusGenotype:
     second: tuple[int, ...]
     linked: bool
     tce: tuple[int, int] = (0, 0)
+    altered: tuple[bool, bool] = (False, False)
     others: tuple[LocusGenotype, ...] = ()
 
     @property
@@ -79,6 +83,7 @@ class _ReadPosition:
     tce: int
     notes: tuple[str, ...] = ()
     form: Form | None = None
+    altered: bool = False
 
 
 def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature) -> _ReadPosition:
@@ -98,6 +103,7 @@ def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature)
         tuple(sorted(codes)),
         tce.pop() if locus is Locus.DPB1 and len(tce) == 1 else 0,
         tuple(reading.note for reading in readings if reading.note),
+        altered=all(nomenclature.alleles[i].name[-1] in ALTERED_SUFFIXES for i in found),
     )
 
 
@@ -146,8 +152,10 @@ def _combine(first: _ReadPosition, second: _ReadPosition) -> LocusGenotype:
         expressed = first if first.groups else second
         both_absent = first.form is second.form is Form.ABSENT
         groups = (ABSENT_GENE,) if both_absent else expressed.groups
-        return LocusGenotype(groups, groups, True, (expressed.tce, expressed.tce))
-    return LocusGenotype(first.groups, second.groups, False, (first.tce, second.tce))
+        altered = expressed.altered, expressed.altered
+        return LocusGenotype(groups, groups, True, (expressed.tce, expressed.tce), altered)
+    altered = first.altered, second.altered
+    return LocusGenotype(first.groups, second.groups, False, (first.tce, second.tce), altered)
 
 
 def encode(typing: Typing, nomenclature: Nomenclature) -> Genotype:
@@ -167,8 +175,8 @@ class Book:
 
     Entry e is the alternatives `starts[e]:starts[e + 1]` of its genotype list, one for most.
     `starts` (n_entries + 1,) int64, `offsets` (2 n_alternatives + 1,) int64, `groups` int32,
-    `linked` (n_alternatives,) uint8 and `tce` (n_alternatives, 2) uint8. Entry `UNTYPED` is one
-    alternative that holds nothing.
+    `linked` (n_alternatives,) uint8, `tce` and `altered` (n_alternatives, 2) uint8. Entry
+    `UNTYPED` is one alternative that holds nothing.
     """
 
     starts: npt.NDArray[np.int64]
@@ -176,6 +184,7 @@ class Book:
     groups: npt.NDArray[np.int32]
     linked: npt.NDArray[np.uint8]
     tce: npt.NDArray[np.uint8]
+    altered: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -196,6 +205,7 @@ class Book:
             np.array([code for groups in flat for code in groups], dtype=np.int32),
             np.array([one.linked for one in alternatives], dtype=np.uint8),
             np.array([one.tce for one in alternatives], dtype=np.uint8).reshape(-1, 2),
+            np.array([one.altered for one in alternatives], dtype=np.uint8).reshape(-1, 2),
         )
 
     @cached_property
@@ -215,6 +225,7 @@ class Book:
             tuple(self.groups[middle:end].tolist()),
             bool(self.linked[i]),
             (int(self.tce[i, 0]), int(self.tce[i, 1])),
+            (bool(self.altered[i, 0]), bool(self.altered[i, 1])),
         )
 
 
@@ -323,7 +334,8 @@ class BookBuilder:
             return None
         group = int(self.nomenclature.p_group_codes[allele])
         tce = int(self.nomenclature.tce_groups[allele]) if self.locus is Locus.DPB1 else 0
-        read = _ReadPosition(() if group == NO_P_GROUP else (group,), tce)
+        groups = () if group == NO_P_GROUP else (group,)
+        read = _ReadPosition(groups, tce, altered=text[-1] in ALTERED_SUFFIXES)
         self._written[text] = text, self._number(read)
         return self._written[text]
 

@@ -305,32 +305,3 @@ def add_distributions(
                 total[i, both % 32] += weight
                 gvh[i, both // 32 % 32] += weight
                 hvg[i, both // 1024] += weight
-
-
-@kernel(numba.void(I64_2D, F64, I64_2D, F64, I64, I64, OUT_F64_2D))
-def add_shared_haplotypes(
-    patient_pairs: npt.NDArray[np.int64],
-    patient_weights: Floats,
-    pairs: npt.NDArray[np.int64],
-    weights: Floats,
-    offsets: Int64s,
-    donors: Int64s,
-    out: Floats,
-) -> None:
-    """Add up P(0, 1, 2 whole haplotypes in common) of some donors, out (n, 3).
-
-    patient_pairs, pairs: (n, 2) haplotypes; a homozygous pair shares two only with its like. Other
-    arguments as in `add_distributions`.
-    """
-    for i in range(len(donors)):
-        donor = donors[i]
-        for row in range(offsets[donor], offsets[donor + 1]):
-            c, d = pairs[row, 0], pairs[row, 1]
-            for g in range(len(patient_weights)):
-                a, b = patient_pairs[g, 0], patient_pairs[g, 1]
-                shared = 0
-                if (a == c and b == d) or (a == d and b == c):
-                    shared = 2
-                elif a in (c, d) or b in (c, d):
-                    shared = 1
-                out[i, shared] += patient_weights[g] * weights[row]

@@ -24,6 +24,7 @@ Int64s = npt.NDArray[np.int64]
 MISMATCHES = ("mismatches_best", "mismatches_worst")
 # Of every key the reason to stand below another donor.
 REASONS: Mapping[str, str] = {
+    "antibody": "less favourable virtual crossmatch",
     "p10": "lower band of P(10/10)",
     "p9": "lower band of P(9/10)",
     "mismatches_best": "more mismatches at best",
@@ -133,6 +134,14 @@ class RankKey(NamedTuple):
 
     name: str
     values: Callable[[Int64s, Int64s], Floats]
+
+
+def antibody_values(low: npt.NDArray[np.uint8], high: npt.NDArray[np.uint8]) -> Floats:
+    """0 where a virtual crossmatch is negative, 2 where it is positive, 1 where it cannot be told.
+
+    low, high: best and worst answer, values of `matching.antibodies.Answer`.
+    """
+    return np.where(low == high, low, 1).astype(np.float64)
 
 
 def by_values(name: str, values: npt.ArrayLike) -> RankKey:
@@ -356,6 +365,7 @@ def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: 
 
 _TCE_TEXTS = ("match", "potential match", "permissive", "unknown", "non-permissive")
 _TEXTS: Mapping[str, Mapping[float, str]] = {
+    "antibody": {0: "negative", 1: "not assessable", 2: "positive"},
     "tce": dict(enumerate(_TCE_TEXTS)),
     "cmv": {0: "as the patient", 1: "unknown", 2: "not as the patient"},
     "sex": {0: "no female for a male", 1: "unknown", 2: "female for a male"},

@@ -142,15 +142,12 @@ def _firsts(candidates: pd.DataFrame, problem: AllocationProblem) -> npt.NDArray
     """(n,) positions of the edges of the patients' first-ranked candidates."""
     if "rank" not in candidates or not len(candidates):
         return np.empty(0, dtype=np.int64)
-    # Edges are sorted by patient, donor and second unit, and candidates are not.
     top = np.flatnonzero(candidates["rank"] == 1)
     known = candidates.iloc[top]
     patients, donors = pd.Index(problem.patients), pd.Index(problem.donors)
     patient = patients.get_indexer(pd.Index(known["patient"].astype(object)))
     donor = donors.get_indexer(pd.Index(known["donor"].astype(object)))
-    n_donors = len(problem.donors)
-    of_edge = problem.patient * n_donors + problem.donor
-    return np.searchsorted(of_edge, patient * n_donors + donor).astype(np.int64)
+    return problem.edges_of(patient.astype(np.int64), donor.astype(np.int64))
 
 
 def read_candidates(*paths: Path) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,13 +19,21 @@ class CallEndedError(GraftmatchError):
 
 @dataclass
 class Call:
-    """`code`: name of the status it ended with, None before. `ended`: nobody waits any more."""
+    """`code`: name of the status it ended with, None before. `ended`: nobody waits any more.
+
+    `records`: identifiers of those whom the next message tells of, where it does not name them.
+    """
 
     rpc: str
     request_id: str
     caller: Caller
     code: str | None = None
     ended: bool = False
+    records: Sequence[str] = ()
+
+    def may_stop(self) -> bool:
+        """Whether nobody waits for what is computed for it."""
+        return self.ended
 
 
 # The call of the present task, also in the threads that compute for it; None outside of calls.
@@ -42,7 +50,7 @@ def current() -> Call:
 def checkpoint() -> None:
     """Called between parts of a long computation. Raises `CallEndedError` if it may stop."""
     call = CURRENT.get()
-    if call is not None and call.ended:
+    if call is not None and call.may_stop():
         raise CallEndedError("the caller does not wait any more")
 
 

@@ -45,6 +45,15 @@ class Settings(BaseSettings):
         """Folder of the saved searches."""
         return self.home / "searches"
 
+    def searches_of(self, site: str) -> Path:
+        """Folder of the saved searches of a site of the service; of "" those of the commands."""
+        return self.searches / "sites" / site if site else self.searches
+
+    @property
+    def jobs(self) -> Path:
+        """Folder of the jobs of the service."""
+        return self.home / "jobs"
+
     @property
     def requests(self) -> Path:
         """Folder of the answers to requests that are done once."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from data.donor_files import FACTS
 from data.index import DonorFilter
 from matching.errors import InputFileError
 from matching.loci import Locus, parse_loci
@@ -15,13 +15,21 @@ from matching.nomenclature import Nomenclature
 from matching.rank import RankRule
 from matching.search import Criteria, Direction
 from matching.typings import Typing
-from service.convert import LIMITS, checking, read_day, read_loci, read_typing
+from service.convert import LIMITS, checking, read_day, read_facts, read_loci, read_typing
 from service.criteria import DONOR_LEVELS, DONOR_LIMITS, donor_filter
 from service.pairs import Facts
 from service.pb.graftmatch.v1 import graftmatch_pb2
-from service.status import Violation
+from service.search import SearchSettings
+from service.status import RequestError, Violation
 
-DEFAULT_BATCH_SIZE = 500
+# Fields of a search that say how one answer is sent.
+OF_ONE_ANSWER = (
+    "batch_size",
+    "page_size",
+    "page_token",
+    "without_probabilities",
+    "with_haplotypes",
+)
 _PATIENT_FACTS = {
     "sex": ("male", "female"),
     "cmv": ("positive", "negative"),
@@ -31,25 +39,41 @@ _PATIENT_TEXTS = ("ancestry", "registry")
 
 
 @dataclass(frozen=True)
-class SearchRequest:
-    """A checked search. `donors`: what `filter` asks of facts (`service.criteria`).
+class Asked:
+    """What a search asks for, of whichever patient. `donors`: of facts (`service.criteria`).
 
-    `as_of`: None for the present day. `limit`: None for every donor. `page_size`: None without
-    pages; `page_token`: "" for the first page.
+    `limit`: None for every donor. `as_of`: None for the present day.
+    """
+
+    criteria: Criteria
+    donors: Mapping[str, Any]
+    rule: RankRule
+    limit: int | None
+    as_of: datetime.date | None
+
+    def settings(self, size: int | None) -> SearchSettings:
+        """Of a search for the first `size` donors."""
+        day = self.as_of or datetime.date.today()
+        return SearchSettings(self.criteria, day, rule=self.rule, donors=self.donors, size=size)
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A checked search. `filter`: what is asked of facts.
+
+    `batch_size`: 0 for the usual one. `page_size`: None without pages; `page_token`: "" for the
+    first page.
     """
 
     patient: Typing
     facts: Facts
-    criteria: Criteria
-    donors: Mapping[str, Any]
+    asked: Asked
     filter: DonorFilter
     batch_size: int
-    limit: int | None
-    as_of: datetime.date | None
     with_probabilities: bool
-    rule: RankRule
     page_size: int | None
     page_token: str
+    with_haplotypes: bool
 
 
 def search_request(
@@ -58,9 +82,7 @@ def search_request(
     """Raises `RequestError` with every violation."""
     with checking() as found:
         read = read_typing("patient", request.patient, nomenclature, found)
-        loci = read_loci(request.loci, found)
-        if request.max_mismatches > LIMITS.mismatches:
-            found.append(Violation("max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
+        asked = _asked(request, found)
         if request.batch_size > LIMITS.batch_size:
             found.append(Violation("batch_size", f"must be 1 to {LIMITS.batch_size}, or 0"))
         if request.page_size > LIMITS.page_size:
@@ -69,31 +91,65 @@ def search_request(
             found.append(Violation("limit", "not together with page_size"))
         if request.page_token and not request.page_size:
             found.append(Violation("page_size", "must be given with page_token"))
-        as_of = read_day("as_of", request.as_of, found)
-        rule = _rule(request.rank_keys, request.rank_bands, found)
-        facts = _facts(request.patient_facts, found)
-        donors = _donors(request.donors, found)
-        criteria = _criteria(request, loci, found)
+        facts = read_facts("patient_facts", request.patient_facts, found)
+    assert read is not None and asked is not None
     with checking() as found:
         try:
-            wanted = donor_filter(donors, "", facts["weight_kg"])
+            wanted = donor_filter(asked.donors, "", facts["weight_kg"])
         except InputFileError:
             found.append(Violation("patient_facts.weight_kg", "a dose per kg needs it"))
-    assert read is not None and rule is not None and criteria is not None
     return SearchRequest(
-        read[0],
+        read.typing,
         facts,
-        criteria,
-        donors,
+        asked,
         wanted,
-        request.batch_size or DEFAULT_BATCH_SIZE,
-        request.limit or None,
-        as_of,
+        request.batch_size,
         not request.without_probabilities,
-        rule,
         request.page_size or None,
         request.page_token,
+        request.with_haplotypes,
     )
+
+
+def settings_request(request: graftmatch_pb2.SearchDonorsRequest) -> Asked:
+    """What is asked for of many patients, who are told of elsewhere. Raises `RequestError`."""
+    with checking() as found:
+        check_empty(request, ("patient", "patient_facts", *OF_ONE_ANSWER), found)
+        asked = _asked(request, found)
+    assert asked is not None
+    return asked
+
+
+def check_empty(
+    request: graftmatch_pb2.SearchDonorsRequest, names: Sequence[str], found: list[Violation]
+) -> None:
+    """Adds a violation for each of these fields that a search must not have here."""
+    given = {field.name for field, _ in request.ListFields()}
+    found += [Violation(name, "must be empty here") for name in names if name in given]
+
+
+@contextmanager
+def inside(field: str) -> Iterator[None]:
+    """Violations of the block are those of a message in this field."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(
+            [Violation(f"{field}.{name}", reason) for name, reason in error.violations]
+        ) from None
+
+
+def _asked(request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]) -> Asked | None:
+    loci = read_loci(request.loci, found)
+    if request.max_mismatches > LIMITS.mismatches:
+        found.append(Violation("max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
+    as_of = read_day("as_of", request.as_of, found)
+    rule = _rule(request.rank_keys, request.rank_bands, found)
+    donors = _donors(request.donors, found)
+    criteria = _criteria(request, loci, found)
+    if rule is None or criteria is None:
+        return None
+    return Asked(criteria, donors, rule, request.limit or None, as_of)
 
 
 def _rule(keys: Sequence[str], bands: Sequence[float], found: list[Violation]) -> RankRule | None:
@@ -104,28 +160,6 @@ def _rule(keys: Sequence[str], bands: Sequence[float], found: list[Violation]) -
         field = "rank_bands" if str(error).startswith("bands") else "rank_keys"
         found.append(Violation(field, str(error)))
         return None
-
-
-def _facts(message: graftmatch_pb2.PatientFacts, found: list[Violation]) -> Facts:
-    facts: dict[str, Any] = dict.fromkeys(FACTS)
-    for name, known in _PATIENT_FACTS.items():
-        value = getattr(message, name)
-        if value and value not in known:
-            field = f"patient_facts.{name}"
-            found.append(Violation(field, f"must be one of {', '.join(known)}, or empty"))
-        facts[name] = value or None
-    for name in _PATIENT_TEXTS:
-        value = getattr(message, name).strip()
-        if len(value) > LIMITS.identifier_characters or not value.isprintable():
-            most = LIMITS.identifier_characters
-            found.append(Violation(f"patient_facts.{name}", f"must be text of at most {most}"))
-        facts[name] = value or None
-    for name, low, high in (("age_years", 0, 120), ("weight_kg", 1, 500)):
-        if message.HasField(name):
-            facts[name] = getattr(message, name)
-            if not low <= facts[name] <= high:
-                found.append(Violation(f"patient_facts.{name}", f"must be {low} to {high}"))
-    return facts
 
 
 _DIRECTIONS = {

@@ -12,6 +12,7 @@ import numpy as np
 from data.donor_files import Person
 from matching.errors import TooAmbiguousError
 from matching.haplotypes import (
+    ExplainingClasses,
     ImputedGenotypes,
     Imputer,
     recombinations,
@@ -38,17 +39,44 @@ class ImputedPeople:
     recombined: dict[str, str]
     priors: Mapping[str, Prior]
 
+    @property
+    def is_listed(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Whether the genotypes of each are listed; otherwise only what explains them is known."""
+        return np.diff(self.imputed.offsets) > 0
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """What explains imputed people, by their positions. `written`: their typings."""
+
+    imputer: Imputer
+    under: Ancestries
+    written: Mapping[str, Written]
+    people: ImputedPeople
+
+    def of(self, row: int) -> ExplainingClasses:
+        """The haplotypes, recombined ones where the set's explain nothing."""
+        name = self.people.names[row]
+        frequencies = self.under.populations.mixture(dict(self.people.priors[name]))
+        cuts = self.people.recombined.get(name)
+        if cuts is None:
+            return self.imputer.explain(self.written[name], frequencies)
+        blocks = [[Locus(locus) for locus in block.split("~")] for block in cuts.split("|")]
+        return self.imputer.recombine(self.written[name], blocks, frequencies)
+
 
 def _impute(
     imputer: Imputer,
     typings: Mapping[str, Typing | Written],
     frequencies: np.ndarray[tuple[int], np.dtype[np.float64]] | None,
     precision: float,
+    most: int | None,
 ) -> ImputedPeople:
     problems: dict[str, str] = {}
     readable = list(typings)
+    threads = os.cpu_count() or 1
     try:
-        imputed = imputer.impute(typings.values(), frequencies, precision, os.cpu_count() or 1)
+        imputed = imputer.impute(typings.values(), frequencies, precision, threads, most)
     except TooAmbiguousError:
         for name, typing in typings.items():
             try:
@@ -56,7 +84,8 @@ def _impute(
             except TooAmbiguousError as error:
                 problems[name] = str(error)
         readable = [name for name in typings if name not in problems]
-        imputed = imputer.impute((typings[name] for name in readable), frequencies, precision)
+        kept = (typings[name] for name in readable)
+        imputed = imputer.impute(kept, frequencies, precision, threads, most)
     for row in np.flatnonzero(imputed.mass == 0).tolist():
         name = readable[row]
         problems[name] = _unrepresented(imputer.faults(typings[name], frequencies))
@@ -80,8 +109,12 @@ def impute_by_ancestry(
     under: Ancestries,
     precision: float = 0.0,
     recombine: bool = False,
+    most: int | None = None,
 ) -> ImputedPeople:
-    """People imputed each under their own populations; `recombine` those whom none explains."""
+    """People imputed each under their own populations; `recombine` those whom none explains.
+
+    `most`: the genotypes of people with more haplotype pairs are not listed.
+    """
     priors: dict[str, Prior] = {}
     problems: dict[str, str] = {}
     for person in people:
@@ -97,11 +130,12 @@ def impute_by_ancestry(
     parts = []
     for prior in sorted(set(priors.values())):
         group = {name: typing for name, typing in written.items() if priors[name] == prior}
-        parts.append(_impute(imputer, group, under.populations.mixture(dict(prior)), precision))
+        frequencies = under.populations.mixture(dict(prior))
+        parts.append(_impute(imputer, group, frequencies, precision, most))
     problems |= {name: why for part in parts for name, why in part.problems.items()}
     recombined: dict[str, str] = {}
     if recombine:
-        extra = _recombine(imputer, under, written, priors, problems)
+        extra = _recombine(imputer, under, written, priors, problems, most)
         parts.append(extra)
         recombined = extra.recombined
     together = _together(imputer, parts)
@@ -133,6 +167,7 @@ def _recombine(
     written: Mapping[str, Written],
     priors: Mapping[str, Prior],
     problems: dict[str, str],
+    most: int | None,
 ) -> ImputedPeople:
     """Those of `problems` whom recombined haplotypes explain; they are taken out of it."""
     names, recombined, found = [], {}, []
@@ -142,26 +177,18 @@ def _recombine(
         frequencies = under.populations.mixture(dict(priors[name]))
         for blocks in recombinations(imputer.frequencies.loci):
             try:
-                codes, weights, mass = imputer.recombined(written[name], blocks, frequencies)
+                explained = imputer.recombine(written[name], blocks, frequencies)
             except TooAmbiguousError as error:
                 problems[name] = f"{problems[name]}; {error}"
                 break
-            if mass:
+            if explained.mass:
                 names.append(name)
-                found.append((codes, weights, mass))
+                found.append(imputer.list_genotypes(explained, most=most))
                 texts = ("~".join(locus.value for locus in block) for block in blocks)
                 recombined[name] = "|".join(texts)
                 del problems[name]
                 break
-    n_loci = len(imputer.frequencies.loci)
-    counts = [len(weights) for _, weights, _ in found]
-    imputed = ImputedGenotypes(
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        np.concatenate([np.empty((0, n_loci), np.int32), *(codes for codes, _, _ in found)]),
-        np.concatenate([np.empty(0), *(weights for _, weights, _ in found)]),
-        np.array([mass for _, _, mass in found], dtype=np.float64),
-        np.zeros(len(found)),
-    )
+    imputed = ImputedGenotypes.of(found, len(imputer.frequencies.loci))
     return ImputedPeople(tuple(names), imputed, {}, recombined, {})
 
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from data.index import IndexMasses
 from matching.errors import TooAmbiguousError
-from matching.haplotypes import ImputedGenotypes, Imputer
-from matching.probability import predict
+from matching.haplotypes import ExplainingClasses, ImputedGenotypes, Imputer
+from matching.probability import HaplotypeSums, predict, predict_by_class
 from matching.typings import Typing
 from service.ancestry import Prior
-from service.calls import watched
+from service.calls import checkpoint, watched
 from service.frequency_sets import SearchSets
 
 THREADS = 2
 # Donors that are imputed one by one before it is asked whether anybody still waits.
 _IN_PAIRS = 5
+# Of a patient with more genotypes the lightest are left out, together this share of all at most.
+MANY_GENOTYPES = 1_000
+LEFT_OUT = 0.001
+# Beyond so many pairs of haplotype pairs the haplotypes of one side are summed by class.
+MOST_IN_PAIRS = 5_000_000
 
 
 class Outcome(IntEnum):
@@ -39,13 +44,33 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class GenotypeLimits:
-    """How many genotypes a patient may have, and patient and donor together."""
+    """How many haplotype pairs a patient may have whose donors are searched, and the less ambiguous
+    of two people who are compared."""
 
     patient: float
     pairs: float
 
 
 UNLIMITED = GenotypeLimits(np.inf, np.inf)
+
+
+@dataclass(frozen=True)
+class ExplainedPatient:
+    """A patient under their own sets."""
+
+    imputer: Imputer
+    explained: ExplainingClasses
+
+    @cached_property
+    def sums(self) -> HaplotypeSums:
+        """The haplotypes, to be summed by class."""
+        return HaplotypeSums(self.imputer, self.explained)
+
+    @cached_property
+    def genotypes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float]:
+        """Codes, weights and the dropped share of the genotypes."""
+        codes, weights, _, dropped = self.imputer.list_genotypes(self.explained)
+        return codes, weights, dropped
 
 
 @dataclass(frozen=True)
@@ -81,25 +106,28 @@ def candidate_probabilities(
     rows: npt.NDArray[np.int64],
     typings_of: Callable[[npt.NDArray[np.int64]], Sequence[Typing | None]],
     up_to: int = 1,
-    precision: float = 0.0,
     limits: GenotypeLimits = UNLIMITED,
 ) -> CandidateProbabilities:
     """Probabilities of the donors in some rows of an index, each under the sets of their own.
 
     `masses`: under `sets`. `prior`: the patient's. `typings_of`: typings of rows, None where not
     known any more; asked for those that masses cannot tell of: typed nulls, loci in phase, mixtures
-    of sets, masses not computed yet. `precision`: share of an ambiguous patient's genotypes that
-    may be left out.
+    of sets, masses not computed yet. Of a patient with more than `MANY_GENOTYPES` the lightest,
+    together `LEFT_OUT` of all at most, are compared with nobody, and `dropped` says so.
     """
     imputer = sets.imputer()
-    imputed = impute_patient(sets, imputer, patient, prior, limits)
-    if isinstance(imputed, Outcome):
-        return CandidateProbabilities.without(len(rows), imputed, up_to)
+    own = explain_patient(sets, imputer, patient, prior)
+    if isinstance(own, Outcome):
+        return CandidateProbabilities.without(len(rows), own, up_to)
+    if own.explained.n_pairs > limits.patient:
+        return CandidateProbabilities.without(len(rows), Outcome.TOO_AMBIGUOUS, up_to)
+    codes, weights, cut = own.genotypes
     p = np.full((len(rows), up_to + 1), np.nan)
     outcomes = np.zeros(len(rows), dtype=np.int8)
     of_rows = masses.of(rows)
     is_left = np.isnan(of_rows.total)
-    genotypes = masses.sets.tables[0].patient(imputer, imputed.codes, imputed.weights)
+    genotypes = masses.sets.tables[0].patient(imputer, codes, weights)
+    precision = LEFT_OUT if len(weights) > MANY_GENOTYPES else 0.0
     dropped = 0.0
     for number in watched(np.unique(of_rows.sets[~is_left]).tolist()):
         at = np.flatnonzero(~is_left & (of_rows.sets == number))
@@ -108,98 +136,69 @@ def candidate_probabilities(
             *(up_to, precision, THREADS),
         )
         p[at], dropped, is_left[at] = found.p, max(dropped, found.dropped), found.exact
-    dropped += float(imputed.dropped[0])
+    dropped += cut
     outcomes[~is_left & (of_rows.total == 0)] = Outcome.DONOR_UNREPRESENTED
     left = np.flatnonzero(is_left)
     outcomes[left] = Outcome.DONOR_CHANGED
     by_prior: dict[Prior, dict[int, Typing]] = defaultdict(dict)
     typings, priors = typings_of(rows[left]), masses.priors(rows[left])
-    for i, typing, own in zip(left.tolist(), typings, priors, strict=True):
+    for i, typing, theirs in zip(left.tolist(), typings, priors, strict=True):
         if typing is not None:
-            by_prior[own][i] = typing
-    for own, donors in by_prior.items():
+            by_prior[theirs][i] = typing
+    for theirs, donors in by_prior.items():
         for first in watched(range(0, len(donors), _IN_PAIRS)):
             some = slice(first, first + _IN_PAIRS)
             at = np.array(list(donors)[some], dtype=np.int64)
-            pairs = predict_in_pairs(
-                sets, imputer, imputed, list(donors.values())[some], own, limits
-            )
+            pairs = predict_in_pairs(sets, own, list(donors.values())[some], theirs, limits.pairs)
             p[at], outcomes[at] = pairs.p[:, : up_to + 1], pairs.outcomes
             dropped = max(dropped, pairs.dropped)
     return CandidateProbabilities(p, outcomes, dropped, of_rows.missing)
 
 
-def pair_probabilities(
-    sets: SearchSets | None, patient: Typing, donors: Sequence[Typing], limits: GenotypeLimits
-) -> CandidateProbabilities:
-    """Probabilities of 0, 1 and 2 mismatches with donors, of people without a known ancestry."""
-    if sets is None:
-        return CandidateProbabilities.without(len(donors), Outcome.NO_FREQUENCY_SET)
-    imputer, prior = sets.imputer(), sets.prior("", "")
-    imputed = impute_patient(sets, imputer, patient, prior, limits)
-    if isinstance(imputed, Outcome):
-        return CandidateProbabilities.without(len(donors), imputed)
-    parts = [
-        predict_in_pairs(sets, imputer, imputed, donors[i : i + _IN_PAIRS], prior, limits)
-        for i in watched(range(0, len(donors), _IN_PAIRS))
-    ]
-    return CandidateProbabilities(
-        np.concatenate([part.p for part in parts]),
-        np.concatenate([part.outcomes for part in parts]),
-        max(part.dropped for part in parts),
-        np.concatenate([part.missing for part in parts]),
-    )
-
-
-def impute_patient(
-    sets: SearchSets, imputer: Imputer, patient: Typing, prior: Prior, limits: GenotypeLimits
-) -> ImputedGenotypes | Outcome:
-    """The genotypes of a patient under their own sets, or why there are none."""
+def explain_patient(
+    sets: SearchSets, imputer: Imputer, patient: Typing, prior: Prior
+) -> ExplainedPatient | Outcome:
+    """A patient under their own sets, or why nothing explains them."""
     try:
-        imputed = imputer.impute([patient], sets.under.populations.mixture(dict(prior)))
+        found = imputer.explain(patient, sets.under.populations.mixture(dict(prior)))
     except TooAmbiguousError:
         return Outcome.TOO_AMBIGUOUS
-    if not imputed.mass[0]:
-        return Outcome.PATIENT_UNREPRESENTED
-    return Outcome.TOO_AMBIGUOUS if len(imputed.weights) > limits.patient else imputed
+    return ExplainedPatient(imputer, found) if found.mass else Outcome.PATIENT_UNREPRESENTED
 
 
 def predict_in_pairs(
     sets: SearchSets,
-    imputer: Imputer,
-    patient: ImputedGenotypes,
+    patient: ExplainedPatient,
     donors: Sequence[Typing],
     prior: Prior,
-    limits: GenotypeLimits,
+    most_pairs: float,
 ) -> CandidateProbabilities:
     """Probabilities of 0, 1 and 2 mismatches of donors that are imputed one by one.
 
-    `prior`: of all of them. No masses are `missing`.
+    `prior`: of all of them. `most_pairs`: as `GenotypeLimits.pairs`. No masses are `missing`.
     """
     found = CandidateProbabilities.without(len(donors), Outcome.TOO_AMBIGUOUS)
     frequencies = sets.under.populations.mixture(dict(prior))
-    at, imputed = _imputed(imputer, donors, frequencies)
-    is_few = len(patient.weights) * np.diff(imputed.offsets) <= limits.pairs
-    found.outcomes[at[is_few]] = Outcome.COMPUTED
-    found.outcomes[at[imputed.mass == 0]] = Outcome.DONOR_UNREPRESENTED
-    known = np.flatnonzero(is_few & (imputed.mass > 0))
-    predicted = predict(imputer, (patient.codes, patient.weights), imputed.take(known))
-    found.p[at[known]] = predicted.p_mismatches
-    return replace(found, dropped=float(predicted.dropped.max(initial=0.0)))
-
-
-def _imputed(
-    imputer: Imputer, donors: Sequence[Typing], frequencies: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.int64], ImputedGenotypes]:
-    """Positions and genotypes of the donors whose genotype lists are not beyond measure."""
-    try:
-        found = imputer.impute(donors, frequencies, threads=THREADS)
-        return np.arange(len(donors)), found
-    except TooAmbiguousError:
-        kept = []
-        for i, donor in enumerate(donors):
-            with suppress(TooAmbiguousError):
-                imputer.mass(donor, frequencies)
-                kept.append(i)
-        found = imputer.impute((donors[i] for i in kept), frequencies)
-        return np.array(kept, dtype=np.int64), found
+    imputer, own = patient.imputer, patient.explained
+    listed = {}
+    dropped = 0.0
+    for i, donor in enumerate(donors):
+        try:
+            explained = imputer.explain(donor, frequencies)
+        except TooAmbiguousError:
+            continue
+        if not explained.mass:
+            found.outcomes[i] = Outcome.DONOR_UNREPRESENTED
+        elif own.n_pairs * explained.n_pairs <= MOST_IN_PAIRS:
+            listed[i] = imputer.list_genotypes(explained)
+        elif min(own.n_pairs, explained.n_pairs) <= most_pairs:
+            theirs = HaplotypeSums(imputer, explained)
+            predicted = predict_by_class(patient.sums, theirs, between=checkpoint)
+            found.p[i], found.outcomes[i] = predicted.p_mismatches[0], Outcome.COMPUTED
+            dropped = max(dropped, float(predicted.dropped[0]))
+    if listed:
+        at = list(listed)
+        people = ImputedGenotypes.of(list(listed.values()), len(imputer.frequencies.loci))
+        found.p[at] = predict(imputer, patient.genotypes[:2], people).p_mismatches
+        found.outcomes[at] = Outcome.COMPUTED
+    return replace(found, dropped=dropped)

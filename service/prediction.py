@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +17,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.files import replacing
-from matching.haplotypes import HaplotypePairs, ImputedGenotypes, Imputer
+from matching.haplotypes import MAX_PAIRS, ImputedGenotypes, Imputer
 from matching.loci import Locus
 from matching.probability import (
+    CarriedHaplotypes,
     DonorTable,
     ExactPairs,
+    HaplotypeSums,
     NearPairs,
-    PairTable,
     Prediction,
     locus_grades,
+    predict_by_class,
     whole_percents,
 )
 from matching.typings import Written
-from service.imputation import ImputedPeople
+from service.imputation import Explanations, ImputedPeople
+from service.masses import MOST_IN_PAIRS
 
 # Patients, and genotypes of theirs, that are predicted and written at once.
 _PATIENTS = 500
@@ -94,16 +98,32 @@ class PredictedPairs:
 
 
 def predictions(
-    imputer: Imputer, patients: ImputedPeople, donors: ImputedPeople, above: float, full: bool
+    patients: Explanations, donors: Explanations, above: float, full: bool
 ) -> Iterator[PredictedPairs]:
-    """The prediction of every patient, in order, with the donors above the minimum."""
-    table = DonorTable(imputer, donors.imputed)
+    """The prediction of every patient, in order, with the donors above the minimum.
+
+    Both sides are imputed by the same imputer. Pairs with someone whose genotypes are not listed
+    are predicted by class.
+    """
+    imputed, table = patients.people.imputed, DonorTable(donors.imputer, donors.people.imputed)
     threads = os.cpu_count() or 1
-    imputed = patients.imputed
+    sizes = [np.diff(people.imputed.offsets) for people in (patients.people, donors.people)]
+    unlisted = np.flatnonzero(sizes[1] == 0)
+    by_class = _ByClass(patients, donors, full)
     with ThreadPoolExecutor(threads) as pool:
         for rows in _patients_at_once(imputed):
             near = table.near(imputed.take(rows), above, threads)
             near = replace(near, patients=rows[near.patients])
+            others = [
+                (row, donor)
+                for row in rows.tolist()
+                for donor in (unlisted if sizes[0][row] else np.arange(len(sizes[1]))).tolist()
+            ]
+            if full:
+                is_many = sizes[0][near.patients] * sizes[1][near.donors] > MOST_IN_PAIRS
+                many = near.take(np.flatnonzero(is_many))
+                others += zip(many.patients.tolist(), many.donors.tolist(), strict=True)
+                near = near.take(np.flatnonzero(~is_many))
 
             def one(row: int, near: NearPairs = near) -> Prediction:
                 first, last = imputed.offsets[row : row + 2]
@@ -111,7 +131,49 @@ def predictions(
                 return table.predict(patient, near.of_patient(row).donors)
 
             whole = list(pool.map(one, rows.tolist() if full else []))
-            yield PredictedPairs(near, _together(whole), int(rows[-1]) + 1)
+            if others:
+                mine, found = by_class.predict(others, above, pool)
+                near = _joined([near, *(NearPairs.of(mine, one) for one in found)])
+                order = np.lexsort((near.donors, near.patients))
+                near = near.take(order)
+                whole = [_joined([*whole, *found]).take(order)] if full else []
+            predicted = (_joined(whole),) if whole else ()
+            yield PredictedPairs(near, predicted, int(rows[-1]) + 1)
+
+
+@dataclass
+class _ByClass:
+    """Pairs predicted by class. Haplotypes of donors whose genotypes are not listed are kept."""
+
+    patients: Explanations
+    donors: Explanations
+    full: bool
+    _donors: dict[int, HaplotypeSums] = field(init=False, default_factory=dict)
+
+    def predict(
+        self, pairs: Sequence[tuple[int, int]], above: float, pool: Executor
+    ) -> tuple[npt.NDArray[np.int64], list[Prediction]]:
+        """Of pairs of positions those above the minimum: patients, and one prediction or none."""
+        mine = {row: self._sums(self.patients, row) for row in {row for row, _ in pairs}}
+        theirs = dict(self._donors)
+        for donor in {donor for _, donor in pairs}.difference(theirs):
+            theirs[donor] = self._sums(self.donors, donor)
+            if not self.donors.people.is_listed[donor]:
+                self._donors[donor] = theirs[donor]
+
+        def one(pair: tuple[int, int]) -> Prediction:
+            most = MAX_PAIRS if self.full else 0
+            found = predict_by_class(mine[pair[0]], theirs[pair[1]], most)
+            return replace(found, donors=np.array(pair[1:], dtype=np.int64))
+
+        found = list(pool.map(one, pairs))
+        kept = [i for i, values in enumerate(found) if values.p_mismatches.sum() > above]
+        rows = np.array([pairs[i][0] for i in kept], dtype=np.int64)
+        return rows, [_joined([found[i] for i in kept])] if kept else []
+
+    @staticmethod
+    def _sums(people: Explanations, row: int) -> HaplotypeSums:
+        return HaplotypeSums(people.imputer, people.of(row))
 
 
 def _patients_at_once(imputed: ImputedGenotypes) -> Iterator[npt.NDArray[np.int64]]:
@@ -126,35 +188,46 @@ def _patients_at_once(imputed: ImputedGenotypes) -> Iterator[npt.NDArray[np.int6
         first = end
 
 
-def _together(parts: Sequence[Prediction]) -> tuple[Prediction, ...]:
-    if not parts:
-        return ()
-    names = [field.name for field in fields(Prediction)]
-    return (Prediction(*(np.concatenate([getattr(p, name) for p in parts]) for name in names)),)
+Pairs = TypeVar("Pairs", NearPairs, Prediction)
+
+
+def _joined(parts: Sequence[Pairs]) -> Pairs:
+    """One after another."""
+    names = [field.name for field in fields(parts[0])]
+    values = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    return type(parts[0])(*values)
 
 
 @dataclass
 class SharedHaplotypes:
     """Whole haplotypes in common, of patients and donors by position."""
 
-    imputer: Imputer
-    patients: Sequence[HaplotypePairs]
-    donors: Sequence[HaplotypePairs]
+    patients: Explanations
+    donors: Explanations
 
     @cached_property
-    def _table(self) -> PairTable:
-        return PairTable.of(self.imputer, self.donors)
+    def _carried(self) -> tuple[list[CarriedHaplotypes | None], list[CarriedHaplotypes | None]]:
+        return _carried(self.patients), _carried(self.donors)
 
     def of(self, near: NearPairs) -> Floats:
         """P(0, 1, 2 in common), (n, 3); NaN where a side is recombined, so has no such pair."""
-        found = np.empty((len(near.donors), 3))
-        for patient in np.unique(near.patients).tolist():
-            rows = near.patients == patient
-            found[rows] = self._table.shared(self.patients[patient], near.donors[rows])
-        for people, rows in ((self.patients, near.patients), (self.donors, near.donors)):
-            unknown = np.array([not person.mass for person in people], dtype=bool)
-            found[unknown[rows]] = np.nan
+        mine, theirs = self._carried
+        found = np.full((len(near.donors), 3), np.nan)
+        for row, pair in enumerate(zip(near.patients.tolist(), near.donors.tolist(), strict=True)):
+            patient, donor = mine[pair[0]], theirs[pair[1]]
+            if patient is not None and donor is not None:
+                patient.shared_with(donor, found[row])
         return found
+
+
+def _carried(people: Explanations) -> list[CarriedHaplotypes | None]:
+    recombined = people.people.recombined
+    return [
+        None
+        if name in recombined
+        else CarriedHaplotypes.of(people.imputer.distinct_haplotypes, people.of(row))
+        for row, name in enumerate(people.people.names)
+    ]
 
 
 def write_predictions(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.index import StoredIndex
+from matching.antibodies import Profile, answers_of
 from matching.cord import nima_preference
 from matching.immunogenetics import Leaders
 from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
@@ -22,6 +23,7 @@ from matching.rank import (
     RankRule,
     abo_values,
     age_values,
+    antibody_values,
     by_values,
     certain_probabilities,
     cmv_values,
@@ -46,7 +48,8 @@ RISK_OUTCOME = "agvhd_3_4"
 class Ranker:
     """What ranking needs besides a patient.
 
-    `as_of`: the day of donors' ages. `criteria`: of the search.
+    `as_of`: the day of donors' ages. `criteria`: of the search. `antibodies`: the patient's report,
+    None where there is none.
     """
 
     rule: RankRule
@@ -56,6 +59,7 @@ class Ranker:
     leaders: Leaders
     criteria: Criteria
     mothers: Mothers
+    antibodies: Profile | None = None
 
     def rank(
         self,
@@ -139,6 +143,13 @@ class _Keys:
         )
         values[cord] = [nima_preference(found) for found in matches]
         return values
+
+    def _antibody(self, members: Int64s, _: Int64s) -> Floats:
+        profile = self.ranker.antibodies
+        if profile is None:
+            return np.zeros(len(members))
+        found = answers_of(self.ranker.index.donors, profile, self.found.rows[members])
+        return antibody_values(found.low, found.high)
 
     def _tce(self, members: Int64s, _: Int64s) -> Floats:
         categories, number = tce_categories(self.found.take(members))

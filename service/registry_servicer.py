@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import datetime
 import hashlib
@@ -36,10 +37,14 @@ from service.status import NotFoundError, RequestError, Violation
 
 @dataclass
 class Upload:
-    """A file that a client sends, in a folder of its own until `close`."""
+    """A file that a client sends, in a folder of its own until `close`.
+
+    `is_taken`: the thread that imports it closes it, and nobody else.
+    """
 
     name: str
     n_bytes: int = 0
+    is_taken: bool = False
     _folder: TemporaryDirectory[str] = field(
         default_factory=lambda: TemporaryDirectory(prefix="graftmatch-", ignore_cleanup_errors=True)
     )
@@ -85,6 +90,7 @@ def import_answer(
 
     Raises `RequestError`, `UnderWayError`, `StoreError`, `OutputError` and `CallEndedError`.
     """
+    upload.is_taken = True
     try:
         with checking() as found:
             if not upload.n_bytes:
@@ -264,24 +270,27 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self, requests: AsyncIterator[registry_pb2.ImportDonorsRequest], context: Any
     ) -> registry_pb2.ImportDonorsResponse:
         """See the proto. A part is asked for when the one before is written."""
-        snapshot, run = self._answering.snapshot, self._answering.run
+        answering = self._answering
         first = await anext(requests, registry_pb2.ImportDonorsRequest())
         with checking() as found:
             if first.WhichOneof("part") != "options":
                 found.append(Violation("options", "must be the first message"))
-        order = await run(context, import_order, first.options, snapshot.releases)
+        releases = answering.snapshot.releases
+        order = await answering.run(context, import_order, first.options, releases)
         upload = Upload(current().request_id)
         try:
             async for request in requests:
                 with checking() as found:
                     if request.WhichOneof("part") != "data":
                         found.append(Violation("data", "must be every message but the first"))
-                await run(context, upload.add, request.data)
+                await answering.run(context, upload.add, request.data)
+            asked = (answering.snapshot, first.options, order, upload)
+            return await answering.run(context, import_answer, *asked, pool=self._changing)
         except BaseException:
-            upload.close()
+            if not upload.is_taken:
+                # On a thread: it may be large.
+                asyncio.get_running_loop().run_in_executor(None, upload.close)
             raise
-        asked = (snapshot, first.options, order, upload)
-        return await run(context, import_answer, *asked, pool=self._changing)
 
     async def GetDonor(  # noqa: N802
         self, request: registry_pb2.GetDonorRequest, context: Any

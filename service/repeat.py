@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from data.registry import Registry
-from data.saved_searches import Run
+from data.saved_searches import Run, SavedSearch
+from matching.errors import InputFileError
+from matching.haplotypes import NullImputation
+from matching.rank import RankRule
+from service.criteria import criteria_json, criteria_of
 from service.results import SearchResults, result_table
+from service.search import SearchSettings
 
 # What is compared of a donor besides its rank; age grows by itself.
 COMPARED = (
     *("mismatches_best", "mismatches_worst", "p10", "p9", "dpb1_tce"),
     *("type", "sex", "cmv", "abo", "rh", "weight_kg", "registry"),
 )
+
+
+KINDS = ("new", "changed", "gone")
+NO_HISTORY = "the registry is another one, so its history says nothing"
 
 
 class Difference(NamedTuple):
@@ -108,3 +119,50 @@ def differences(last: Run, now: Run, history: Mapping[str, str]) -> list[Differe
 
 def _text(value: Any) -> str:
     return "unknown" if value is None else str(value)
+
+
+def provenance_notes(last: Run, now: Run) -> list[str]:
+    """What two runs depend on that is not the same."""
+    return [
+        f"the {what} was {before or 'none'} and is {now.provenance[what] or 'none'}"
+        for what, before in last.provenance.items()
+        if before != now.provenance[what]
+    ]
+
+
+def stored_settings(
+    wanted: SearchSettings, release: str | None = None, registry: str | None = None
+) -> dict[str, Any]:
+    """Settings of a search as a saved search keeps them. `release`, `registry`: None for those in
+    use."""
+    return {
+        "criteria": criteria_json(wanted.criteria, wanted.donors),
+        "nulls": wanted.nulls.value,
+        "rule": asdict(wanted.rule),
+        "release": release,
+        "registry": registry,
+    }
+
+
+def settings_of(name: str, saved: SavedSearch, as_of: datetime.date) -> SearchSettings:
+    """The settings of a saved search, for a day. Raises `InputFileError`."""
+    try:
+        rule = saved.settings["rule"]
+        criteria, donors = criteria_of(saved.settings["criteria"])
+        return SearchSettings(
+            criteria,
+            as_of,
+            NullImputation(saved.settings["nulls"]),
+            RankRule(
+                tuple(rule["keys"]),
+                tuple(rule["bands"]),
+                float(rule["risk_step"]),
+                tuple((matched, shared) for matched, shared in rule["leader_order"]),
+            ),
+            donors,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputFileError(
+            f"the saved search {name} cannot be used ({type(error).__name__}); "
+            "search and save again"
+        ) from None

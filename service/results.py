@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from data.donor_files import INDEXED_FACTS
-from data.files import replacing
 from data.index import StoredIndex
 from matching.cord import nima_text
 from matching.kernels import (
@@ -41,7 +36,8 @@ from service.cord import Mothers
 from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
-FORMATS = ("table", "json", "csv", "parquet")
+# Probabilities of 0, 1 and 2 whole haplotypes in common.
+SHARED = ("p_shared_0", "p_shared_1", "p_shared_2")
 _NUMBERS = {
     "count_best": COUNT_BEST,
     "count_worst": COUNT_WORST,
@@ -75,6 +71,7 @@ class SearchResults:
     0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
     what is behind them. `predicted`: by patient, empty without frequencies. `mothers`: None where
     maternal antigens are not shown.
+    `excluded`: by patient, donors left out for antibodies; `antibodies`: what is stated of these.
     """
 
     matches: Mapping[str, Matches]
@@ -93,6 +90,8 @@ class SearchResults:
     next_page_token: str = ""
     predicted: Mapping[str, Predicted] = field(default_factory=dict)
     mothers: Mothers | None = None
+    excluded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    antibodies: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def loci(self) -> tuple[Locus, ...]:
@@ -121,6 +120,7 @@ class SearchResults:
             "rank_keys": list(self.rule.keys),
             "rank_bands": list(self.rule.bands),
             "next_page_token": self.next_page_token,
+            **({"antibodies": dict(self.antibodies)} if self.antibodies else {}),
         }
 
 
@@ -190,71 +190,14 @@ def _joined(parts: Sequence[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
     return np.concatenate([*parts, np.empty(0, dtype)]).astype(dtype)
 
 
-def write_results(
-    results: SearchResults, table: pd.DataFrame, form: str, target: Path | IO[str]
+def print_donors(
+    console: Console,
+    results: SearchResults,
+    limit: int,
+    patient: str,
+    antibodies: Mapping[str, str] | None = None,
 ) -> None:
-    """The table as json, csv or parquet, to a file (all or nothing) or a stream (not parquet).
-
-    Raises `OutputError`.
-    """
-    write_table(table, results.provenance, lambda: results_document(results, table), form, target)
-
-
-def write_table(
-    table: pd.DataFrame,
-    provenance: Mapping[str, Any],
-    document: Callable[[], Mapping[str, Any]],
-    form: str,
-    target: Path | IO[str],
-) -> None:
-    """A table as csv or parquet, which carries the provenance, or its document as json.
-
-    Raises `OutputError`.
-    """
-
-    def write(file: IO[str]) -> None:
-        if form == "csv":
-            table.to_csv(file, index=False, lineterminator="\n")
-            return
-        json.dump(document(), file, indent=1)
-        file.write("\n")
-
-    if not isinstance(target, Path):
-        write(target)
-        return
-    with replacing(target) as temporary:
-        if form == "parquet":
-            arrow = pa.Table.from_pandas(table, preserve_index=False)
-            note = {b"graftmatch": json.dumps(provenance).encode()}
-            pq.write_table(arrow.replace_schema_metadata(note), temporary)
-            return
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            write(file)
-
-
-def results_document(results: SearchResults, table: pd.DataFrame) -> dict[str, Any]:
-    """Results as values of JSON, donors grouped by patient. `table`: that of the results."""
-    records = json.loads(
-        table.drop(columns=["release", "index", "frequency_set", "model"]).to_json(orient="records")
-    )
-    donors: dict[str, list[Any]] = {patient: [] for patient in results.matches}
-    for record in records:
-        donors[record.pop("patient")].append(record)
-    patients = [
-        {
-            "patient": patient,
-            "found": results.found[patient],
-            "notes": list(matches.notes),
-            **(asdict(results.predicted[patient]) if patient in results.predicted else {}),
-            "donors": donors[patient],
-        }
-        for patient, matches in results.matches.items()
-    ]
-    return {**results.provenance, "patients": patients}
-
-
-def print_donors(console: Console, results: SearchResults, limit: int, patient: str) -> None:
-    """The ranked donors of one patient."""
+    """The ranked donors of one patient; `antibodies`: the virtual crossmatch of each."""
     matches = results.matches[patient]
     shown = result_table(results.best(patient, limit), {})
     found = results.found[patient]
@@ -275,8 +218,13 @@ def print_donors(console: Console, results: SearchResults, limit: int, patient: 
         "aGVHD III-IV",
     ):
         table.add_column(name, no_wrap=True)
+    is_shared = SHARED[0] in shown
+    if is_shared:
+        table.add_column("haplotypes 2/1/0", no_wrap=True)
     for locus in results.loci:
         table.add_column(locus.value, no_wrap=True)
+    if antibodies is not None:
+        table.add_column("antib.", no_wrap=True)
     is_cord = {"rank_mismatches_counted", "rank_tnc", "rank_cd34", "nima"} <= set(shown)
     cord = ("match", "TNC 10^7/kg", "CD34 10^6/kg", "maternal") if is_cord else ()
     for name in (*cord, "GvH", "HvG", "DPB1", "below the one above for"):
@@ -294,7 +242,9 @@ def print_donors(console: Console, results: SearchResults, limit: int, patient: 
             _percent(row["p10"]),
             _percent(row["p9"]),
             _risk(row),
+            *([_shared(row)] if is_shared else []),
             *(_positions(row, locus) for locus in results.loci),
+            *(() if antibodies is None else (antibodies[row["donor"]],)),
             *(_of_unit(row, 2 * len(results.loci)) if cord else ()),
             span(row["gvh_best"], row["gvh_worst"]),
             span(row["hvg_best"], row["hvg_worst"]),
@@ -303,6 +253,8 @@ def print_donors(console: Console, results: SearchResults, limit: int, patient: 
         )
     console.print(table)
     _print_legend(console, results)
+    if antibodies is not None:
+        console.print("antib.: P positive, N tested negative, ? not assessable, ?P may be positive")
     if len(matches) > len(shown):
         console.print(
             f"{len(shown)} of {len(matches)} shown: --limit N for more, --out FILE for all"
@@ -369,6 +321,12 @@ def _risk(row: Mapping[Hashable, Any]) -> str:
         return ""
     low, high = (round(100 * row[f"{RISK}_{end}"]) for end in ("low", "high"))
     return f"{round(100 * row[RISK])} % ({low}-{high})"
+
+
+def _shared(row: Mapping[Hashable, Any]) -> str:
+    """Percents of two, one and no haplotype in common."""
+    p = [row[name] for name in reversed(SHARED)]
+    return "?" if np.isnan(p).any() else "/".join(f"{100 * one:.0f}" for one in p)
 
 
 def _percent(p: float) -> str:

@@ -29,16 +29,16 @@ def list_risk_models_answer(
     snapshot: Snapshot, message: risk_models_pb2.ListRiskModelsRequest
 ) -> risk_models_pb2.ListRiskModelsResponse:
     """Raises `RequestError` and `ModelError`."""
-    hashes = promoted_hashes(snapshot.models)
+    hashes = promoted_hashes(snapshot.home.models)
     keys, token = page_of(message, (LITERATURE, *hashes), "the list of models", " ".join(hashes))
-    in_use = active_hash(snapshot.models)
+    in_use = active_hash(snapshot.home.models)
     models = []
     for key in keys:
         found = risk_models_pb2.RiskModel(
             name=RISK_MODELS + key, sha256=key, in_use=key == in_use, damaged=True
         )
         with suppress(ModelError):
-            found = _model(key, find_model(snapshot.models, key)[0], in_use)
+            found = _model(key, find_model(snapshot.home.models, key)[0], in_use)
         models.append(found)
     return risk_models_pb2.ListRiskModelsResponse(
         provenance=provenance(snapshot), models=models, next_page_token=token
@@ -51,15 +51,15 @@ def get_risk_model_answer(
     """Raises `RequestError`, `NotFoundError` and `ModelError`."""
     key = identifier_of(message.name, RISK_MODELS)
     if key == CURRENT:
-        key = active_hash(snapshot.models)
-    if key not in (LITERATURE, *promoted_hashes(snapshot.models)):
+        key = active_hash(snapshot.home.models)
+    if key not in (LITERATURE, *promoted_hashes(snapshot.home.models)):
         raise NotFoundError("no such risk model was ever in use here")
-    model, folder = find_model(snapshot.models, key)
+    model, folder = find_model(snapshot.home.models, key)
     answered = provenance(snapshot)
     answered.model = model_label(model)
     return risk_models_pb2.GetRiskModelResponse(
         provenance=answered,
-        model=_model(key, model, active_hash(snapshot.models)),
+        model=_model(key, model, active_hash(snapshot.home.models)),
         card=card(model, *model_documents(folder)),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from data.donor_files import Person
 from data.index import DonorFilter, IndexMasses, StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
+from matching.antibodies import Answer, Profile, answers_of, crossmatch
 from matching.donor_index import DonorIndex
 from matching.errors import TypingError
 from matching.genotypes import encode
@@ -39,7 +40,8 @@ from service.masses import (
 )
 from service.pairs import Facts, pair_factors, predicted_risks
 from service.ranking import Ranker
-from service.results import Predicted, SearchResults
+from service.results import SHARED, Predicted, SearchResults
+from service.sharing import shared_haplotypes
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
     all by default. `donors`: what is asked of facts, see `service.criteria`. `up_to`: probabilities
     of so many mismatches (1 or 2), by default 2 where two are allowed; `with_probabilities`: False
-    leaves all of them out. `maternal`: with non-inherited maternal antigens of cord units."""
+    leaves all of them out. `maternal`: with non-inherited maternal antigens of cord units.
+    `shared_of`: of how many of the donors shared haplotypes are predicted, None for all."""
 
     criteria: Criteria
     as_of: datetime.date
@@ -59,6 +62,19 @@ class SearchSettings:
     up_to: int | None = None
     with_probabilities: bool = True
     maternal: bool = False
+    shared_of: int | None = 0
+
+
+@dataclass(frozen=True)
+class AntibodyUse:
+    """A patient's report in a search.
+
+    `exclude`: leave positive donors out, but those of `overrides`, reasons by identifier.
+    """
+
+    profile: Profile
+    exclude: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,8 @@ class Page:
     """The donors of one patient from a rank on, best first.
 
     `risks`: columns of `predicted_risks`. `found`: how many donors there are in all;
-    `missing_masses`: of how many of these the masses are not computed yet.
+    `missing_masses`: of how many of these the masses are not computed yet. `excluded`: donors who
+    were left out for antibodies of the patient.
     """
 
     matches: Matches
@@ -75,6 +92,7 @@ class Page:
     risks: Mapping[str, npt.NDArray[np.float64]]
     found: int
     missing_masses: int
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +143,7 @@ class DonorSearch:
         settings: SearchSettings,
         wanted: DonorFilter | None = None,
         limits: GenotypeLimits = UNLIMITED,
+        antibodies: AntibodyUse | None = None,
     ) -> Page:
         """Search, impute, rank and predict for one patient.
 
@@ -134,7 +153,36 @@ class DonorSearch:
         besides. Raises `TypingError` and `StoreError`.
         """
         found, probable = self.candidates(patient, facts, settings, wanted, limits)
-        return self.ranked(patient, facts, model, settings, found, probable)
+        excluded: tuple[str, ...] = ()
+        if antibodies is not None and antibodies.exclude:
+            kept, excluded = self._without_positive(found, antibodies)
+            found, probable = found.take(kept), probable.take(kept)
+        profile = None if antibodies is None else antibodies.profile
+        page = self.ranked(patient, facts, model, settings, found, probable, profile)
+        return replace(page, excluded=excluded)
+
+    def _without_positive(
+        self, found: Matches, use: AntibodyUse
+    ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        """Which candidates are kept, and the identifiers of the others.
+
+        What the index leaves open is judged by the reported typings.
+        """
+        rows = found.candidates.rows
+        answers = answers_of(self.index.donors, use.profile, rows)
+        is_positive = answers.low == Answer.POSITIVE
+        cumulative = use.profile.cut_offs.cumulative is not None
+        is_open = ~is_positive & (cumulative | (answers.high == Answer.POSITIVE))
+        at = np.flatnonzero(is_open)
+        for i, typing in zip(at.tolist(), self._typings(rows[at]), strict=True):
+            if typing is not None:
+                is_positive[i] = crossmatch(typing, use.profile).low is Answer.POSITIVE
+        positive = np.flatnonzero(is_positive)
+        names = self.index.ids(rows[positive])
+        overridden = [i for i, name in zip(positive, names, strict=True) if name in use.overrides]
+        is_positive[overridden] = False
+        excluded = tuple(name for name in names if name not in use.overrides)
+        return np.flatnonzero(~is_positive), excluded
 
     def candidates(
         self,
@@ -162,6 +210,7 @@ class DonorSearch:
         settings: SearchSettings,
         found: Matches,
         probable: CandidateProbabilities,
+        antibodies: Profile | None = None,
     ) -> Page:
         """The second half of `page`."""
         end = len(found) if settings.size is None else settings.start + settings.size
@@ -173,6 +222,7 @@ class DonorSearch:
             self.leaders,
             settings.criteria,
             self.mothers,
+            antibodies,
         )
         ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
         ranking = ranking.part(settings.start, len(ranking))
@@ -206,6 +256,16 @@ class DonorSearch:
             limits=limits,
         )
 
+    def shared_haplotypes(
+        self, patient: Typing, facts: Facts, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """P(0, 1, 2 whole haplotypes in common) with the donors in some rows, (n, 3); NaN where
+        unknown."""
+        if self.sets is None or self.masses is None:
+            return np.full((len(rows), 3), np.nan)
+        donors = list(zip(self._typings(rows), self.masses.priors(rows), strict=True))
+        return shared_haplotypes(self.sets, (patient, self.sets.prior_of(facts)), donors)
+
     def _typings(self, rows: npt.NDArray[np.int64]) -> list[Typing | None]:
         """Typings of some rows as reported, None where the record is no longer what the index
         holds."""
@@ -236,15 +296,29 @@ def search_people(
     model: RiskModel,
     settings: SearchSettings,
     progress: Callable[[int], object] = lambda _: None,
+    limits: GenotypeLimits = UNLIMITED,
+    antibodies: Mapping[str, AntibodyUse] | None = None,
 ) -> SearchResults:
-    """The donors of each patient, in order."""
-    pages = {}
+    """The donors of each patient, in order. `antibodies`: of patients, those who have a report."""
+    pages, shared = {}, {}
     for done, person in enumerate(people, 1):
         wanted = wanted_of(person, settings)
         patient = typing_of(person.written)
-        pages[person.id] = search.page(patient, person.facts, model, settings, wanted)
+        page = search.page(
+            *(patient, person.facts, model, settings, wanted, limits),
+            (antibodies or {}).get(person.id),
+        )
+        pages[person.id] = page
+        if settings.shared_of != 0:
+            rows = page.matches.candidates.rows
+            found = np.full((len(rows), 3), np.nan)
+            some = slice(settings.shared_of)
+            found[some] = search.shared_haplotypes(patient, person.facts, rows[some])
+            shared[person.id] = dict(zip(SHARED, found.T, strict=True))
         progress(done)
-    return results_of(pages, search, model, settings)
+    results = results_of(pages, search, model, settings)
+    scores = {p: {**scores, **shared.get(p, {})} for p, scores in results.scores.items()}
+    return replace(results, scores=scores)
 
 
 def wanted_of(person: Person, settings: SearchSettings) -> DonorFilter | None:
@@ -282,6 +356,7 @@ def results_of(
             for patient, page in pages.items()
             if search.sets is not None
         },
+        excluded={patient: page.excluded for patient, page in pages.items()},
     )
 
 

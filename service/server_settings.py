@@ -95,6 +95,27 @@ class ServeSettings(BaseSettings):
         description="Age at which a connection is closed; its calls have as long again to end.",
     )
 
+    job_slots: int = Field(
+        default=1,
+        ge=0,
+        le=256,
+        description="Jobs that are worked on at a time, by all processes together, one in each.",
+    )
+    waiting_jobs: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="Jobs of a site that have not ended; more are refused with a time to retry.",
+    )
+    job_days: float = Field(
+        default=7, gt=0, le=3650, description="After which a job that has ended is removed."
+    )
+
+    @property
+    def job_seconds(self) -> float:
+        """After which a job that has ended is removed."""
+        return 86_400 * self.job_days
+
     @property
     def compute_threads(self) -> int:
         """Threads of a process that compute."""

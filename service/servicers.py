@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import allocate, explanations
-from matching.pair import PairDetails
-from matching.pipeline import match_typed
+from matching.allocate import Effort, allocate, explanations, obstacles
 from matching.rank import value_texts
+from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
+from service.calls import checkpoint
 from service.convert import LIMITS
-from service.convert_search import SearchRequest, search_request
+from service.convert.columns import PageColumns
+from service.convert_search import SearchRequest, inside, search_request
 from service.criteria import criteria_json
-from service.masses import (
-    pair_probabilities,
-)
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
 from service.pair_answers import predict_match_answer, score_pairs_answer
+from service.pairs import one_pair_factors
 from service.pb.graftmatch.v1 import (
     graftmatch_pb2,
     graftmatch_pb2_grpc,
@@ -35,17 +35,22 @@ from service.pb.graftmatch.v1 import (
     risk_models_pb2,
 )
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
-from service.search import Page, SearchSettings
+from service.search import Page
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
+
+_ONE_PAIR = np.array([0, 1])
+DEFAULT_BATCH = 500
 
 
 def parse_typing_answer(
     snapshot: Snapshot, request: graftmatch_pb2.ParseTypingRequest
 ) -> graftmatch_pb2.ParseTypingResponse:
     """Raises `RequestError`."""
-    typing, genotype = convert.typing_request(request, snapshot.nomenclature)
-    return convert.typing_response(typing, genotype, snapshot.nomenclature, provenance(snapshot))
+    read = convert.typing_request(request, snapshot.nomenclature)
+    return convert.typing_response(
+        read.typing, read.genotype, snapshot.nomenclature, provenance(snapshot)
+    )
 
 
 def explain_typing_answer(
@@ -80,16 +85,16 @@ class Search:
         search = snapshot.search
         if search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
-        as_of = request.as_of or datetime.date.today()
+        asked = request.asked.settings(request.page_size or request.asked.limit)
         state = search_state(
             request.patient,
             request.facts,
             {
-                **criteria_json(request.criteria, request.donors),
+                **criteria_json(asked.criteria, asked.donors),
                 "probabilities": request.with_probabilities,
             },
-            as_of,
-            request.rule,
+            asked.as_of,
+            asked.rule,
             {
                 "release": snapshot.nomenclature.release,
                 "index": search.index.version,
@@ -98,40 +103,68 @@ class Search:
             },
         )
         start = page_start(request.page_token, state) if request.page_token else 0
-        settings = SearchSettings(
-            request.criteria,
-            as_of,
-            rule=request.rule,
-            start=start,
-            size=request.page_size or request.limit,
-            up_to=2,
-            with_probabilities=request.with_probabilities,
+        settings = replace(
+            asked, start=start, up_to=2, with_probabilities=request.with_probabilities
         )
         page = search.page(
             *(request.patient, request.facts, snapshot.model, settings),
-            request.filter if request.donors else None,
+            request.filter if asked.donors else None,
             LIMITS.genotypes,
         )
         end = start + len(page.matches)
         more = request.page_size is not None and end < page.found
         token = page_token(end, state) if more else ""
-        return cls(snapshot, search.index, request, start, page, as_of, token)
+        return cls(snapshot, search.index, request, start, page, asked.as_of, token)
+
+    @property
+    def _of_page(self) -> dict[str, Any]:
+        """What every message of an answer carries."""
+        return {
+            "provenance": provenance(self.snapshot),
+            "found": self.page.found,
+            "notes": self.page.matches.notes,
+            "as_of": self.as_of.isoformat(),
+            "next_page_token": self.next_page_token,
+            "missing_masses": self.page.missing_masses,
+            "dropped": self.page.probabilities.dropped,
+        }
+
+    def begins(self, usual: int) -> range:
+        """Where the batches begin; one is empty where no donor was found. `usual`: size of a batch
+        if the request does not say one."""
+        return range(0, max(len(self.page.matches), 1), self.request.batch_size or usual)
+
+    @cached_property
+    def columns(self) -> PageColumns:
+        """The page by columns."""
+        rule = self.request.asked.rule
+        return PageColumns.of(self.page, self.start, self.index, self.as_of, rule)
+
+    def columns_batch(self, begin: int) -> graftmatch_pb2.StreamCandidatesResponse:
+        """As `batch`, by columns."""
+        end = min(begin + (self.request.batch_size or LIMITS.batch_size), len(self.page.matches))
+        return graftmatch_pb2.StreamCandidatesResponse(
+            **self._of_page, candidates=self.columns.part(begin, end)
+        )
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
-        end = min(begin + self.request.batch_size, len(self.page.matches))
+        end = min(begin + (self.request.batch_size or DEFAULT_BATCH), len(self.page.matches))
         part = np.arange(begin, end)
         matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
         rows = matches.candidates.rows
         ids = self.index.ids(rows)
-        compared = convert.comparisons(matches, self.page.probabilities.take(part))
+        shared = None
+        search, request = self.snapshot.search, self.request
+        if request.with_haplotypes and search is not None:
+            shared = search.shared_haplotypes(request.patient, request.facts, rows)
+        compared = convert.comparisons(matches, self.page.probabilities.take(part), shared)
         facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
         ages = self.index.ages(self.as_of, rows).tolist()
         reasons = ranking.reasons
-        texts = [value_texts(ranking, key, self.request.rule) for key in ranking.keys]
+        texts = [value_texts(ranking, key, self.request.asked.rule) for key in ranking.keys]
         return graftmatch_pb2.SearchDonorsResponse(
-            provenance=provenance(self.snapshot),
-            found=self.page.found,
+            **self._of_page,
             candidates=[
                 graftmatch_pb2.Candidate(
                     rank=self.start + begin + i + 1,
@@ -146,29 +179,40 @@ class Search:
                 )
                 for i in range(len(rows))
             ],
-            notes=matches.notes,
-            as_of=self.as_of.isoformat(),
-            next_page_token=self.next_page_token,
-            missing_masses=self.page.missing_masses,
-            dropped=self.page.probabilities.dropped,
         )
+
+
+def _run_inside(snapshot: Snapshot, message: graftmatch_pb2.StreamCandidatesRequest) -> Search:
+    with inside("search"):
+        return Search.run(snapshot, message.search)
 
 
 def score_pair_answer(
     snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest
 ) -> graftmatch_pb2.ScorePairResponse:
     """Raises `RequestError`."""
-    request = convert.pair_request(message, snapshot.nomenclature)
-    matches = match_typed(request.patient, [request.donor], snapshot.nomenclature, request.loci)
-    detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
-        request.patient, request.donor, matches.tce[0], request.loci
-    )
-    found = pair_probabilities(snapshot.sets, request.patient, [request.donor], LIMITS.genotypes)
+    pairs = snapshot.pairs
+    request = convert.pair_request(message, pairs.read)
+    patient, donor, loci = request.patient, request.donor, request.loci
+    counts = pairs.counter.of(patient.genotype, donor.genotype)
+    detail = pairs.details.of(patient.typing, donor.typing, counts.tce, loci)
+    found = pairs.probabilities(patient, donor, request.facts, LIMITS.genotypes)
+    shared = None
+    if request.with_haplotypes:
+        shared = pairs.shared(patient, donor, request.facts)
+    risks = []
+    if request.facts is not None:
+        factors = one_pair_factors(*request.facts, counts)
+        risks = [
+            convert.compared_risk(outcome, compare_donors(outcome, factors, _ONE_PAIR))
+            for outcome in snapshot.model.outcomes
+        ]
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
-        comparison=convert.comparisons(matches, found)[0],
+        comparison=convert.pair_comparison(counts, loci, found, shared),
         notes=request.notes,
         detail=convert_typing.pair_detail(detail),
+        risks=risks,
     )
 
 
@@ -191,10 +235,15 @@ def allocate_answer(
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
     problem = convert.allocation_problem(request)
-    solution = allocate(problem, convert.allocation_objectives(request))
-    return convert.allocation_response(
-        problem, solution, explanations(problem, solution), provenance(snapshot)
-    )
+    checkpoint()
+    firsts = convert.first_edges(request, problem)
+    effort = Effort(between=checkpoint)
+    solution = allocate(problem, convert.allocation_objectives(request), effort)
+    firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
+    patients = problem.patient[firsts].tolist()
+    not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
+    reasons = explanations(problem, solution, effort)
+    return convert.allocation_response(problem, solution, reasons, not_first, provenance(snapshot))
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
@@ -232,8 +281,16 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> AsyncIterator[graftmatch_pb2.SearchDonorsResponse]:
         """See the proto. A cancelled stream stops after the batch that is being computed."""
         search = await self._answering.answer(context, Search.run, request)
-        for begin in range(0, max(len(search.page.matches), 1), search.request.batch_size):
+        for begin in search.begins(DEFAULT_BATCH):
             yield await self._answering.run(context, search.batch, begin)
+
+    async def StreamCandidates(  # noqa: N802
+        self, request: graftmatch_pb2.StreamCandidatesRequest, context: Any
+    ) -> AsyncIterator[graftmatch_pb2.StreamCandidatesResponse]:
+        """See the proto."""
+        search = await self._answering.answer(context, _run_inside, request)
+        for begin in search.begins(LIMITS.batch_size):
+            yield await self._answering.run(context, search.columns_batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any

@@ -16,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.pair_scores import PairScorer
 from service.requests import RequestFolder
 from service.search import DonorSearch
 
@@ -42,10 +43,11 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
+    `pairs`: scores pairs by their typings.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
-    `requests`: of calls that change something. `models`, `models_version`: the folder
-    that the model is from, and its state then.
+    `home`: the home folder that all of this is from. `models_version`: state of its models then.
+    `requests`: of calls that change something.
     `frequencies`, `cards`: the folder that the sets are from, and what it held then.
     """
 
@@ -54,10 +56,11 @@ class Snapshot:
     releases: Releases
     registry: Registry
     sets: SearchSets | None
+    pairs: PairScorer
     search: DonorSearch | None
     model: RiskModel
     model_label: str
-    models: Path
+    home: Settings
     models_version: ModelsVersion
     frequencies: FrequencyFolder
     requests: RequestFolder
@@ -87,10 +90,10 @@ def with_model_in_use(snapshot: Snapshot) -> Snapshot:
 
     Raises `ModelError` where the model in use cannot be read.
     """
-    version = active_version(snapshot.models)
+    version = active_version(snapshot.home.models)
     if version == snapshot.models_version:
         return snapshot
-    model = active_model(snapshot.models)
+    model = active_model(snapshot.home.models)
     return replace(snapshot, model=model, model_label=model_label(model), models_version=version)
 
 
@@ -100,7 +103,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
     An index that is behind the store, as after an import on another machine, is brought up to date.
     Raises `StoreError`, `OutputError` and `InputFileError`.
     """
-    search, sets = snapshot.search, snapshot.sets
+    search, sets, pairs = snapshot.search, snapshot.sets, snapshot.pairs
     index = None if search is None else search.index
     if snapshot.registry.version() not in ("", snapshot.index_version):
         index = snapshot.registry.update_index(snapshot.nomenclature)
@@ -109,6 +112,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         cards = snapshot.cards
     else:
         sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
+        pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, sets)
     same = search is not None and index is search.index and sets is snapshot.sets
     if index is not None and not (same and _has_masses(search)):
         found = DonorSearch.of(
@@ -118,7 +122,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         if not same or _has_masses(found):
             search = found
             search.prepare()
-    now = {"search": search, "sets": sets, "cards": cards}
+    now = {"search": search, "sets": sets, "pairs": pairs, "cards": cards}
     return {name: value for name, value in now.items() if value is not getattr(snapshot, name)}
 
 
@@ -157,10 +161,11 @@ def load_snapshot(
         Releases(folder, nomenclature),
         store,
         sets,
+        PairScorer(nomenclature, proteins, sets),
         search,
         model,
         model_label(model),
-        settings.models,
+        settings,
         version,
         frequencies,
         RequestFolder(settings.requests),

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from matching.errors import (
     AllocationError,
     CohortError,
+    FamilyError,
     GraftmatchError,
     InputFileError,
     ModelError,
@@ -31,7 +32,7 @@ _LOG = logging.getLogger("graftmatch.service")
 # Status details travel in HTTP/2 headers, which clients limit to 8 KB.
 MAX_VIOLATIONS = 20
 MAX_REASON_CHARACTERS = 200
-_NOT_TOLD = "the server could not answer; its log says why"
+NOT_TOLD = "the server could not answer; its log says why"
 
 
 class ServerError(GraftmatchError):
@@ -55,15 +56,27 @@ class AuditError(GraftmatchError):
 
 
 class OverloadedError(GraftmatchError):
-    """A call beyond those that the server takes at once; `retry_seconds`: when to try again."""
+    """A call beyond what the server takes now; `retry_seconds`: when to try again."""
 
-    def __init__(self, retry_seconds: float) -> None:
+    def __init__(self, retry_seconds: float, why: str = "too many calls at once") -> None:
         self.retry_seconds = retry_seconds
-        super().__init__(f"too many calls at once; try again in {retry_seconds:.1f} s")
+        super().__init__(f"{why}; try again in {retry_seconds:.1f} s")
 
 
 class NotFoundError(GraftmatchError):
     """There is nothing of the name that was asked for."""
+
+
+class TakenError(GraftmatchError):
+    """Something of the name that was given is there already."""
+
+
+class StateError(GraftmatchError):
+    """What a call is about is not in a state for it."""
+
+
+class QuotaError(GraftmatchError):
+    """More than a site may keep."""
 
 
 class UnderWayError(GraftmatchError):
@@ -107,8 +120,12 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     TooAmbiguousError: grpc.StatusCode.INVALID_ARGUMENT,
     RecordError: grpc.StatusCode.INVALID_ARGUMENT,
     CohortError: grpc.StatusCode.INVALID_ARGUMENT,
+    FamilyError: grpc.StatusCode.INVALID_ARGUMENT,
     EmptyRegistryError: grpc.StatusCode.FAILED_PRECONDITION,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
+    TakenError: grpc.StatusCode.ALREADY_EXISTS,
+    StateError: grpc.StatusCode.FAILED_PRECONDITION,
+    QuotaError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnderWayError: grpc.StatusCode.ABORTED,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
@@ -130,6 +147,7 @@ _TOLD = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -152,7 +170,7 @@ def is_told(error: BaseException) -> bool:
 
 def status_of(error: BaseException) -> Any:
     """An error as `google.rpc.Status`, violations in its details."""
-    message = _cut(str(error)) if is_told(error) else _NOT_TOLD
+    message = _cut(str(error)) if is_told(error) else NOT_TOLD
     status = status_pb2.Status(code=code_pb2.Code.Value(code_of(error).name), message=message)
     if isinstance(error, RequestError):
         status.details.add().Pack(
@@ -170,6 +188,11 @@ def status_of(error: BaseException) -> Any:
     return status
 
 
+def places(error: BaseException) -> str:
+    """Where an error happened, for logs: its text may quote a typing."""
+    return "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
+
+
 async def abort(context: Any, error: Exception) -> NoReturn:
     """End the present call with the status of an error; one that is not told is logged."""
     code = code_of(error)
@@ -177,9 +200,7 @@ async def abort(context: Any, error: Exception) -> NoReturn:
     if call is not None:
         call.code = code.name
     if not is_told(error):
-        # Where it happened and no more: the text of an error may quote a typing.
-        where = "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
-        _LOG.error("%s, %s at %s", code.name, type(error).__name__, where)
+        _LOG.error("%s, %s at %s", code.name, type(error).__name__, places(error))
     status = rpc_status.to_status(status_of(error))
     told = status.trailing_metadata + context.trailing_metadata()
     await context.abort(status.code, status.details, told)

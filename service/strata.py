@@ -15,7 +15,8 @@ from matching.rank import CORD_KEYS, REASONS
 from matching.risk import RiskModel
 from matching.search import Candidates
 from service.pairs import pair_factors, predicted_risks
-from service.results import SearchResults, result_table, results_document
+from service.results import SearchResults, result_table
+from service.results_files import results_document
 from service.search import DonorSearch, SearchSettings, search_people
 
 STRATA: Mapping[str, str] = {"adult": "adult unrelated donors", "cord": "cord blood units"}

@@ -234,11 +234,11 @@ def _check(
 
 def _check_book(book: Book) -> None:
     kinds = {"starts": np.int64, "offsets": np.int64, "groups": np.int32}
-    kinds |= {"linked": np.uint8, "tce": np.uint8}
+    kinds |= {"linked": np.uint8, "tce": np.uint8, "altered": np.uint8}
     require(
         all(getattr(book, name).dtype == kind for name, kind in kinds.items())
         and len(book) > 0
-        and book.tce.shape == (len(book.linked), 2)
+        and book.tce.shape == book.altered.shape == (len(book.linked), 2)
         and is_partition(book.starts, len(book.linked))
         and bool((np.diff(book.starts) > 0).all())
         and len(book.offsets) == 2 * len(book.linked) + 1

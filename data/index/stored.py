@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Raised whenever the encoding or the layout changes, so that an older index is built anew.
-FORMAT = 8
+FORMAT = 9
 MANIFEST = "manifest.json"
 LOCK = "lock"
 # An index with more segments has the later ones made into one.

@@ -87,7 +87,7 @@ class Populations:
                 )
             )
         rows = np.stack(columns, axis=1)
-        first, group = _distinct_rows(rows)
+        first, group = distinct_rows(rows)
         values = np.zeros((len(parts), len(first)))
         owner = np.repeat(np.arange(len(parts)), [len(part.frequencies) for part in parts])
         values[owner, group] = np.concatenate([part.frequencies for part in parts])
@@ -125,12 +125,12 @@ def merge_haplotypes(
     haplotypes: npt.NDArray[np.int32], frequencies: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     """The distinct rows of (n, n_loci), in the order of first appearance, and their sums."""
-    first, group = _distinct_rows(haplotypes)
+    first, group = distinct_rows(haplotypes)
     summed = np.bincount(group, frequencies, minlength=len(first))
     return haplotypes[first], np.asarray(summed, dtype=np.float64)
 
 
-def _distinct_rows(
+def distinct_rows(
     rows: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where each distinct row appears first, ascending, and which of them every row is."""

@@ -28,7 +28,7 @@ from matching.haplotypes.classes import (
     cut_pairs,
     most_pairs,
 )
-from matching.haplotypes.frequencies import FrequencySet, merge_haplotypes
+from matching.haplotypes.frequencies import FrequencySet, distinct_rows, merge_haplotypes
 from matching.haplotypes.values import Codes, Floats, HaplotypePairs, ImputedGenotypes, Ints
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
@@ -127,23 +127,30 @@ class Imputer:
         columns = zip(tokens, self.frequencies.haplotypes.T, strict=True)
         return np.stack([token[names] for token, names in columns], axis=1)
 
+    @cached_property
+    def distinct_haplotypes(self) -> Ints:
+        """A number for each haplotype, (n_haplotypes,), the same for those of the same tokens."""
+        return distinct_rows(self.haplotype_tokens())[1].astype(np.int64)
+
     def impute(
         self,
         people: Iterable[Typing | Written],
         frequencies: Floats | None = None,
         precision: float = 0.0,
         threads: int = 1,
+        most: int | None = None,
     ) -> ImputedGenotypes:
         """The genotypes of people, in their order.
 
         `frequencies`: (n_haplotypes,) in place of those of the set. `precision`: the share of each
-        one's mass that may be cut; 0 cuts nothing up to 20 million pairs of haplotypes. Raises
+        one's mass that may be cut; 0 cuts nothing up to 20 million pairs of haplotypes. `most`:
+        people with more pairs have no genotypes at all, all of their mass dropped. Raises
         `TypingError` for a name that the release cannot read and `TooAmbiguousError` for genotype
         lists beyond measure.
         """
         numbers = [self._units(person) for person in people]
         distinct = {key: i for i, key in enumerate(dict.fromkeys(numbers))}
-        found = self._impute_distinct(list(distinct), frequencies, precision, threads)
+        found = self._impute_distinct(list(distinct), frequencies, precision, threads, most)
         if len(distinct) == len(numbers):
             return found
         return found.take(np.array([distinct[key] for key in numbers], dtype=np.int64))
@@ -191,6 +198,17 @@ class Imputer:
         )  # fmt: skip
         return codes, weights
 
+    def list_genotypes(
+        self, found: ExplainingClasses, precision: float = 0.0, most: int | None = None
+    ) -> tuple[Codes, Floats, float, float]:
+        """Codes, weights, mass and dropped share of one person. Otherwise as `impute`."""
+        if most is not None and found.n_pairs > most:
+            n_loci = len(self.frequencies.loci)
+            return np.empty((0, n_loci), np.int32), np.empty(0), found.mass, 1.0
+        found, least, _, dropped = cut_pairs(found, precision)
+        codes, weights = self.genotypes_of(found, least)
+        return codes, weights / (found.mass or 1.0), found.mass, dropped
+
     def mass(self, person: Typing | Written, frequencies: Floats | None = None) -> float:
         """Total weight of the haplotype pairs that explain a typing, exact for any ambiguity."""
         return self.explain(person, frequencies).mass
@@ -218,13 +236,13 @@ class Imputer:
                 return tuple(found) if size else ()
         return ()
 
-    def recombined(
+    def recombine(
         self,
         person: Typing | Written,
         blocks: Sequence[Sequence[Locus]],
         frequencies: Floats | None = None,
-    ) -> tuple[Codes, Floats, float]:
-        """`impute_one` for haplotypes put together from the set's parts over blocks of loci.
+    ) -> ExplainingClasses:
+        """`explain` by haplotypes put together from the set's parts over blocks of loci.
 
         A part has its marginal frequency, and the parts of a haplotype are independent. `blocks`
         hold every locus of the set once. Raises `TooAmbiguousError` where too many parts fit, and
@@ -252,7 +270,7 @@ class Imputer:
             rows, weights = np.repeat(rows, m, axis=0), np.repeat(weights, m) * np.tile(sums, n)
             rows[:, columns] = np.tile(parts, (n, 1))
         haplotypes = Haplotypes.of(rows, weights, self._admission.n_names)
-        return self._enumerate(self._explain(haplotypes, units), 0.0)[:3]
+        return self._explain(haplotypes, units)
 
     def _weighted(self, frequencies: Floats | None) -> Haplotypes:
         return self._haplotypes if frequencies is None else self._haplotypes.weighted(frequencies)
@@ -308,20 +326,13 @@ class Imputer:
             haplotypes, packed, chosen, rows, bounds, held, pairs, mass, n_pairs
         )
 
-    def _enumerate(
-        self, found: ExplainingClasses, precision: float
-    ) -> tuple[Codes, Floats, float, float]:
-        """Codes, weights, mass and dropped share of one person."""
-        found, least, _, dropped = cut_pairs(found, precision)
-        codes, weights = self.genotypes_of(found, least)
-        return codes, weights / (found.mass or 1.0), found.mass, dropped
-
     def _impute_distinct(
         self,
         people: Sequence[tuple[int, ...]],
         frequencies: Floats | None,
         precision: float,
         threads: int,
+        most_listed: int | None,
     ) -> ImputedGenotypes:
         haplotypes = self._weighted(frequencies)
         used, flat = np.unique([u for units in people for u in units], return_inverse=True)
@@ -330,7 +341,7 @@ class Imputer:
         sizes = np.array([len(units) for units in people], dtype=np.int64)
         for units in {tuple(len(self._tables[u].compatible) for u in units) for units in people}:
             _check_key(units)
-        most = most_pairs(precision)
+        most = most_pairs(precision) if most_listed is None else most_listed
         starts = np.concatenate([[0], np.cumsum(sizes)])
 
         def chunk(first: int) -> tuple[Codes, Floats, Ints, Floats, Ints]:
@@ -360,14 +371,16 @@ class Imputer:
         dropped = np.zeros(len(people))
         offsets = np.concatenate([[0], np.cumsum(counts)])
         many = np.flatnonzero(n_pairs > most).tolist()
-        if not many:
+        if most_listed is not None:
+            dropped[many] = 1.0
+        if not many or most_listed is not None:
             return ImputedGenotypes(offsets, codes, weights, mass, dropped)
         pieces: list[tuple[Codes, Floats]] = []
         done = 0
         for person in many:
             pieces.append((codes[done : offsets[person]], weights[done : offsets[person]]))
             done = offsets[person]
-            own = self._enumerate(self._explain(haplotypes, people[person]), precision)
+            own = self.list_genotypes(self._explain(haplotypes, people[person]), precision)
             pieces.append((own[0], own[1]))
             counts[person], dropped[person] = len(own[1]), own[3]
         pieces.append((codes[done:], weights[done:]))

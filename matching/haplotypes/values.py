@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,19 @@ class ImputedGenotypes:
     weights: Floats
     mass: Floats
     dropped: Floats
+
+    @classmethod
+    def of(
+        cls, people: Sequence[tuple[Codes, Floats, float, float]], n_loci: int
+    ) -> ImputedGenotypes:
+        """People by the codes, weights, mass and dropped share of each."""
+        return cls(
+            np.cumsum([0, *(len(person[1]) for person in people)], dtype=np.int64),
+            np.concatenate([np.empty((0, n_loci), np.int32), *(person[0] for person in people)]),
+            np.concatenate([np.empty(0), *(person[1] for person in people)]),
+            np.array([person[2] for person in people], dtype=np.float64),
+            np.array([person[3] for person in people], dtype=np.float64),
+        )
 
     def __len__(self) -> int:
         return len(self.mass)

@@ -5,10 +5,17 @@ leading fields, a G, P or g group, `XX` for a whole first field, a multiple alle
 and otherwise whatever the release's own records of renamed and deleted names lead to.
 """
 
-from matching.nomenclature.alleles import Allele, split_name, tce_group, two_fields
+from matching.nomenclature.alleles import (
+    ALTERED_SUFFIXES,
+    Allele,
+    split_name,
+    tce_group,
+    two_fields,
+)
 from matching.nomenclature.release import NO_P_GROUP, Nomenclature, Reading
 
 __all__ = [
+    "ALTERED_SUFFIXES",
     "NO_P_GROUP",
     "Allele",
     "Nomenclature",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-EXPRESSION_SUFFIXES = "NLSQCA"
+# Low, secreted, questionable, cytoplasmic, aberrant: expressed, but not as others are.
+ALTERED_SUFFIXES = "LSQCA"
+EXPRESSION_SUFFIXES = f"N{ALTERED_SUFFIXES}"
 
 
 class Allele(NamedTuple):

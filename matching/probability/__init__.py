@@ -3,14 +3,14 @@
 from matching.probability.by_class import HaplotypeSums, predict_by_class
 from matching.probability.percents import ExactPairs, locus_grades, whole_percents
 from matching.probability.prediction import DonorTable, NearPairs, Prediction, predict
-from matching.probability.shared import PairTable
+from matching.probability.shared import CarriedHaplotypes
 
 __all__ = [
+    "CarriedHaplotypes",
     "DonorTable",
     "ExactPairs",
     "HaplotypeSums",
     "NearPairs",
-    "PairTable",
     "Prediction",
     "locus_grades",
     "predict",

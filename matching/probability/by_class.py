@@ -28,8 +28,10 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 # Haplotype pairs of the first side, and steps of the kernel, between two calls of `between`.
-_PAIRS = 20_000
-_STEPS = 5_000_000
+_PAIRS = 10_000
+_STEPS = 2_000_000
+# Haplotype pairs of one side times haplotypes of the other: a minute or two.
+_MOST_WORK = 150_000_000_000
 
 
 @dataclass(frozen=True)
@@ -48,37 +50,49 @@ class _Tree:
 class HaplotypeSums:
     """The haplotypes that explain a typing, to be summed by class against genotypes.
 
-    `between`: called between parts of the work; what it raises ends it.
+    One object serves any number of calls and threads.
     """
 
     imputer: Imputer
     found: ExplainingClasses
-    between: Callable[[], object] = lambda: None
 
-    def against(self, codes: Codes) -> tuple[Floats, Floats, Floats]:
+    def against(
+        self, codes: Codes, with_lacking: bool, between: Callable[[], object] = lambda: None
+    ) -> tuple[Floats, Floats, Floats]:
         """Of genotypes, codes (n, n_loci), each with this person: (n, 2 n_loci + 1) the
-        probability of each number of mismatches and of tokens that the person lacks, and
-        (n, n_loci, 3) of 0, 1 and 2 matches at each locus."""
+        probability of each number of mismatches and of tokens that the person lacks (only if
+        asked for), and (n, n_loci, 3) of 0, 1 and 2 matches at each locus.
+
+        `between`: called between parts of the work; what it raises ends it."""
         n_loci = codes.shape[1]
         distinct = [np.unique(column, return_inverse=True) for column in codes.T]
-        order = sorted(range(n_loci), key=lambda locus: len(distinct[locus][0]))
+        # Loci where the genotypes are one leave the fewest haplotypes apart for all others.
+        order = sorted(self.widest, key=lambda locus: len(distinct[locus][0]) > 1)
         ranks = [distinct[locus][1] for locus in order]
         by_prefix = np.lexsort(ranks[::-1])
         ranked = np.stack(ranks, axis=1)[by_prefix]
         changed = np.zeros(len(codes), dtype=np.int64)
         changed[1:] = (ranked[1:] != ranked[:-1]).argmax(axis=1)
-        total, lacking = self._matched(codes[by_prefix], tuple(order), changed)
+        total, lacking = self._matched(
+            codes[by_prefix], tuple(order), changed, with_lacking, between
+        )
         back = np.argsort(by_prefix)
         by_locus = np.empty((len(codes), n_loci, 3))
         for locus, (found, at) in enumerate(distinct):
             here = np.zeros((len(found), n_loci), dtype=np.int32)
             here[:, locus] = found
-            alone, _ = self._matched(here, (locus,), np.zeros(len(found), dtype=np.int64))
+            starts = np.zeros(len(found), dtype=np.int64)
+            alone, _ = self._matched(here, (locus,), starts, False, between)
             by_locus[:, locus] = alone[at.ravel(), ::-1]
         return total[back], lacking[back], by_locus
 
     def _matched(
-        self, codes: Codes, order: tuple[int, ...], changed: Ints
+        self,
+        codes: Codes,
+        order: tuple[int, ...],
+        changed: Ints,
+        with_lacking: bool,
+        between: Callable[[], object],
     ) -> tuple[Floats, Floats]:
         """Mismatches and tokens lacked over the loci of `order`, of sorted genotypes."""
         tree = self._tree(order)
@@ -86,19 +100,26 @@ class HaplotypeSums:
         total, lacking = (np.zeros((len(codes), 2 * len(order) + 1)) for _ in range(2))
         first, most = 0, max(1, _STEPS // (len(order) * len(tree.weights)))
         while first < len(codes):
-            self.between()
+            between()
             some, steps = slice(first, first + most), np.zeros(1, dtype=np.int64)
             starting = changed[some].copy()
             starting[0] = 0
             match_by_class(
                 np.ascontiguousarray(tokens[some]), starting, tree.following, tree.tokens,
-                tree.kinds, tree.weights, tree.pairs, tree.null_sides, total[some], lacking[some],
-                steps,
+                tree.kinds, tree.weights, tree.pairs, tree.null_sides, with_lacking, total[some],
+                lacking[some], steps,
             )  # fmt: skip
             first += most
             # As many genotypes as would have taken the steps that are allowed.
             most = max(1, min(4 * most, most * _STEPS // max(int(steps[0]), 1)))
         return total / self.found.mass, lacking / self.found.mass
+
+    @cached_property
+    def widest(self) -> tuple[int, ...]:
+        """The loci by the number of distinct tokens there, most first: genotypes that follow each
+        other in this order of their loci share the most work."""
+        counts = [len(np.unique(column)) for column in self._held[0].T]
+        return tuple(sorted(range(len(counts)), key=lambda locus: -counts[locus]))
 
     @cached_property
     def _held(self) -> tuple[Codes, npt.NDArray[np.uint8], Ints, Floats]:
@@ -145,7 +166,7 @@ class HaplotypeSums:
                 following,
                 here // 3,
                 (here % 3).astype(np.uint8),
-                np.bincount(nodes[:, -1], frequencies[by_key]),
+                np.asarray(np.bincount(nodes[:, -1], frequencies[by_key]), dtype=np.float64),
                 self.found.pairs,
                 np.ascontiguousarray(self._null_sides[:, order]),
             )
@@ -153,28 +174,27 @@ class HaplotypeSums:
 
 
 def predict_by_class(
-    imputer: Imputer,
-    patient: ExplainingClasses,
-    donor: ExplainingClasses,
-    directions: bool = False,
+    patient: HaplotypeSums,
+    donor: HaplotypeSums,
+    most: float = 0,
     between: Callable[[], object] = lambda: None,
 ) -> Prediction:
-    """One patient and one donor, both explained by haplotypes of the imputer, of any ambiguity.
+    """One patient and one donor of the same imputer, of any ambiguity.
 
-    The side with fewer haplotype pairs is taken genotype by genotype; of more than 20 million the
-    lightest are cut, and the share `dropped`. `directions`: also GvH and HvG, for which each side
-    is taken so once; else NaN. `between`: as in `HaplotypeSums`.
+    The side with fewer haplotype pairs is taken genotype by genotype; of more than 20 million, or
+    of fewer where the other has very many haplotypes, the lightest are cut, and the share
+    `dropped`. GvH needs the patient taken so, HvG the donor: they are NaN for a side with more than
+    `most` haplotype pairs. `between`: as in `HaplotypeSums.against`.
     """
-    is_patient_first = patient.n_pairs <= donor.n_pairs
-    sides = (patient, donor) if is_patient_first else (donor, patient)
-    total, lacking, by_locus, dropped = _summed(imputer, *sides, between)
-    other = np.full_like(lacking, np.nan)
-    if directions:
-        _, other, _, cut = _summed(imputer, *sides[::-1], between)
+    is_patient_first = patient.found.n_pairs <= donor.found.n_pairs
+    one, other = (patient, donor) if is_patient_first else (donor, patient)
+    with_lacking = one.found.n_pairs <= most
+    total, lacking, by_locus, dropped = _summed(one.found, other, with_lacking, between)
+    of_other = np.full_like(lacking, np.nan)
+    if other.found.n_pairs <= most:
+        _, of_other, _, cut = _summed(other.found, one, True, between)
         dropped = max(dropped, cut)
-    else:
-        lacking[:] = np.nan
-    gvh, hvg = (lacking, other) if is_patient_first else (other, lacking)
+    gvh, hvg = (lacking, of_other) if is_patient_first else (of_other, lacking)
     return Prediction(
         np.zeros(1, dtype=np.int64), total[None], by_locus[None], gvh[None], hvg[None],
         np.array([dropped]),
@@ -182,24 +202,27 @@ def predict_by_class(
 
 
 def _summed(
-    imputer: Imputer,
     listed: ExplainingClasses,
-    summed: ExplainingClasses,
+    sums: HaplotypeSums,
+    with_lacking: bool,
     between: Callable[[], object],
 ) -> tuple[Floats, Floats, Floats, float]:
     """`HaplotypeSums.against` over all genotypes of a side, and the dropped share of it."""
-    sums = HaplotypeSums(imputer, summed, between)
-    n_loci = len(imputer.frequencies.loci)
-    total, lacking = np.zeros(2 * n_loci + 1), np.zeros(2 * n_loci + 1)
+    n_loci = len(sums.imputer.frequencies.loci)
+    total = np.zeros(2 * n_loci + 1)
+    lacking = np.full_like(total, 0.0 if with_lacking else np.nan)
     by_locus = np.zeros((n_loci, 3))
-    listed, least, _, dropped = cut_pairs(listed, 0.0)
-    for part in listed.parts(_PAIRS):
+    most = _MOST_WORK // len(sums.found.rows)
+    listed, least, _, dropped = cut_pairs(listed, 0.0, most)
+    if not dropped:
+        listed = listed.sorted_by(sums.widest)
+    for part in listed.parts(_PAIRS, least):
         between()
-        codes, weights = imputer.genotypes_of(part, least)
+        codes, weights = sums.imputer.genotypes_of(part, least)
         if not len(weights):
             continue
         weights /= listed.mass
-        found = sums.against(codes)
+        found = sums.against(codes, with_lacking, between)
         total += weights @ found[0]
         lacking += weights @ found[1]
         by_locus += np.tensordot(weights, found[2], 1)

@@ -71,9 +71,18 @@ def _compared(null_side: Any, genotype: Any, u: Any, v: Any) -> Any:
     return 2 - int(x == 1) - int(y == 1) + 32 * lacking
 
 
+@kernel(numba.void(numba.int64, I32_2D, I32_2D, OUT_I64))
+def _spell(word: Any, before: Int32Table, letter_of: Int32Table, letters: Int64s) -> None:
+    """The letters (n_loci,) of a word of the last depth."""
+    for depth in range(len(letters), 0, -1):
+        letters[depth - 1] = letter_of[depth, word]
+        word = np.int64(before[depth, word])
+
+
 @kernel(
     numba.void(
-        I32_3D, I64, I32_2D, I32_2D, U8_2D, F64, I64_2D, U8_2D, OUT_F64_2D, OUT_F64_2D, OUT_I64,
+        I32_3D, I64, I32_2D, I32_2D, U8_2D, F64, I64_2D, U8_2D, numba.boolean, OUT_F64_2D,
+        OUT_F64_2D, OUT_I64,
     )
 )  # fmt: skip
 def match_by_class(
@@ -85,6 +94,7 @@ def match_by_class(
     weights: Floats,
     pairs: npt.NDArray[np.int64],
     null_sides: Bytes,
+    with_lacking: bool,
     total: Floats,
     lacking: Floats,
     work: Int64s,
@@ -101,16 +111,11 @@ def match_by_class(
     """
     n_loci = genotypes.shape[1]
     n_roots = len(weights)
-    compared = np.empty(4 * 3 * _LETTERS * _LETTERS, dtype=np.int64)
-    at = 0
-    for side in range(4):
-        for kind in range(3):
-            for u in range(_LETTERS):
-                for v in range(_LETTERS):
-                    compared[at] = _compared(side, kind, u, v)
-                    at += 1
-    # States of each depth: a node, the number of a word of letters, and their weight.
+    # States of each depth: a node and what it has there, the number of a word of letters, a weight.
     nodes = np.empty((n_loci + 1, n_roots), dtype=np.int32)
+    next_nodes = np.empty((n_loci, n_roots), dtype=np.int32)
+    held = np.empty((n_loci, n_roots), dtype=np.int32)
+    held_kinds = np.empty((n_loci, n_roots), dtype=np.uint8)
     words = np.zeros((n_loci + 1, n_roots), dtype=np.int32)
     sums = np.empty((n_loci + 1, n_roots))
     n_states = np.zeros(n_loci + 1, dtype=np.int64)
@@ -122,12 +127,28 @@ def match_by_class(
     summed = np.zeros(n_roots)
     touched = np.empty(n_roots, dtype=np.int32)
     kind_of = np.zeros(n_loci, dtype=np.int64)
-    base = np.empty(n_loci, dtype=np.int64)
+    part = np.empty(_OWN)
     for k in range(n_roots):
         nodes[0, k] = k
+        next_nodes[0, k] = following[0, k]
+        held[0, k] = tokens[0, k]
+        held_kinds[0, k] = kinds[0, k]
     sums[0] = weights
     n_states[0] = n_roots
-    letters = np.empty((n_roots, n_loci), dtype=np.int32)
+    # Of each word: bits of its letters as first and as second haplotype of a pair and for tokens
+    # lacked, and whether a null or an absent gene is in it.
+    bits = np.zeros((n_loci + 1, n_roots, 3), dtype=np.int32)
+    bits_of = np.empty((3, n_roots), dtype=np.int32)
+    is_special = np.zeros((n_loci + 1, n_roots), dtype=np.uint8)
+    counted = np.zeros(1 << (2 * n_loci), dtype=np.uint8)
+    for k in range(1, len(counted)):
+        counted[k] = counted[k >> 1] + (k & 1)
+    has_nulls = np.zeros(len(pairs), dtype=np.uint8)
+    for p in range(len(pairs)):
+        for locus in range(n_loci):
+            if null_sides[p, locus]:
+                has_nulls[p] = 1
+    letters = np.zeros((2, n_loci), dtype=np.int64)
     n_classes = np.int64(0)
     for p in range(len(pairs)):
         n_classes = max(n_classes, pairs[p, 0] + 1, pairs[p, 1] + 1)
@@ -145,31 +166,56 @@ def match_by_class(
             n, found, i = np.int64(0), np.int64(0), np.int64(0)
             end = n_states[locus]
             steps += end
+            follows, token_of, kind_at = next_nodes[locus], held[locus], held_kinds[locus]
+            word_of, sum_of = words[locus], sums[locus]
             while i < end:
-                node = following[locus, nodes[locus, i]]
+                node = follows[i]
                 n_touched = 0
-                while i < end and following[locus, nodes[locus, i]] == node:
-                    here = nodes[locus, i]
-                    token = tokens[locus, here]
-                    letter = _OWN * np.int64(kinds[locus, here])
-                    if token != NOTHING:
+                while i < end and follows[i] == node:
+                    parent, kind = np.int64(word_of[i]), kind_at[i]
+                    neither, first, second = 0.0, 0.0, 0.0
+                    while (
+                        i < end
+                        and word_of[i] == parent
+                        and kind_at[i] == kind
+                        and follows[i] == node
+                    ):
+                        token = token_of[i]
                         if token == a:
-                            letter += 1
+                            first += sum_of[i]
                         elif token == b:
-                            letter += 2
-                    slot = words[locus, i] * _LETTERS + letter
-                    word = np.int64(child[slot])
-                    if word < 0:
-                        word = n
-                        child[slot] = n
-                        before[locus + 1, n] = words[locus, i]
-                        letter_of[locus + 1, n] = letter
-                        n += 1
-                    if summed[word] == 0.0:
-                        touched[n_touched] = word
-                        n_touched += 1
-                    summed[word] += sums[locus, i]
-                    i += 1
+                            second += sum_of[i]
+                        else:
+                            neither += sum_of[i]
+                        i += 1
+                    part[0], part[1], part[2] = neither, first, second
+                    if a == NOTHING:
+                        part[0], part[1] = neither + first, 0.0
+                    for which in range(_OWN):
+                        if part[which] == 0.0:
+                            continue
+                        letter = which + _OWN * np.int64(kind)
+                        slot = parent * _LETTERS + letter
+                        word = np.int64(child[slot])
+                        if word < 0:
+                            word = n
+                            child[slot] = n
+                            before[locus + 1, n] = parent
+                            letter_of[locus + 1, n] = letter
+                            is_special[locus + 1, n] = is_special[locus, parent] | (kind > 0)
+                            one = 1 << (2 * locus) if which == 1 else 0
+                            other = 2 << (2 * locus) if which == 2 else 0
+                            bits[locus + 1, n, 0] = bits[locus, parent, 0] | one | other
+                            bits[locus + 1, n, 2] = bits[locus, parent, 2] | one | other
+                            if kind_of[locus] != _HETEROZYGOUS:
+                                # Both haplotypes count where they have the one token.
+                                other, one = 2 * one, 0
+                            bits[locus + 1, n, 1] = bits[locus, parent, 1] | one | other
+                            n += 1
+                        if summed[word] == 0.0:
+                            touched[n_touched] = word
+                            n_touched += 1
+                        summed[word] += part[which]
                 for k in range(n_touched):
                     word = np.int64(touched[k])
                     nodes[locus + 1, found] = node
@@ -177,35 +223,55 @@ def match_by_class(
                     sums[locus + 1, found] = summed[word]
                     summed[word] = 0.0
                     found += 1
+            if locus + 1 < n_loci:
+                for k in range(found):
+                    node = nodes[locus + 1, k]
+                    next_nodes[locus + 1, k] = following[locus + 1, node]
+                    held[locus + 1, k] = tokens[locus + 1, node]
+                    held_kinds[locus + 1, k] = kinds[locus + 1, node]
             n_states[locus + 1] = found
             n_words[locus + 1] = n
-        for k in range(n_words[n_loci]):
-            word = np.int64(k)
-            for locus in range(n_loci, 0, -1):
-                letters[k, locus - 1] = letter_of[locus, word]
-                word = np.int64(before[locus, word])
         position = np.int64(0)
         for c in range(n_classes):
             first_of[c] = position
             while position < n_states[n_loci] and nodes[n_loci, position] == c:
                 position += 1
         first_of[n_classes] = position
+        any_special = np.uint8(0)
+        for k in range(position):
+            word = np.int64(words[n_loci, k])
+            any_special |= is_special[n_loci, word]
+            for turn in range(3):
+                bits_of[turn, k] = bits[n_loci, word, turn]
+        n_tokens = np.int64(0)
+        for locus in range(n_loci):
+            n_tokens += 2 - kind_of[locus]
+        last = sums[n_loci]
         for p in range(len(pairs)):
             c, d = pairs[p, 0], pairs[p, 1]
             factor = 1.0 if c == d else 2.0
-            for i in range(first_of[c], first_of[c + 1]):
-                u = words[n_loci, i]
-                weight = factor * sums[n_loci, i]
-                for locus in range(n_loci):
-                    base[locus] = _LETTERS * (
-                        _LETTERS * (3 * null_sides[p, locus] + kind_of[locus]) + letters[u, locus]
-                    )
-                for j in range(first_of[d], first_of[d + 1]):
-                    v = words[n_loci, j]
-                    both = np.int64(0)
-                    for locus in range(n_loci):
-                        both += compared[base[locus] + letters[v, locus]]
-                    total[g, both % 32] += weight * sums[n_loci, j]
-                    lacking[g, both // 32] += weight * sums[n_loci, j]
             steps += (first_of[c + 1] - first_of[c]) * (first_of[d + 1] - first_of[d])
+            if any_special or has_nulls[p]:
+                for k in range(first_of[c], first_of[c + 1]):
+                    _spell(words[n_loci, k], before, letter_of, letters[0])
+                    for j in range(first_of[d], first_of[d + 1]):
+                        _spell(words[n_loci, j], before, letter_of, letters[1])
+                        both = np.int64(0)
+                        for locus in range(n_loci):
+                            both += _compared(
+                                np.int64(null_sides[p, locus]), kind_of[locus],
+                                letters[0, locus], letters[1, locus],
+                            )  # fmt: skip
+                        total[g, both % 32] += factor * last[k] * last[j]
+                        lacking[g, both // 32] += factor * last[k] * last[j]
+                continue
+            for k in range(first_of[c], first_of[c + 1]):
+                weight, ours = factor * last[k], bits_of[0, k]
+                for j in range(first_of[d], first_of[d + 1]):
+                    total[g, 2 * n_loci - counted[ours | bits_of[1, j]]] += weight * last[j]
+            if with_lacking:
+                for k in range(first_of[c], first_of[c + 1]):
+                    weight, ours = factor * last[k], bits_of[2, k]
+                    for j in range(first_of[d], first_of[d + 1]):
+                        lacking[g, n_tokens - counted[ours | bits_of[2, j]]] += weight * last[j]
     work[0] += steps

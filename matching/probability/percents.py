@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from matching.haplotypes import Imputer
+from matching.haplotypes import MOST_LISTED, Imputer
 from matching.typings import Typing, Written
 
 # Floating point is not trusted this close to a half percent, 0 or 1.
@@ -65,11 +65,12 @@ class ExactPairs:
     ) -> tuple[list[Fraction], list[Fraction]] | None:
         """P of each number of mismatches, and of two matches at each locus.
 
-        None where the frequencies have too many digits, or a side was cut or is unrepresented.
+        None where the frequencies have too many digits, or a side is very ambiguous or
+        unrepresented.
         """
         if self._scaled is None:
             return None
-        found = self.imputer.impute([patient, donor], self._scaled)
+        found = self.imputer.impute([patient, donor], self._scaled, most=MOST_LISTED)
         if not found.mass.all() or found.dropped.any():
             return None
         sides = []

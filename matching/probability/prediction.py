@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import combinations, pairwise
 
@@ -44,11 +44,16 @@ class NearPairs:
 
     def of_patient(self, patient: int) -> NearPairs:
         """Those of one patient."""
-        rows = slice(*np.searchsorted(self.patients, [patient, patient + 1]).tolist())
-        return NearPairs(
-            self.patients[rows], self.donors[rows], self.p_mismatches[rows], self.p_locus[rows],
-            self.dropped[rows],
-        )  # fmt: skip
+        return self.take(np.arange(*np.searchsorted(self.patients, [patient, patient + 1])))
+
+    def take(self, rows: Ints) -> NearPairs:
+        """The given pairs."""
+        return NearPairs(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def of(cls, patients: Ints, found: Prediction) -> NearPairs:
+        """Those of patients with the donors of a prediction, one each."""
+        return cls(patients, found.donors, found.p_mismatches, found.p_locus, found.dropped)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,10 @@ class Prediction:
     p_gvh: Floats
     p_hvg: Floats
     dropped: Floats
+
+    def take(self, rows: Ints) -> Prediction:
+        """Those of the given rows."""
+        return Prediction(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @property
     def p_mismatches(self) -> Floats:

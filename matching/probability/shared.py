@@ -6,52 +6,54 @@ at every locus of the set; a null is itself here, since what a chromosome carrie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from matching import prediction_kernels as kernels
-from matching.haplotypes import HaplotypePairs, Imputer
+from matching.haplotypes import ExplainingClasses
+from matching.probability import shared_kernels as kernels
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class PairTable:
-    """The haplotype pairs of donors, person d at `offsets[d]:offsets[d + 1]`.
+class CarriedHaplotypes:
+    """The haplotypes that a person may carry, as `shared_kernels.shared_haplotypes` takes them.
 
-    `of_row`: (n_haplotypes,) what distinguishes the haplotypes of the set. `pairs`: (n, 2) of
-    these; `weights`: (n,); `dropped`: (n_donors,).
+    `haplotypes`: (n,) ascending numbers of what distinguishes the haplotypes of the set. `carried`,
+    `twice`: (n,) the probability of each; other fields as in `ExplainingClasses`.
     """
 
-    of_row: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    pairs: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
-    dropped: npt.NDArray[np.float64]
+    haplotypes: Ints
+    frequencies: Floats
+    classes: Ints
+    carried: Floats
+    twice: Floats
+    pairs: Ints
+    n_classes: int
 
     @classmethod
-    def of(cls, imputer: Imputer, donors: Sequence[HaplotypePairs]) -> PairTable:
-        """Donors as `Imputer.pairs` gives them."""
-        tokens = imputer.haplotype_tokens()
-        of_row = np.unique(tokens, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
-        counts = [len(donor.weights) for donor in donors]
-        rows = [np.stack([donor.left, donor.right], axis=1) for donor in donors]
-        return cls(
-            of_row,
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            np.concatenate([np.empty((0, 2), np.int64), *(of_row[pairs] for pairs in rows)]),
-            np.concatenate([np.empty(0), *(donor.weights for donor in donors)]),
-            np.array([donor.dropped for donor in donors], dtype=np.float64),
+    def of(cls, distinct: Ints, found: ExplainingClasses) -> CarriedHaplotypes:
+        """Those of someone whom haplotypes of a set explain; `distinct`: those of its imputer."""
+        classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
+        order = np.argsort(distinct[found.rows], kind="stable")
+        haplotypes, classes = distinct[found.rows][order], classes[order]
+        frequencies = found.haplotypes.frequencies[found.rows][order] / np.sqrt(found.mass)
+        carried, twice = np.zeros(len(order)), np.zeros(len(order))
+        kernels.carried_haplotypes(
+            haplotypes, classes, frequencies, found.pairs, len(found.held), carried, twice
         )
+        return cls(haplotypes, frequencies, classes, carried, twice, found.pairs, len(found.held))
 
-    def shared(
-        self, patient: HaplotypePairs, donors: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
-        """P(0, 1, 2 haplotypes in common) of some donors, (n, 3); what was cut is missing."""
-        out = np.zeros((len(donors), 3))
-        pairs = self.of_row[np.stack([patient.left, patient.right], axis=1)]
-        kernels.add_shared_haplotypes(
-            pairs, patient.weights, self.pairs, self.weights, self.offsets, donors, out
-        )
-        return out
+    def shared_with(self, donor: CarriedHaplotypes, out: Floats) -> None:
+        """P(0, 1, 2 haplotypes in common) with a donor, out (3,), exact for any ambiguity."""
+        kernels.shared_haplotypes(*self._arrays, *donor._arrays, out)
+
+    @property
+    def _arrays(self) -> tuple[Ints, Floats, Ints, Floats, Floats, Ints, int]:
+        return (
+            self.haplotypes, self.frequencies, self.classes, self.carried, self.twice, self.pairs,
+            self.n_classes,
+        )  # fmt: skip

@@ -74,7 +74,7 @@ class Checkpoints:
 
 def stored_day(root: Path) -> str | None:
     """The day of the batch in a folder, None where none was begun. Raises `OutputError`."""
-    state = _state(root)
+    state = stored_state(root)
     return None if state is None else state.get(DAY)
 
 
@@ -101,7 +101,7 @@ def checkpoints(root: Path, state: Mapping[str, str], resume: bool) -> Iterator[
             raise OutputError(
                 f"another batch is writing to {root}; wait for it, or choose another folder"
             ) from None
-        before = _state(root)
+        before = stored_state(root)
         if before is None and not all(_is_half(path) for path in root.iterdir()):
             raise OutputError(f"{root} holds other files; choose another folder with --out")
         if before is not None and not resume:
@@ -140,7 +140,8 @@ def _remove_halves(here: Checkpoints) -> None:
             path.unlink()
 
 
-def _state(root: Path) -> dict[str, str] | None:
+def stored_state(root: Path) -> dict[str, str] | None:
+    """What the batch in a folder was begun with, None where none was. Raises `OutputError`."""
     path = root / STATE
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -55,7 +56,9 @@ def in_threads(
         while True:
             # One more than the threads, so that none waits for a result to be written.
             for chunk in islice(waiting, threads + 1 - len(running)):
-                running[pool.submit(run, chunk)] = chunk
+                # With the context, so that the thread sees whether its call has ended.
+                inside = contextvars.copy_context().run
+                running[pool.submit(inside, run, chunk)] = chunk
             if not running:
                 return
             for done in wait(running, return_when=FIRST_COMPLETED).done:

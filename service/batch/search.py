@@ -25,6 +25,7 @@ from service.batch.results import chunk_table
 from service.config import Settings
 from service.criteria import criteria_json
 from service.frequency_sets import SearchSets
+from service.masses import UNLIMITED, GenotypeLimits
 from service.results import SearchResults, result_table
 from service.search import DonorSearch, SearchSettings, search_people
 
@@ -34,11 +35,12 @@ CHUNK = 20
 
 @dataclass(frozen=True)
 class BatchSearch:
-    """What a search needs besides patients."""
+    """What a search needs besides patients. `limits`: beyond which nothing is predicted."""
 
     search: DonorSearch
     model: RiskModel
     settings: SearchSettings
+    limits: GenotypeLimits = UNLIMITED
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -47,7 +49,8 @@ class BatchSearch:
 
     def run(self, people: Sequence[Person], progress: Callable[[int], object]) -> pa.Table:
         """The best candidates of some patients, with the rest of `chunk_table`."""
-        return self.table(search_people(people, self.search, self.model, self.settings, progress))
+        found = search_people(people, self.search, self.model, self.settings, progress, self.limits)
+        return self.table(found)
 
     def table(self, results: SearchResults) -> pa.Table:
         """Results as `run` gives them."""

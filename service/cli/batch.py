@@ -11,16 +11,15 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from data.donor_files import Person, Rejects
+from data.donor_files import Person
 from data.files import file_digest
-from data.registry import BlankSecond, ReadingOptions, RecordReader
-from matching.errors import InputFileError
+from data.registry import BlankSecond, ReadingOptions
 from matching.haplotypes import NullImputation
-from matching.nomenclature import Nomenclature
 from service.allocation import allocation_line
 from service.batch.checkpoints import Checkpoints, checkpoints, stored_day
 from service.batch.engine import in_threads
 from service.batch.output import TableFormat
+from service.batch.people import people_of
 from service.batch.results import BatchResults
 from service.batch.run_log import RUN_LOG, RunLog
 from service.batch.search import BatchSearch, chunks_of, load_search, sources_of
@@ -78,7 +77,7 @@ from service.cli.searching import (
 )
 from service.cli.store import RegistryOption
 from service.recipients import read_recipients
-from service.search import SearchSettings, wanted_of
+from service.search import SearchSettings
 
 EXIT_INTERRUPTED = 130
 # What the log tells of the summary.
@@ -196,7 +195,7 @@ def batch(
         if done.is_complete:
             typer.echo(f"the batch in {out} is complete")
             return
-        people, rejects = _people(patients, nomenclature, options, asked)
+        people, rejects = people_of(patients, nomenclature, options, asked)
         if len(rejects):
             rejects.write(out / "rejects.csv")
         names = [person.id for person in people]
@@ -227,22 +226,6 @@ def batch(
         f"{summary['candidates']:,} candidates; {allocation_line(allocation)}; written to {out}"
     )
     end_with_rejects(out / "rejects.csv" if len(rejects) else None)
-
-
-def _people(
-    file: Path, nomenclature: Nomenclature, options: ReadingOptions, asked: SearchSettings
-) -> tuple[list[Person], Rejects]:
-    """Those of a file who can be searched for, and the others with their reasons."""
-    reader = RecordReader(nomenclature, options)
-    people = []
-    for person in reader.people(file):
-        try:
-            wanted_of(person, asked)
-        except InputFileError as error:
-            reader.rejects.add([("", person.id, str(error))])
-        else:
-            people.append(person)
-    return people, reader.rejects
 
 
 def _everywhere(registry: str | Path) -> str:

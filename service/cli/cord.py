@@ -22,7 +22,8 @@ from service.cli.common import console, searched_loci
 from service.cli.criteria import MismatchDirection, hla_criteria
 from service.criteria import criteria_json
 from service.double import DoubleResults, double_document, find_pairs
-from service.results import SearchResults, print_donors, write_table
+from service.results import SearchResults, print_donors
+from service.results_files import write_table
 from service.search import DonorSearch, SearchSettings
 from service.strata import (
     STRATA,

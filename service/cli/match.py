@@ -19,8 +19,19 @@ from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
+from matching.rank import CORD_KEYS, DEFAULT_KEYS
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
+from service.cli.antibodies import (
+    DEFAULT_MFI,
+    CumulativeOption,
+    KeepOption,
+    MfiOption,
+    ReportedAntibodies,
+    check_antibody_options,
+    cut_offs_of,
+    overrides_of,
+)
 from service.cli.common import (
     BlankSecondOption,
     ReleaseOption,
@@ -85,12 +96,11 @@ from service.criteria import criteria_json
 from service.details import detail_columns
 from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
 from service.results import (
-    FORMATS,
     print_donors,
     print_patients,
     result_table,
-    write_results,
 )
+from service.results_files import FORMATS, write_results
 from service.search import DonorSearch, SearchSettings
 
 
@@ -155,6 +165,23 @@ def match(
         bool,
         typer.Option("--details", help="Add grades, residues, leaders and expression to a file."),
     ] = False,
+    haplotypes: Annotated[
+        bool,
+        typer.Option(
+            "--haplotypes", help="Add the probability of 0, 1 and 2 whole haplotypes in common."
+        ),
+    ] = False,
+    antibodies: Annotated[
+        Path | None,
+        typer.Option(help="The patients' antibodies: CSV, or a list of unacceptable antigens."),
+    ] = None,
+    exclude_positive: Annotated[
+        bool,
+        typer.Option("--exclude-positive", help="Leave out donors with a positive crossmatch."),
+    ] = False,
+    keep_donor: KeepOption = None,
+    mfi_cut_off: MfiOption = DEFAULT_MFI,
+    cumulative_mfi: CumulativeOption = None,
     release: ReleaseOption = None,
     folder: RegistryOption = None,
     strict: StrictOption = False,
@@ -179,6 +206,16 @@ def match(
     cord = CordOptions(
         cord_rule, double, min_unit_tnc, min_unit_cd34, max_mismatches_between, strata
     )
+    overrides = overrides_of(keep_donor)
+    check_antibody_options(antibodies, exclude_positive, overrides, page_size, save)
+    if antibodies is not None and ranked_by is None:
+        usual = DEFAULT_KEYS if cord.of_search is None else CORD_KEYS
+        ranked_by = ",".join(("antibody", *usual))
+    if antibodies is not None and (double or strata is not None):
+        raise typer.BadParameter(
+            "pairs and strata know no antibodies yet; search one type of donors with --donor-type",
+            param_hint="--antibodies",
+        )
     wanted = SearchSettings(
         cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         parse_day(as_of),
@@ -189,12 +226,18 @@ def match(
             *(age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
             require_known,
         ),
+        # Of the donors that are shown.
+        shared_of=(limit if chosen == "table" else None) if haplotypes else 0,
         maternal=cord.of_search is not None,
     )
-    if (double or strata is not None) and (save is not None or details):
-        raise typer.BadParameter("not with --double or --strata", param_hint="--save or --details")
+    if (double or strata is not None) and (save is not None or details or haplotypes):
+        raise typer.BadParameter(
+            "not with --double or --strata", param_hint="--save, --details or --haplotypes"
+        )
     if strata is not None and page_size is not None:
         raise typer.BadParameter("pages are of one type of donors: give --donor-type instead")
+    if haplotypes and patients is not None and chosen == "table":
+        raise typer.BadParameter("of many patients only a file has room; give --out")
     if page and page_size is None and not double:
         raise typer.BadParameter("give --page-size with --page", param_hint="--page")
     if save is not None and page_size is not None:
@@ -239,15 +282,26 @@ def match(
         cord.list(people, search, model, wanted, limit).write(chosen, out)
         end_with_rejects(rejects_file)
         return
+    reported = None
+    if antibodies is not None:
+        reported = ReportedAntibodies.read(
+            *(antibodies, nomenclature, cut_offs_of(mfi_cut_off, cumulative_mfi), people),
+            *(exclude_positive, overrides),
+        )
+        rejects_file = rejects_file or reported.rejects
     results = run_search(
-        people, nomenclature, store, index, replace(wanted, start=start, size=page_size)
+        *(people, nomenclature, store, index, replace(wanted, start=start, size=page_size)),
+        None if reported is None else reported.use,
     )
+    if reported is not None:
+        results = reported.stated(results)
     if page_size is not None and start + page_size < results.found[people[0].id]:
         results = replace(results, next_page_token=page_token(start + page_size, state))
     if save is not None:
         save_search(save, people[0], wanted, release, folder, results)
     if chosen == "table" and len(people) == 1:
-        print_donors(console(), results, page_size or limit, people[0].id)
+        flagged = None if reported is None else reported.flags(results, limit, store)
+        print_donors(console(), results, page_size or limit, people[0].id, flagged)
     elif chosen == "table":
         allocation = allocate_candidates(result_table(results, {}), list(results.matches))
         print_patients(console(), results, allocation.table, limit)
@@ -264,6 +318,9 @@ def match(
                 PairDetails(nomenclature, proteins),
             )
             table = pd.concat([table, columns], axis="columns")
+        if reported is not None:
+            flagged_columns = reported.columns(results, donor_typings)
+            table = pd.concat([table, flagged_columns], axis="columns")
         if patients is not None:
             allocation = allocate_candidates(table, list(results.matches))
             table = with_allocation(table, allocation)

@@ -14,7 +14,13 @@ import typer
 from data.donor_files import Person
 from data.files import replacing
 from data.frequency_store import FrequencyFolder
-from matching.haplotypes import HaplotypePairs, Imputer, NullImputation, Resolution
+from matching.haplotypes import (
+    MOST_LISTED,
+    HaplotypePairs,
+    Imputer,
+    NullImputation,
+    Resolution,
+)
 from service.ancestry import Ancestries, ancestries
 from service.cli.common import (
     ReleaseOption,
@@ -24,7 +30,7 @@ from service.cli.common import (
     read_people,
     settings,
 )
-from service.imputation import ImputedPeople, impute_by_ancestry, notes_on
+from service.imputation import Explanations, ImputedPeople, impute_by_ancestry, notes_on
 from service.imputed_tables import genotype_table, pair_table, write_table
 from service.prediction import (
     Columns,
@@ -170,26 +176,28 @@ def predict(
         donors, nomenclature, out.with_name(f"{out.name}.donors.rejects.csv")
     )
     with progress_of("imputing"):
-        mine = impute_by_ancestry(imputer, wanted, under, precision, recombine)
-        theirs = impute_by_ancestry(imputer, offered, under, precision, recombine)
-        shared = None
-        if haplotypes:
-            shared = SharedHaplotypes(
-                imputer,
-                _pairs(imputer, wanted, under, mine, precision),
-                _pairs(imputer, offered, under, theirs, precision),
-            )
+        # Whoever is to be cut is listed.
+        most = None if precision else MOST_LISTED
+        mine = impute_by_ancestry(imputer, wanted, under, precision, recombine, most)
+        theirs = impute_by_ancestry(imputer, offered, under, precision, recombine, most)
+    typings = [{person.id: person.written for person in people} for people in (wanted, offered)]
+    ours, others = (
+        Explanations(imputer, under, written, found)
+        for written, found in zip(typings, (mine, theirs), strict=True)
+    )
+    shared = SharedHaplotypes(ours, others) if haplotypes else None
     with progress_of("patients predicted") as progress:
-        results = predictions(imputer, mine, theirs, min_probability, full)
+        results = predictions(ours, others, min_probability, full)
         counted = (progress(found.end) or found for found in results)
         if form is OutputForm.WMDA:
-            typings = tuple({p.id: p.written for p in people} for people in (wanted, offered))
             exact = len(under.populations.labels) == 1 and not recombine
             names = mine.names, theirs.names
             n = write_study(out, counted, names, imputer, (typings[0], typings[1]), exact)
         else:
-            cut = any(people.imputed.dropped.any() for people in (mine, theirs))
-            columns = Columns(imputer.frequencies.loci, full, haplotypes, cut, recombine)
+            cut = [people.imputed.dropped[people.is_listed].any() for people in (mine, theirs)]
+            # Of two people whose genotypes are not listed, one may still have to be cut.
+            is_cut = any(cut) or not (mine.is_listed.all() or theirs.is_listed.all())
+            columns = Columns(imputer.frequencies.loci, full, haplotypes, is_cut, recombine)
             n = write_predictions(out, counted, mine, theirs, columns, shared)
     typer.echo(
         f"{n:,} pairs of {len(mine.names):,} patients and {len(theirs.names):,} donors above "
@@ -232,9 +240,10 @@ def _end(
     people = list(groups)
     for line in notes_on(under, (found for _, found in people)):
         typer.echo(f"note: {line}", err=True)
-    worst = max((float(np.max(f.imputed.dropped, initial=0.0)) for _, f in people), default=0.0)
+    dropped = [f.imputed.dropped[f.is_listed] for _, f in people]
+    worst = max((float(np.max(of_group, initial=0.0)) for of_group in dropped), default=0.0)
     if worst > 0:
-        n = sum(int((f.imputed.dropped > 0).sum()) for _, f in people)
+        n = sum(int((of_group > 0).sum()) for of_group in dropped)
         typer.echo(
             f"note: of {n:,} people up to {worst:.2g} of the mass was cut; a probability p of "
             "theirs lies in [p, p + dropped]",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.console import Console
@@ -16,18 +14,23 @@ from data.donor_files import Person
 from data.files import replacing
 from data.saved_searches import SavedFolder, SavedSearch
 from matching.errors import InputFileError
-from matching.haplotypes import NullImputation
-from matching.rank import RankRule
 from matching.typings import split_gl, typing_of
 from service.cli.common import console, open_nomenclature, settings
 from service.cli.searching import open_index, run_search
 from service.cli.store import open_registry
-from service.criteria import criteria_json, criteria_of
-from service.repeat import Difference, differences, history_since, run_of
+from service.repeat import (
+    KINDS,
+    NO_HISTORY,
+    Difference,
+    differences,
+    history_since,
+    provenance_notes,
+    run_of,
+    settings_of,
+    stored_settings,
+)
 from service.results import SearchResults
 from service.search import SearchSettings
-
-KINDS = ("new", "changed", "gone")
 
 
 def searches() -> SavedFolder:
@@ -54,13 +57,7 @@ def save_search(
 ) -> None:
     """Keep a search and what it found."""
     run = run_of(results, person.id)
-    stored = {
-        "criteria": criteria_json(wanted.criteria, wanted.donors),
-        "nulls": wanted.nulls.value,
-        "rule": asdict(wanted.rule),
-        "release": release,
-        "registry": kept_location(registry),
-    }
+    stored = stored_settings(wanted, release, kept_location(registry))
     text = typing_of(person.written).text
     searches().write(name, SavedSearch(text, dict(person.facts), stored, run))
     typer.echo(f"saved as {name}: {len(run.donors):,} donors", err=True)
@@ -85,15 +82,9 @@ def repeat_search(
     if form not in ("table", "json"):
         raise typer.BadParameter("--repeat answers as table or json", param_hint="--format")
     saved = searches().read(name)
-    try:
-        wanted = _settings(saved.settings, as_of)
-        release = saved.settings["release"]
-        registry = saved.settings["registry"] if registry is None else registry
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputFileError(
-            f"the saved search {name} cannot be used ({type(error).__name__}); "
-            "search and save again"
-        ) from None
+    wanted = settings_of(name, saved, as_of)
+    release = saved.settings.get("release")
+    registry = saved.settings.get("registry") if registry is None else registry
     if registry == "":
         raise InputFileError(
             f"the registry of {name} was given by its address, which is not kept; give --registry"
@@ -106,13 +97,9 @@ def repeat_search(
     history = history_since(store, saved.last)
     found = differences(saved.last, run, history or {})
     counts = {kind: sum(one.kind == kind for one in found) for kind in KINDS}
-    notes = [
-        f"the {what} was {before or 'none'} and is {run.provenance[what] or 'none'}"
-        for what, before in saved.last.provenance.items()
-        if before != run.provenance[what]
-    ]
+    notes = provenance_notes(saved.last, run)
     if history is None:
-        notes.append("the registry is another one, so its history says nothing")
+        notes.append(NO_HISTORY)
     if form == "json":
         answer = {
             "search": name,
@@ -133,23 +120,6 @@ def repeat_search(
         for note in notes:
             typer.echo(f"note: {note}")
     searches().write(name, SavedSearch(saved.patient, saved.facts, saved.settings, run))
-
-
-def _settings(stored: dict[str, Any] | Any, as_of: datetime.date) -> SearchSettings:
-    rule = stored["rule"]
-    criteria, donors = criteria_of(stored["criteria"])
-    return SearchSettings(
-        criteria,
-        as_of,
-        NullImputation(stored["nulls"]),
-        RankRule(
-            tuple(rule["keys"]),
-            tuple(rule["bands"]),
-            float(rule["risk_step"]),
-            tuple((matched, shared) for matched, shared in rule["leader_order"]),
-        ),
-        donors,
-    )
 
 
 def _print(

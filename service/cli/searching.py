@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ from matching.rank import DEFAULT_KEYS, RankRule, parse_rule
 from service.cli.common import progress_of, settings
 from service.frequency_sets import SearchSets
 from service.results import SearchResults
-from service.search import DonorSearch, SearchSettings, notes_of, search_people
+from service.search import AntibodyUse, DonorSearch, SearchSettings, notes_of, search_people
 
 RankOption = Annotated[
     str | None,
@@ -72,11 +72,13 @@ def run_search(
     store: Registry,
     index: StoredIndex,
     wanted: SearchSettings,
+    antibodies: Mapping[str, AntibodyUse] | None = None,
 ) -> SearchResults:
     """Search with the frequency sets and the model in use; notes of typings go to stderr."""
     with progress_of(f"of {len(people):,} patients searched") as progress:
         search = open_search(nomenclature, store, index, wanted.nulls)
-        results = search_people(people, search, active_model(settings().models), wanted, progress)
+        model = active_model(settings().models)
+        results = search_people(*(people, search, model, wanted, progress), antibodies=antibodies)
     for note in notes_of(results.matches):
         typer.echo(note, err=True)
     return results

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from matching.allocate import (
     MOST_URGENT,
@@ -17,6 +18,8 @@ from matching.allocate import (
     Explanation,
     Limit,
     Objectives,
+    Obstacle,
+    Reason,
 )
 from matching.errors import AllocationError
 from service.convert.requests import LIMITS, checking
@@ -31,6 +34,7 @@ _OF_PATIENTS: dict[str, Any] = {
     "previous_second": "",
     "deadline_week": 0,
     "ancestry": "",
+    "first": "",
 }
 
 
@@ -108,6 +112,22 @@ def allocation_problem(request: graftmatch_pb2.AllocateDonorsRequest) -> Allocat
         raise RequestError([Violation("edges", str(error))]) from error
 
 
+def first_edges(
+    request: graftmatch_pb2.AllocateDonorsRequest, problem: AllocationProblem
+) -> npt.NDArray[np.int64]:
+    """(n,) edges of the donors that a request names as ranked first. Raises `RequestError`."""
+    position = {name: i for i, name in enumerate(problem.donors)}
+    named = [(i, name) for i, name in enumerate(request.first) if name]
+    patient = np.array([i for i, _ in named], dtype=np.int64)
+    donor = np.array([position.get(name, UNALLOCATED) for _, name in named], dtype=np.int64)
+    edges = np.where(donor < 0, UNALLOCATED, problem.edges_of(patient, donor))
+    with checking() as found:
+        for i in np.flatnonzero(edges == UNALLOCATED)[:1].tolist():
+            reason = f"{named[i][1]!r} is no candidate of this patient"
+            found.append(Violation(f"first[{named[i][0]}]", reason))
+    return edges
+
+
 def _limits(request: graftmatch_pb2.AllocateDonorsRequest) -> tuple[Limit, ...]:
     """Raises `RequestError`."""
     with checking() as found:
@@ -154,9 +174,10 @@ def allocation_response(
     problem: AllocationProblem,
     solution: AllocationSolution,
     reasons: Iterable[Explanation],
+    not_first: Mapping[int, Obstacle],
     provenance: common_pb2.Provenance,
 ) -> graftmatch_pb2.AllocateDonorsResponse:
-    """An allocation by identifiers."""
+    """An allocation by identifiers. `not_first`: by position, why not the first donor."""
     given = solution.edge_of != UNALLOCATED
     utility = np.where(given, np.append(problem.utility, 0)[solution.edge_of], 0)
 
@@ -164,7 +185,7 @@ def allocation_response(
         return None if position == UNALLOCATED else names[position]
 
     units = solution.donor_of.tolist(), solution.second_of.tolist()
-    rows = zip(problem.patients, *units, utility.tolist(), strict=True)
+    rows = enumerate(zip(problem.patients, *units, utility.tolist(), strict=True))
     return graftmatch_pb2.AllocateDonorsResponse(
         provenance=provenance,
         assignments=[
@@ -173,8 +194,9 @@ def allocation_response(
                 donor=name(problem.donors, donor),
                 second=name(problem.donors, second),
                 utility=worth,
+                not_first_for=_reason(not_first[i].reason) if i in not_first else None,
             )
-            for patient, donor, second, worth in rows
+            for i, (patient, donor, second, worth) in rows
         ],
         status=graftmatch_pb2.AllocationStatus.Value(f"ALLOCATION_STATUS_{solution.status.name}"),
         objective=solution.objective,
@@ -194,9 +216,7 @@ def allocation_response(
         explanations=[
             graftmatch_pb2.Explanation(
                 patient=problem.patients[row.patient],
-                reason=graftmatch_pb2.AllocationReason.Value(
-                    f"ALLOCATION_REASON_{row.reason.name}"
-                ),
+                reason=_reason(row.reason),
                 allocated=name(problem.donors, row.allocated),
                 best=name(problem.donors, row.best),
                 recipient=name(problem.patients, row.recipient),
@@ -206,3 +226,9 @@ def allocation_response(
             for row in reasons
         ],
     )
+
+
+def _reason(reason: Reason) -> graftmatch_pb2.AllocationReason:
+    name = f"ALLOCATION_REASON_{reason.name}"
+    number: graftmatch_pb2.AllocationReason = graftmatch_pb2.AllocationReason.Value(name)
+    return number

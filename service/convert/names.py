@@ -10,6 +10,8 @@ from service.status import RequestError, Violation
 DONORS = "donors/"
 RISK_MODELS = "riskModels/"
 RELEASES = "releases/"
+JOBS = "jobs/"
+SAVED_SEARCHES = "savedSearches/"
 _SEGMENT = re.compile("([A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+")
 
 

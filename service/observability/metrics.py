@@ -48,6 +48,7 @@ RELOAD_FAILURES = Counter(
     "Times that new data could not be read, and those before stayed in use.",
     registry=REGISTRY,
 )
+JOBS = Counter("graftmatch_jobs", "Jobs that ended.", ("state",), registry=REGISTRY)
 CERTIFICATE_EXPIRES = Gauge(
     "graftmatch_certificate_expires_seconds",
     "When the certificate ends, in seconds since 1970.",

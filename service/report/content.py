@@ -29,6 +29,7 @@ from service.typing_plan import availability_of
 _DECIMALS = 9
 _RISK_DECIMALS = 6
 _LABELS = {
+    "antibody": "Virtual crossmatch",
     "p10": "P(10/10)",
     "p9": "P(9/10)",
     "mismatches_best": "Mismatches at best",

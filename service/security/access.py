@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.convert.names import DONORS, identifier_of
-from service.pb.graftmatch.v1 import graftmatch_pb2, registry_pb2
+from service.pb.graftmatch.v1 import (
+    audit_pb2,
+    graftmatch_pb2,
+    jobs_pb2,
+    registry_pb2,
+    saved_searches_pb2,
+)
 from service.security.caller import Caller, Role
 from service.status import ForbiddenError
 
 Ids = Callable[[Any], Iterable[str]]
-PROTOS = (graftmatch_pb2, registry_pb2)
+PROTOS = (graftmatch_pb2, registry_pb2, jobs_pb2, saved_searches_pb2, audit_pb2)
 # Which service a call is of.
 SERVICE_OF: Mapping[str, str] = {
     method.name: service.full_name
@@ -54,6 +60,7 @@ ACCESS: Mapping[str, Access] = {
     "ExplainTyping": Access(_ANALYSE),
     "ReduceTyping": Access(_ANALYSE),
     "ListReleases": Access(_ANYONE),
+    "StreamCandidates": Access(_SEARCH, told=lambda answer: answer.candidates.donors),
     "SearchDonors": Access(_SEARCH, told=lambda answer: (c.donor for c in answer.candidates)),
     "ScorePair": Access(_SEARCH),
     "ScorePairs": Access(_SEARCH),
@@ -72,6 +79,26 @@ ACCESS: Mapping[str, Access] = {
     "ListDonors": Access(_READ, told=lambda answer: (d.identifier for d in answer.donors)),
     "DeleteDonor": Access(_IMPORT, asked=_named_donor),
     "GetStatistics": Access(_ANYONE),
+    "SubmitJob": Access(
+        _SEARCH, asked=lambda request: (patient.id for patient in request.list.patients)
+    ),
+    "GetJob": Access(_SEARCH),
+    "ListJobs": Access(_SEARCH),
+    "WaitJob": Access(_SEARCH),
+    "CancelJob": Access(_SEARCH),
+    "DeleteJob": Access(_SEARCH),
+    "ReadJobResults": Access(_SEARCH),
+    "CreateSavedSearch": Access(_SEARCH),
+    "RunSavedSearch": Access(
+        _SEARCH, told=lambda answer: (one.donor for one in answer.differences)
+    ),
+    "GetSavedSearch": Access(_SEARCH),
+    "ListSavedSearches": Access(_SEARCH),
+    "DeleteSavedSearch": Access(_SEARCH),
+    "ReadAuditLog": Access(
+        frozenset({Role.ADMIN}),
+        asked=lambda request: (request.record,) if request.record else (),
+    ),
 }
 
 

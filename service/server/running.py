@@ -14,11 +14,22 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import Tracer
 
+from data.jobs import JobFolder
 from service.answering import Answering
+from service.audit_servicer import AuditServicer
 from service.convert import LIMITS
+from service.job_servicer import JobServicer
+from service.jobs.runner import JobRunner
 from service.observability import traces
-from service.pb.graftmatch.v1 import graftmatch_pb2_grpc, registry_pb2_grpc
+from service.pb.graftmatch.v1 import (
+    audit_pb2_grpc,
+    graftmatch_pb2_grpc,
+    jobs_pb2_grpc,
+    registry_pb2_grpc,
+    saved_searches_pb2_grpc,
+)
 from service.registry_servicer import RegistryServicer
+from service.saved_search_servicer import SavedSearchServicer
 from service.security.access import SERVICES
 from service.security.audit import AuditLog, audit_key
 from service.security.tls import Certificates
@@ -93,7 +104,7 @@ async def run(
             options=_options(settings, shared),
             maximum_concurrent_rpcs=settings.max_calls + _BESIDES,
         )
-        _register(server, answering, changing)
+        _register(server, answering, changing, settings, audit)
         healthy = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
         if settings.reflection:
@@ -104,6 +115,7 @@ async def run(
         port = _listen(server, settings, tls)
         await server.start()
         reloading: asyncio.Task[None] | None = None
+        jobs: JobRunner | None = None
         try:
             snapshot = await _unless_stopped(asyncio.to_thread(load), stopping)
             if snapshot is not None:
@@ -111,22 +123,45 @@ async def run(
                 interceptor.ready = True
                 await _set_health(healthy, health_pb2.HealthCheckResponse.SERVING)
                 reloading = asyncio.create_task(keep_current(answering, settings.reload_seconds))
+                jobs = JobRunner(
+                    JobFolder(snapshot.home.jobs),
+                    settings.job_slots,
+                    settings.job_seconds,
+                    lambda: answering.snapshot,
+                )
+                jobs.start()
                 ready(port, snapshot)
                 await stopping.wait()
         finally:
             await healthy.enter_graceful_shutdown()
+            if jobs is not None:
+                jobs.stop()
             await server.stop(settings.drain_seconds)
+            if jobs is not None:
+                await asyncio.to_thread(jobs.join, settings.drain_seconds)
             if reloading is not None:
                 reloading.cancel()
                 with suppress(asyncio.CancelledError):
                     await reloading
 
 
-def _register(server: Any, answering: Answering, changing: Executor) -> None:
+def _register(
+    server: Any,
+    answering: Answering,
+    changing: Executor,
+    settings: ServeSettings,
+    audit: AuditLog | None,
+) -> None:
     register: Any = graftmatch_pb2_grpc.add_GraftMatchServiceServicer_to_server
     register(GraftMatchServicer(answering), server)
     register = registry_pb2_grpc.add_RegistryServiceServicer_to_server
     register(RegistryServicer(answering, changing), server)
+    register = jobs_pb2_grpc.add_JobServiceServicer_to_server
+    register(JobServicer(answering, settings), server)
+    register = saved_searches_pb2_grpc.add_SavedSearchServiceServicer_to_server
+    register(SavedSearchServicer(answering), server)
+    register = audit_pb2_grpc.add_AuditServiceServicer_to_server
+    register(AuditServicer(answering, audit), server)
 
 
 async def _unless_stopped(loading: Any, stopping: asyncio.Event) -> Snapshot | None:

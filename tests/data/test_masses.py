@@ -132,7 +132,11 @@ def all_typings(
 
 
 def probabilities(
-    registry: Registry, sets: SearchSets, masses: IndexMasses, asked: list[int]
+    registry: Registry,
+    sets: SearchSets,
+    masses: IndexMasses,
+    asked: list[int],
+    patient: str = PATIENT,
 ) -> CandidateProbabilities:
     """Of every donor; `asked` gets the rows whose typing was asked for."""
 
@@ -141,8 +145,8 @@ def probabilities(
         return all_typings(registry, masses.index, wanted)
 
     prior = sets.prior("P", "SIMULATED")
-    patient = parse_typing(PATIENT)
-    return candidate_probabilities(sets, masses, patient, prior, rows(masses.index), typings_of, 2)
+    typing, every = parse_typing(patient), rows(masses.index)
+    return candidate_probabilities(sets, masses, typing, prior, every, typings_of, 2)
 
 
 def check(
@@ -161,6 +165,23 @@ def check(
     mixed = set(every[masses.of(every).sets == MIXED].tolist())
     assert mixed <= set(asked) and 0 < len(set(asked) - mixed) < len(every) / 10
     return found.p
+
+
+def test_what_is_left_out_of_an_ambiguous_patient_is_said(
+    registry: Registry, demo: Nomenclature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = embedded(demo)
+    masses = registry.fill_masses(demo, sets.masses)
+    patient = "A*02:01+A*01:01"
+    whole = probabilities(registry, sets, masses, [], patient)
+    monkeypatch.setattr("service.masses.MANY_GENOTYPES", 1)
+    monkeypatch.setattr("service.masses.LEFT_OUT", 0.2)
+    cut = probabilities(registry, sets, masses, [], patient)
+    assert whole.dropped == 0 < cut.dropped <= 0.2
+    lost = whole.p - cut.p
+    assert np.nanmax(lost) > 0
+    assert np.nanmin(lost) > -1e-12 and np.nanmax(lost) < cut.dropped + 1e-12
+    assert np.array_equal(np.isnan(whole.p), np.isnan(cut.p))
 
 
 def test_masses_of_a_registry_equal_pairwise_prediction_through_its_changes(

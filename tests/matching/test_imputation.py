@@ -24,11 +24,10 @@ from matching.haplotypes import (
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Allele, Nomenclature
 from matching.probability import (
+    CarriedHaplotypes,
     DonorTable,
     ExactPairs,
-    PairTable,
     predict,
-    predict_by_class,
     whole_percents,
 )
 from matching.typings import ABSENT_GENE, parse_typing, split_gl
@@ -148,10 +147,6 @@ def test_lists_and_phase_equal_the_rational_enumeration(
             for name, values in oracle.distributions(known, other).items():
                 theirs = np.array(values, dtype=float)
                 assert np.allclose(getattr(found, name)[d], theirs, rtol=0, atol=1e-12), name
-                summed = predict_by_class(
-                    imputer, *(imputer.explain(split_gl(drawn[i][1])) for i in (p, d)), True
-                )
-                assert np.allclose(getattr(summed, name)[0], theirs, rtol=0, atol=1e-12), name
 
 
 @settings(max_examples=60, deadline=None)
@@ -199,9 +194,14 @@ def test_shared_haplotypes_and_exact_values_equal_the_enumeration(
     ]
     masses = [sum(pairs.values()) for pairs in as_pairs]
     normal = [{k: v / m for k, v in p.items()} for p, m in zip(as_pairs, masses, strict=True)]
-    found = PairTable.of(imputer, [sides[1]]).shared(sides[0], np.array([0]))
+    carried = [
+        CarriedHaplotypes.of(imputer.distinct_haplotypes, imputer.explain(parse_typing(text)))
+        for text in (patient, donor)
+    ]
+    found = np.empty(3)
+    carried[0].shared_with(carried[1], found)
     theirs = oracle.shared_haplotypes(normal[0], normal[1])
-    assert np.allclose(found[0], np.array(theirs, dtype=float), rtol=0, atol=1e-12)
+    assert np.allclose(found, np.array(theirs, dtype=float), rtol=0, atol=1e-12)
     donors = imputer.impute([parse_typing(donor)])
     predicted = predict(imputer, imputer.impute_one(parse_typing(patient))[:2], donors)
     assert exact is not None and sum(exact[0]) == 1
@@ -292,14 +292,14 @@ def test_recombined_haplotypes_multiply_their_parts() -> None:
     blocks = [parse_loci("A"), parse_loci("B,C")]
     typing = parse_typing("A*02:01+A*02:01^B*01:01+B*01:01")
     assert imputer.impute_one(typing)[2] == 0
-    codes, weights, mass = imputer.recombined(typing, blocks)
+    codes, weights, mass, _ = imputer.list_genotypes(imputer.recombine(typing, blocks))
     # A*02:01 has 1/3 of what is listed, B*01:01~C*01:01 2/3.
     assert mass == pytest.approx((1 / 3 * 2 / 3) ** 2) and weights.tolist() == [1.0]
     (genotype,) = genotypes(imputer, codes, weights)
     assert genotype == (("A*02:01",) * 2, ("B*01:01",) * 2, ("C*01:01",) * 2)
-    assert imputer.recombined(parse_typing("A*01:02+A*01:02"), blocks)[2] == 0
+    assert imputer.recombine(parse_typing("A*01:02+A*01:02"), blocks).mass == 0
     with pytest.raises(ValueError, match="phase"):
-        imputer.recombined(parse_typing("A*01:01~B*01:01+A*02:01~B*01:01"), blocks)
+        imputer.recombine(parse_typing("A*01:01~B*01:01+A*02:01~B*01:01"), blocks)
 
 
 @pytest.mark.parametrize("nulls", NullImputation)

@@ -109,8 +109,10 @@ def test_workers_with_another_state_and_no_scheduler_are_refused(
 def test_training_on_workers_gives_the_same_files(run: Run, client: Client, tmp_path: Path) -> None:
     cohort = tmp_path / "cohort.csv"
     assert run("risk", "simulate", "--out", cohort, "--transplants", 400)[0] == 0
-    asked = ("risk", "train", "--cohort", cohort, "--outcome", "cgvhd", "--group", "centre")
-    asked += ("--folds", 3, "--name", "m", "--no-challenger")
+    asked = (
+        *("risk", "train", "--cohort", cohort, "--outcome", "cgvhd", "--group", "centre"),
+        *("--folds", 3, "--name", "m", "--no-challenger"),
+    )
     assert client.scheduler is not None
     dask = ("--engine", "dask", "--scheduler", client.scheduler.address)
     before = tasks_done(client)

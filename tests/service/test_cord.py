@@ -161,6 +161,8 @@ def test_pairs_on_the_screen_and_as_json(run: Run, units: pd.DataFrame, tmp_path
         (("--strata", "adult", "--donor-type", "cord"), 2, "one of --strata and --donor-type"),
         (("--strata", "adult", "--double"), 2, "holds single units"),
         (("--strata", "adult", "--page-size", 5), 2, "pages are of one type"),
+        (("--double", "--antibodies", "report.csv", *WEIGHT), 2, "know no antibodies yet"),
+        (("--strata", "adult,cord", "--antibodies", "report.csv"), 2, "know no antibodies yet"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.pages import page_start, page_token
+from service.pages import ListPage, page_of, page_start, page_token
+from service.pb.graftmatch.v1.registry_pb2 import ListDonorsRequest
 from service.status import RequestError
 from tests.service.conftest import Run
 
@@ -102,6 +104,33 @@ def test_a_damaged_token_is_refused(start: int, place: int, character: str) -> N
     for text in ("", "x", token[:-3], "é"):
         with pytest.raises(RequestError, match="no token of a page"):
             page_start(text, STATE)
+
+
+@given(st.text(min_size=1), st.integers(0, 1000), st.integers(0, 1000))
+def test_a_list_goes_on_where_its_token_says(after: str, size: int, other: int) -> None:
+    """From an identifier; a token of a list by positions is none of it."""
+    state = {"the registry": "x"}
+    first = ListPage.of(ListDonorsRequest(page_size=size), state, "")
+    assert (first.start, first.size) == ("", size or 100)
+    token = first.token(after.encode(errors="replace").decode())
+    request = ListDonorsRequest(page_size=other, page_token=token)
+    assert ListPage.of(request, state, "").start == after.encode(errors="replace").decode()
+    with pytest.raises(RequestError, match="no token of a page"):
+        ListPage.of(ListDonorsRequest(page_token=page_token(other, state)), state, "")
+    with pytest.raises(RequestError, match="no token of a page"):
+        ListPage.of(ListDonorsRequest(page_token=token), state, 0)
+
+
+@given(st.integers(0, 30), st.integers(1, 10))
+def test_the_pages_of_a_list_are_the_list(n: int, size: int) -> None:
+    items, token = list(range(n)), ""
+    found: list[Sequence[int]] = []
+    while not found or token:
+        request = ListDonorsRequest(page_size=size, page_token=token)
+        page, token = page_of(request, items, "the list", "x")
+        found.append(page)
+    assert [item for page in found for item in page] == items
+    assert all(len(page) == size for page in found[:-1]) and len(found) == max(-(-n // size), 1)
 
 
 def test_a_refusal_names_what_changed() -> None:

@@ -150,6 +150,12 @@ def test_donors_are_sorted_by_every_heading(page: Page, report: Path) -> None:
     assert press_head(page, "above lowest") == "ascending"
     by_risk = table.sort_values("risk_agvhd_3_4", kind="stable")
     assert donors(page) == by_risk["donor"].tolist()
+    # D401 has 7 points more than the lowest, with the interval beside.
+    of_d401 = page.js(
+        "[...document.querySelectorAll('main tr')].find((e) => "
+        "e.querySelector('.id')?.textContent === 'D401').textContent"
+    )
+    assert "+7.0+5.0 to +10.3" in of_d401
     for head, name in (("P(10/10)", "p10"), ("Age", "age_years")):
         first = press_head(page, head)
         ascending = first == "ascending"

@@ -388,18 +388,18 @@ def test_a_promoted_model_is_taken_up_without_a_restart(
     add_file(folder, "evaluation-1.json", {"model": digest, "cohort": "cd" * 32})
     compared = {"first": digest, "second": model_hash(literature)}
     add_file(folder, "comparison-1.json", compared)
-    promote(snapshot.models, str(folder))
+    promote(snapshot.home.models, str(folder))
     after = stub.PredictRisk(request)
     assert [risk.outcome for risk in after.outcomes] == ["agvhd_2_4"]
     assert after.provenance.model.startswith("mine@")
-    rollback(snapshot.models)
+    rollback(snapshot.home.models)
     again = stub.PredictRisk(request)
     assert again.provenance == before.provenance and again.outcomes == before.outcomes
     # A promoted model that is damaged: the one before stays in use.
-    promote(snapshot.models, str(folder))
+    promote(snapshot.home.models, str(folder))
     stub.PredictRisk(request)
-    (snapshot.models / digest / "model.json").write_text("{}")
-    active = snapshot.models / "active.json"
+    (snapshot.home.models / digest / "model.json").write_text("{}")
+    active = snapshot.home.models / "active.json"
     active.write_text(active.read_text())
     assert stub.PredictRisk(request).provenance == after.provenance
     active.unlink()
@@ -415,6 +415,8 @@ def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:
     )
     answer = stub.AllocateDonors(request)
     _check_provenance(answer, snapshot)
+    unspecified = pb.ALLOCATION_REASON_UNSPECIFIED
+    assert [a.not_first_for for a in answer.assignments] == [unspecified] * 3
     assert [(a.patient, a.donor, a.utility) for a in answer.assignments] == [
         ("p", "y", 8),
         ("q", "x", 9),
@@ -430,6 +432,28 @@ def test_donors_are_allocated(stub: Any, snapshot: Snapshot) -> None:
     recipients, utility = answer.levels
     assert recipients.objective == pb.ALLOCATION_OBJECTIVE_RECIPIENTS and recipients.reached == 2
     assert (utility.best, utility.bound, utility.least) == (17, 17, 17)
+
+
+def test_why_it_is_not_the_donor_that_a_search_ranks_first(stub: Any) -> None:
+    edges = [(0, 0, 10), (0, 1, 8), (1, 0, 9), (1, 1, 1), (2, 2, 5), (2, 3, 7)]
+    answer = stub.AllocateDonors(
+        pb.AllocateDonorsRequest(
+            patients=["p", "q", "r", "s", "t"],
+            donors=["x", "y", "z", "w"],
+            edges=[pb.Edge(patient=p, donor=d, utility=u) for p, d, u in edges]
+            + [pb.Edge(patient=4, donor=2, utility=1)],
+            # The first of q is what it gets; that of r is worth less than what it gets.
+            first=["x", "x", "z", "", "z"],
+        )
+    )
+    assert [a.donor for a in answer.assignments] == ["y", "x", "w", "", "z"]
+    assert [a.not_first_for for a in answer.assignments] == [
+        pb.ALLOCATION_REASON_GIVEN_TO_ANOTHER,
+        pb.ALLOCATION_REASON_UNSPECIFIED,
+        pb.ALLOCATION_REASON_WORTH_NO_MORE,
+        pb.ALLOCATION_REASON_UNSPECIFIED,
+        pb.ALLOCATION_REASON_UNSPECIFIED,
+    ]
 
 
 def test_urgency_and_yesterdays_plan_count(stub: Any) -> None:
@@ -521,7 +545,7 @@ def test_every_violation_of_a_search_is_told(stub: Any) -> None:
     found = _violations(lambda: list(stub.SearchDonors(request)))
     assert list(found) == [
         *("patient", "loci[1]", "loci[2]", "loci[3]"),
-        *("max_mismatches", "batch_size", "as_of"),
+        *("max_mismatches", "as_of", "batch_size"),
     ]
     assert "DRB9" in found["loci[1]"] and "0 to 18" in found["max_mismatches"]
     many = pb.SearchDonorsRequest(patient=PATIENT, loci=["A"] * 10)
@@ -570,6 +594,9 @@ def test_a_wrong_factor_is_a_violation(
         ({"limits": [pb.AllocationLimit(name="L", donors=[0, 0])]}, "limits[0].donors"),
         ({"limits": [pb.AllocationLimit(name="L", patients=[1])]}, "limits[0].patients"),
         ({"previous": ["x", "x"]}, "previous"),
+        ({"first": ["x", "x"]}, "first"),
+        ({"first": ["x"]}, "first[0]"),
+        ({"edges": [pb.Edge(utility=1)], "first": ["y"]}, "first[0]"),
         ({"utility_share": 1.5}, "utility_share"),
     ],
 )
@@ -634,7 +661,9 @@ def test_trouble_of_the_server_is_logged_without_what_it_quotes(
 def test_malformed_requests_are_not_logged(stub: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "graftmatch"):
         _violations(lambda: stub.ParseTyping(pb.ParseTypingRequest(typing="A*01:01+A*99:99")))
-    assert not [r for r in caplog.records if r.name.startswith("graftmatch")]
+    # But that there was a call.
+    told = {r.name for r in caplog.records if r.name.startswith("graftmatch")}
+    assert told <= {"graftmatch.calls"}
 
 
 def test_searches_take_the_masses_and_the_sets_of_patient_and_donors(
@@ -788,8 +817,18 @@ def test_serve_ends_at_a_signal_and_the_example_runs(home: Path, number: int) ->
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
         )
         assert example.returncode == 0, example.stderr
-        assert "donors, release demo" in example.stdout and "P(10/10) " in example.stdout
+        assert "donors, release demo" in example.stdout and "comparison.p10" in example.stdout
         assert "agvhd_2_4: 0." in example.stdout
+        shell = subprocess.run(
+            ["sh", PROJECT / "examples/client.sh", address, Path(sys.executable).parent / "buf"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert shell.returncode == 0, shell.stderr
+        answers = shell.stdout
+        assert '"status": "SERVING"' in answers and '"canonical": "A*01:01+A*02:01' in answers
+        assert '"overallCategory"' in answers and answers.count('"rank"') == 2
         server.send_signal(number)
         out, err = server.communicate(timeout=20)
         assert (server.returncode, out, err) == (0, "ended\n", "")

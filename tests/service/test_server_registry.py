@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import gzip
+import json
 import shutil
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -36,11 +38,13 @@ from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.pb.graftmatch.v1 import registry_pb2 as pb
 from service.pb.graftmatch.v1.registry_pb2_grpc import RegistryServiceStub
 from service.requests import RequestFolder
-from service.security.caller import ANYONE
+from service.security.audit import audit_key, record_hash
+from service.security.caller import ANYONE, Role
 from service.snapshot import Snapshot, load_snapshot
 from service.status import RequestError
 from tests.service.serving import PATIENT, running, stub_of
 from tests.service.test_server_load import eventually
+from tests.service.test_server_tokens import made
 
 N = 300
 
@@ -227,6 +231,38 @@ def test_a_file_that_is_too_large(
     assert violations(lambda: stub.ImportDonors(many())) == {"data": "more than 1,000 bytes"}
     eventually(lambda: not list(tmp_path.glob("graftmatch-*")))
     assert len(sent) < 1000
+
+
+def test_a_part_is_asked_for_when_the_one_before_is_written(
+    stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server holds a few parts and not the file."""
+    opened, n_sent, n_written = threading.Event(), 0, 0
+    add = registry_servicer.Upload.add
+
+    def slow(upload: registry_servicer.Upload, data: bytes) -> None:
+        nonlocal n_written
+        assert opened.wait(20)
+        n_written += 1
+        add(upload, data)
+
+    def many() -> Iterator[pb.ImportDonorsRequest]:
+        nonlocal n_sent
+        for part in parts(*([b"x" * 2**20] * 40)):
+            n_sent += 1
+            yield part
+
+    monkeypatch.setattr(registry_servicer.Upload, "add", slow)
+    call = stub.ImportDonors.future(many())
+    eventually(lambda: n_sent > 2)
+    settled = -1
+    while settled != n_sent:
+        settled = n_sent
+        time.sleep(0.3)
+    assert n_sent < 20 and n_written == 0
+    opened.set()
+    assert "the file" in violations(call.result)["data"]
+    assert n_sent == 41 and n_written == 40
 
 
 def test_the_same_request_again(stub: Any, home: Path) -> None:
@@ -476,6 +512,30 @@ def _in_flight() -> float:
     return float(metrics.IN_FLIGHT._value.get())
 
 
+def test_a_client_that_goes_away_while_its_import_waits_for_another(
+    stub: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    reading, opened = threading.Event(), threading.Event()
+
+    def slow(_: object) -> None:
+        reading.set()
+        assert opened.wait(20)
+
+    monkeypatch.setattr(registry_servicer, "_stop", slow)
+    first = stub.ImportDonors.future(parts(new("X")))
+    assert reading.wait(20)
+    second = stub.ImportDonors.future(parts(new("Y")))
+    eventually(lambda: len(list(tmp_path.glob("graftmatch-*/*"))) == 2)
+    eventually(lambda: _in_flight() == 2)
+    second.cancel()
+    eventually(lambda: len(list(tmp_path.glob("graftmatch-*"))) == 1)
+    opened.set()
+    assert first.result(timeout=20).new == 1
+    eventually(lambda: not list(tmp_path.glob("graftmatch-*")))
+    assert stub.GetStatistics(pb.GetStatisticsRequest()).stored == N + 1
+
+
 def test_a_client_that_stops_sending(home: Path) -> None:
     hanging = threading.Event()
 
@@ -488,6 +548,66 @@ def test_a_client_that_stops_sending(home: Path) -> None:
         code, _ = refused(lambda: registry_of(channel).ImportDonors(half()))
         assert code == "CANCELLED"
         hanging.set()
+
+
+def test_roles_sites_and_the_audit_log(home: Path, tmp_path: Path) -> None:
+    importer, searcher, analyst, other = (
+        made("centre-1", Role.IMPORT),
+        made("centre-1", Role.SEARCH),
+        made("centre-1", Role.ANALYST),
+        made("centre-2", Role.IMPORT),
+    )
+    tokens, log = tmp_path / "tokens.toml", tmp_path / "audit.jsonl"
+    tokens.write_text("".join(lines for _, lines in (importer, searcher, analyst, other)))
+    settings = {"tokens": tokens, "audit_log": log}
+    request_id = str(uuid.uuid4())
+
+    def sent() -> Iterator[pb.ImportDonorsRequest]:
+        return parts(new("X1", "X2") + b"BAD,x,,R\n", request_id=request_id)
+
+    with running(loaded(home), **settings) as address, grpc.insecure_channel(address) as channel:
+        stub = registry_of(channel)
+
+        def by(who: tuple[str, str] | None, call: Any, request: Any) -> Any:
+            metadata = None if who is None else (("authorization", f"Bearer {who[0]}"),)
+            return call(request, metadata=metadata, timeout=20)
+
+        for who, code in (
+            (None, "UNAUTHENTICATED"),
+            (searcher, "PERMISSION_DENIED"),
+            (analyst, "PERMISSION_DENIED"),
+        ):
+            assert refused(partial(by, who, stub.ImportDonors, sent()))[0] == code
+            request = pb.DeleteDonorRequest(name="donors/X1")
+            assert refused(partial(by, who, stub.DeleteDonor, request))[0] == code
+        first = by(importer, stub.ImportDonors, sent())
+        assert counts(first) == (3, 2, 0, 0, 0, 1)
+        assert by(importer, stub.ImportDonors, sent()) == first
+        # Another site's request of that id is another request.
+        assert counts(by(other, stub.ImportDonors, sent())) == (3, 0, 0, 2, 0, 1)
+        get = pb.GetDonorRequest(name="donors/X1")
+        page = by(searcher, stub.ListDonors, pb.ListDonorsRequest(page_size=3))
+        for who in (importer, searcher):
+            assert by(who, stub.GetDonor, get).donor.identifier == "X1"
+        assert refused(partial(by, analyst, stub.GetDonor, get))[0] == "PERMISSION_DENIED"
+        assert by(analyst, stub.GetStatistics, pb.GetStatisticsRequest()).stored == N + 2
+        by(importer, stub.DeleteDonor, pb.DeleteDonorRequest(name="donors/X2"))
+    key = audit_key(tmp_path / "audit.jsonl.key")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = {
+        rpc: [line["records"] for line in lines if line["rpc"] == rpc and "records" in line]
+        for rpc in ("ImportDonors", "GetDonor", "ListDonors", "DeleteDonor", "GetStatistics")
+    }
+    assert told == {
+        "ImportDonors": [[record_hash(key, "BAD")]] * 3,
+        "GetDonor": [[record_hash(key, "X1")]] * 2,
+        "ListDonors": [[record_hash(key, donor.identifier) for donor in page.donors]],
+        "DeleteDonor": [[record_hash(key, "X2")]],
+        "GetStatistics": [],
+    }
+    outcomes = {(line["rpc"], line["outcome"]) for line in lines if "outcome" in line}
+    assert ("ImportDonors", "OK") in outcomes and ("ImportDonors", "PERMISSION_DENIED") in outcomes
+    assert "X1" not in log.read_text() and "BAD" not in log.read_text()
 
 
 @given(st.text(min_size=1, max_size=200))

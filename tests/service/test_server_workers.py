@@ -21,9 +21,12 @@ import grpc
 import pytest
 
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.pb.graftmatch.v1 import jobs_pb2
 from service.server.listening import reserved
 from tests.conftest import PROJECT
+from tests.service.conftest import Run
 from tests.service.serving import PATIENT, stub_of
+from tests.service.test_jobs import jobs_of
 
 COMMAND = "from service.cli import main; main()"
 PAIR = pb.ScorePairRequest(patient=PATIENT, donor=PATIENT)
@@ -69,13 +72,20 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def served(home: Path, tmp_path: Path) -> Iterator[Served]:
+    with serving_at(home, tmp_path) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving_at(home: Path, tmp_path: Path) -> Iterator[Served]:
+    """Two workers for a home folder."""
     if not Path("/proc/self/task").is_dir():
         pytest.skip("there is no /proc to find worker processes in")
     with reserved("127.0.0.1", 0) as port:
         metrics_port = port
     log = tmp_path / "audit.jsonl"
     # Not a pipe, which would be full after some calls.
-    errors = (tmp_path / "stderr").open("w")
+    errors = (tmp_path / "stderr").open("a")
     process = subprocess.Popen(
         [
             *(sys.executable, "-c", COMMAND, "serve", "--release", "demo", "--port", "0"),
@@ -172,3 +182,59 @@ def test_workers_that_cannot_start_are_one_clear_line(tmp_path: Path) -> None:
     )
     assert ended.returncode == 1 and ended.stdout == ""
     assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: ")
+
+
+def working_on(job: Path, workers: list[int]) -> int | None:
+    """The process that holds the lock of a job; None where none does."""
+    for worker in workers:
+        for link in Path(f"/proc/{worker}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(link) == str(job / "lock"):
+                    return worker
+    return None
+
+
+def test_a_job_whose_worker_is_killed_is_done_by_another(
+    run: Run, patients: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    lines = patients.read_text().splitlines()
+    many = tmp_path / "many.csv"
+    rows = [f"{n}-{line}" for n in range(20) for line in lines[1:]]
+    many.write_text("\n".join([lines[0], *rows]) + "\n")
+    request = jobs_pb2.SubmitJobRequest(
+        search=pb.SearchDonorsRequest(max_mismatches=1, limit=5, as_of="2026-11-27"),
+        file=many.read_bytes(),
+        format=jobs_pb2.JOB_FORMAT_CSV,
+    )
+    with serving_at(home, tmp_path) as served, grpc.insecure_channel(served.address) as channel:
+        jobs = jobs_of(channel)
+        name = jobs.SubmitJob(request, wait_for_ready=True).job.name
+        folder = (home / "jobs/_" / name.removeprefix("jobs/")).resolve()
+        eventually(lambda: any(folder.glob("results/checkpoints/[0-9]*")))
+        worker = working_on(folder, served.workers())
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+
+        def told() -> jobs_pb2.Job | None:
+            with contextlib.suppress(grpc.RpcError):
+                job: jobs_pb2.Job = jobs.GetJob(jobs_pb2.GetJobRequest(name=name)).job
+                return job
+            # The connection was that of the worker.
+            return None
+
+        eventually(lambda: (job := told()) is not None and job.HasField("end_time"))
+        job = told()
+        assert job is not None
+        assert (job.state, job.done) == (jobs_pb2.JOB_STATE_SUCCEEDED, len(rows)), job.error
+        progress = json.loads((folder / "progress.json").read_text())
+        assert progress["before"] > 0
+        read = jobs_pb2.ReadJobResultsRequest(name=name, file=jobs_pb2.JOB_FILE_CANDIDATES)
+        found = b"".join(one.data for one in jobs.ReadJobResults(read))
+    out = tmp_path / "out"
+    code, _, error = run(
+        *("batch", many, "--out", out, "--release", "demo", "--format", "csv", "--best", 5),
+        *("--as-of", "2026-11-27"),
+    )
+    assert code == 0, error
+    assert found == (out / "candidates.csv").read_bytes()

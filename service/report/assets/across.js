@@ -77,7 +77,7 @@ function levelsTable(report) {
     "table",
     { class: "small" },
     h("caption", null, `Objectives in their order: ${status}`),
-    h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("thead", null, h("tr", null, heads.map((head, k) => h("th", { scope: "col", class: k > 0 ? "number" : null }, head)))),
     h(
       "tbody",
       null,

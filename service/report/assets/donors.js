@@ -125,7 +125,7 @@ function riskColumns(report, patient, outcome) {
   return [
     {
       key,
-      head: `${shortOutcome(outcome)}, 95 %`,
+      head: `${shortOutcome(outcome)}, 95\u00a0%`,
       cls: "number risk",
       note: `Predicted ${outcome.text} by day ${outcome.days}, with its 95 % interval`,
       value: (i) => report.value(key, i)?.[0] ?? null,
@@ -275,7 +275,7 @@ function riskTable(report, i) {
     "table",
     { class: "small" },
     h("caption", null, "Predicted outcomes"),
-    h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("thead", null, h("tr", null, heads.map((head, k) => h("th", { scope: "col", class: k > 0 ? "number" : null }, head)))),
     h("tbody", null, rows)
   );
 }

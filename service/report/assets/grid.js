@@ -54,7 +54,7 @@ function lociTable(report, i) {
     "table",
     { class: "small" },
     h("caption", null, "Locus by locus"),
-    h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("thead", null, h("tr", null, heads.map((head, k) => h("th", { scope: "col", class: k > 1 ? "number" : null }, head)))),
     h("tbody", null, rows)
   );
 }

@@ -1,3 +1,4 @@
+from service.pb.graftmatch.v1 import columns_pb2 as _columns_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as _nomenclature_pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
@@ -197,7 +198,7 @@ class ExplainedAntigen(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
-    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors")
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors", "with_haplotypes")
     class MaxMismatchesAtEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -222,6 +223,7 @@ class SearchDonorsRequest(_message.Message):
     ANTIGEN_LOCI_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_POTENTIAL_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
+    WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
     patient: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     max_mismatches: int
@@ -239,7 +241,8 @@ class SearchDonorsRequest(_message.Message):
     antigen_loci: _containers.RepeatedScalarFieldContainer[str]
     without_potential: bool
     donors: DonorCriteria
-    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ...) -> None: ...
+    with_haplotypes: bool
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ..., with_haplotypes: _Optional[bool] = ...) -> None: ...
 
 class DonorCriteria(_message.Message):
     __slots__ = ("types", "sexes", "cmv", "abo", "registries", "statuses", "min_age_years", "max_age_years", "min_tnc_1e7_per_kg", "min_cd34_1e6_per_kg", "require_known")
@@ -351,43 +354,79 @@ class DonorFacts(_message.Message):
     registry: str
     def __init__(self, type: _Optional[str] = ..., age_years: _Optional[int] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., rh: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
 
+class StreamCandidatesRequest(_message.Message):
+    __slots__ = ("search",)
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    search: SearchDonorsRequest
+    def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ...) -> None: ...
+
+class StreamCandidatesResponse(_message.Message):
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    found: int
+    candidates: _columns_pb2.CandidateColumns
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    next_page_token: str
+    missing_masses: int
+    dropped: float
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+
 class ScorePairRequest(_message.Message):
-    __slots__ = ("patient", "donor", "loci")
+    __slots__ = ("patient", "donor", "loci", "with_haplotypes", "patient_facts", "donor_facts")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
+    WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FACTS_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FACTS_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     loci: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ...) -> None: ...
+    with_haplotypes: bool
+    patient_facts: PatientFacts
+    donor_facts: DonorFacts
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., with_haplotypes: _Optional[bool] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., donor_facts: _Optional[_Union[DonorFacts, _Mapping]] = ...) -> None: ...
 
 class ScorePairResponse(_message.Message):
-    __slots__ = ("provenance", "comparison", "notes", "detail")
+    __slots__ = ("provenance", "comparison", "notes", "detail", "risks")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    RISKS_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     comparison: _common_pb2.Comparison
     notes: _containers.RepeatedScalarFieldContainer[str]
     detail: PairDetail
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ...) -> None: ...
+    risks: _containers.RepeatedCompositeFieldContainer[OutcomeRisk]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ..., risks: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class ScorePairsRequest(_message.Message):
-    __slots__ = ("patients", "donors", "pairs", "loci", "without_probabilities", "with_details")
+    __slots__ = ("patients", "donors", "pairs", "loci", "without_probabilities", "with_details", "with_haplotypes")
     PATIENTS_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     PAIRS_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     WITH_DETAILS_FIELD_NUMBER: _ClassVar[int]
+    WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
     patients: _containers.RepeatedScalarFieldContainer[str]
     donors: _containers.RepeatedScalarFieldContainer[str]
     pairs: _containers.RepeatedCompositeFieldContainer[PairToScore]
     loci: _containers.RepeatedScalarFieldContainer[str]
     without_probabilities: bool
     with_details: bool
-    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., pairs: _Optional[_Iterable[_Union[PairToScore, _Mapping]]] = ..., loci: _Optional[_Iterable[str]] = ..., without_probabilities: _Optional[bool] = ..., with_details: _Optional[bool] = ...) -> None: ...
+    with_haplotypes: bool
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., pairs: _Optional[_Iterable[_Union[PairToScore, _Mapping]]] = ..., loci: _Optional[_Iterable[str]] = ..., without_probabilities: _Optional[bool] = ..., with_details: _Optional[bool] = ..., with_haplotypes: _Optional[bool] = ...) -> None: ...
 
 class PairToScore(_message.Message):
     __slots__ = ("patient", "donor")
@@ -543,7 +582,7 @@ class Contribution(_message.Message):
     def __init__(self, factor: _Optional[str] = ..., log_odds: _Optional[float] = ..., known: _Optional[_Union[Known, str]] = ...) -> None: ...
 
 class AllocateDonorsRequest(_message.Message):
-    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share", "previous_second", "deadline_week", "unavailable", "limits", "ancestry", "fairness_share")
+    __slots__ = ("patients", "donors", "edges", "urgency", "previous", "recipients_share", "utility_share", "previous_second", "deadline_week", "unavailable", "limits", "ancestry", "fairness_share", "first")
     PATIENTS_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
@@ -557,6 +596,7 @@ class AllocateDonorsRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     ANCESTRY_FIELD_NUMBER: _ClassVar[int]
     FAIRNESS_SHARE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     patients: _containers.RepeatedScalarFieldContainer[str]
     donors: _containers.RepeatedScalarFieldContainer[str]
     edges: _containers.RepeatedCompositeFieldContainer[Edge]
@@ -570,7 +610,8 @@ class AllocateDonorsRequest(_message.Message):
     limits: _containers.RepeatedCompositeFieldContainer[AllocationLimit]
     ancestry: _containers.RepeatedScalarFieldContainer[str]
     fairness_share: float
-    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ..., previous_second: _Optional[_Iterable[str]] = ..., deadline_week: _Optional[_Iterable[int]] = ..., unavailable: _Optional[_Iterable[int]] = ..., limits: _Optional[_Iterable[_Union[AllocationLimit, _Mapping]]] = ..., ancestry: _Optional[_Iterable[str]] = ..., fairness_share: _Optional[float] = ...) -> None: ...
+    first: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ..., urgency: _Optional[_Iterable[int]] = ..., previous: _Optional[_Iterable[str]] = ..., recipients_share: _Optional[float] = ..., utility_share: _Optional[float] = ..., previous_second: _Optional[_Iterable[str]] = ..., deadline_week: _Optional[_Iterable[int]] = ..., unavailable: _Optional[_Iterable[int]] = ..., limits: _Optional[_Iterable[_Union[AllocationLimit, _Mapping]]] = ..., ancestry: _Optional[_Iterable[str]] = ..., fairness_share: _Optional[float] = ..., first: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AllocationLimit(_message.Message):
     __slots__ = ("name", "most", "patients", "donors")
@@ -629,16 +670,18 @@ class AllocationLevel(_message.Message):
     def __init__(self, objective: _Optional[_Union[AllocationObjective, str]] = ..., best: _Optional[int] = ..., bound: _Optional[int] = ..., least: _Optional[int] = ..., reached: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("patient", "donor", "utility", "second")
+    __slots__ = ("patient", "donor", "utility", "second", "not_first_for")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     UTILITY_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
+    NOT_FIRST_FOR_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     utility: int
     second: str
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ..., second: _Optional[str] = ...) -> None: ...
+    not_first_for: AllocationReason
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., utility: _Optional[int] = ..., second: _Optional[str] = ..., not_first_for: _Optional[_Union[AllocationReason, str]] = ...) -> None: ...
 
 class Explanation(_message.Message):
     __slots__ = ("patient", "reason", "allocated", "best", "recipient", "swap_cost", "limit")

@@ -66,6 +66,11 @@ class GraftMatchServiceStub:
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsResponse.FromString,
                 _registered_method=True)
+        self.StreamCandidates = channel.unary_stream(
+                '/graftmatch.v1.GraftMatchService/StreamCandidates',
+                request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
+                _registered_method=True)
         self.ScorePair = channel.unary_unary(
                 '/graftmatch.v1.GraftMatchService/ScorePair',
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.ScorePairRequest.SerializeToString,
@@ -141,6 +146,14 @@ class GraftMatchServiceServicer:
     def SearchDonors(self, request, context):
         """Finds, compares and ranks the donors of a patient; best first, in batches. At least one
         response comes, also where no donor was found. With `page_size` it answers page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamCandidates(self, request, context):
+        """SearchDonors, column by column: for many donors, in a tenth of the time. 1,000 donors in a
+        response where `batch_size` is 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,6 +236,11 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     servicer.SearchDonors,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsResponse.SerializeToString,
+            ),
+            'StreamCandidates': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamCandidates,
+                    request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.SerializeToString,
             ),
             'ScorePair': grpc.unary_unary_rpc_method_handler(
                     servicer.ScorePair,
@@ -399,6 +417,33 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/SearchDonors',
             graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsRequest.SerializeToString,
             graftmatch_dot_v1_dot_graftmatch__pb2.SearchDonorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamCandidates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/StreamCandidates',
+            graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
+            graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,325 @@
+"""A report under a release -> what it says of every molecule.
+
+How close a bead is to a molecule decides, not how strong it is: the bead of the very protein before
+one with the same antigen recognition domain, these before the antigen and its other alleles. Rules
+and reasons: docs/antibodies.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+from matching.antibodies.epitopes import PublicEpitopes
+from matching.antibodies.names import (
+    BW4,
+    BW6,
+    SYSTEM_OF_GENE,
+    SYSTEMS,
+    Names,
+    Protein,
+    System,
+    Target,
+)
+from matching.antibodies.values import Answer, Basis, Bead, Call, CutOffs
+from matching.loci import LOCUS_OF_GENE, Locus
+from matching.nomenclature import NO_P_GROUP
+
+
+class Near(IntEnum):
+    """How close one name of a report is to a chain, the closest first.
+
+    WHOLE: the report names no chain there, so all of them. NEIGHBOUR: another allele of the
+    antigen. POSSIBLE: the release leaves open whether it is one.
+    """
+
+    ALLELE = 0
+    DOMAIN = 1
+    ANTIGEN = 2
+    WHOLE = 3
+    NEIGHBOUR = 4
+    POSSIBLE = 5
+    FAR = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBead:
+    """A bead with its result and what its names stand for."""
+
+    bead: Bead
+    result: Answer
+    target: Target
+    partner: Target | None
+
+
+# How close each bead of a system is to a chain.
+Places = tuple[Near, ...]
+
+
+class Profile:
+    """What a report says of every molecule of a release. Raises `TypingError` for a name."""
+
+    def __init__(
+        self,
+        names: Names,
+        epitopes: PublicEpitopes,
+        beads: Iterable[Bead],
+        cut_offs: CutOffs,
+    ) -> None:
+        self.names, self.cut_offs = names, cut_offs
+        self._epitopes = epitopes
+        self.beads = tuple(
+            ReadBead(bead, cut_offs.result(bead), *names.read(bead.target, bead.partner))
+            for bead in beads
+        )
+        self._of_system = {
+            system: tuple(b for b in self.beads if system in b.target.systems) for system in SYSTEMS
+        }
+        # What the beads of its system name at each locus, None where they name nothing.
+        self._targets = {
+            locus: tuple(_at(locus, read) for read in self._of_system[system])
+            for system in SYSTEMS
+            for locus in system.loci
+        }
+        self._has_epitopes = {
+            system: any(read.target.antigen in (BW4, BW6) for read in beads)
+            for system, beads in self._of_system.items()
+        }
+        self._places: dict[Protein, Places] = {}
+        self._unnamed: dict[tuple[object, ...], Places] = {}
+        self._any: dict[str, tuple[Protein, ...]] = {}
+        self._calls: dict[tuple[System, Places], Call] = {}
+        self._pairs: dict[tuple[System, Places, Places, bool], Call | None] = {}
+
+    @cached_property
+    def systems(self) -> tuple[System, ...]:
+        """Those that the report has beads of."""
+        return tuple(system for system in SYSTEMS if self._of_system[system])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How names were followed, and results that the MFI contradicts."""
+        targets = (t for b in self.beads for t in (b.target, b.partner) if t is not None)
+        notes = [target.note for target in targets if target.note]
+        for read in self.beads:
+            if self.cut_offs.contradicts(read.bead):
+                notes.append(
+                    f"row {read.bead.row}, {read.bead.name}: reported as {read.result.text}, "
+                    f"though its MFI {read.bead.mfi:g} against the cut-off {self.cut_offs.mfi:g} "
+                    "says otherwise; the reported result counts"
+                )
+        return tuple(dict.fromkeys(notes))
+
+    def call(self, protein: Protein) -> Call:
+        """The answer for a molecule of which one chain varies (A, B, C, DRB)."""
+        system = SYSTEM_OF_GENE[protein.gene]
+        places = self.places(protein)
+        found = self._calls.get((system, places))
+        if found is None:
+            found = self._call(self._of_system[system], places)
+            self._calls[system, places] = found
+        return found
+
+    def pair_call(self, system: System, alpha: Protein, beta: Protein) -> Call | None:
+        """The answer for a pair of DQ or DP; None where the chains do not join."""
+        return self.call_of_places(
+            system, self.places(alpha), self.places(beta), joins(system, alpha, beta)
+        )
+
+    def any_chain(self, gene: str) -> tuple[Protein, ...]:
+        """One protein of a gene for each way in which the report and its partners tell them
+        apart."""
+        if gene not in self._any:
+            nomenclature = self.names.nomenclature
+            prefix = f"{gene}*"
+            alleles = [i for i, a in enumerate(nomenclature.alleles) if a.name.startswith(prefix)]
+            proteins = self.names.expressed(tuple(alleles))
+            told = {(self.places(p), chain_class(p)): p for p in reversed(proteins)}
+            self._any[gene] = tuple(told.values())
+        return self._any[gene]
+
+    def call_of_places(
+        self, system: System, alpha: Places, beta: Places, joined: bool
+    ) -> Call | None:
+        """`pair_call` of chains by the places of `places`, and whether they join."""
+        key = (system, alpha, beta, joined)
+        if key not in self._pairs:
+            self._pairs[key] = self._pair_call(self._of_system[system], alpha, beta, joined)
+        return self._pairs[key]
+
+    def places(self, protein: Protein) -> Places:
+        """How close each bead of its system is to a chain."""
+        known = self._places.get(protein)
+        if known is None:
+            known = self._places[protein] = self._place(protein)
+        return known
+
+    def _place(self, protein: Protein) -> Places:
+        locus = LOCUS_OF_GENE[protein.gene]
+        system = SYSTEM_OF_GENE[protein.gene]
+        epitopes = (
+            self._epitopes.of(locus, protein.group)
+            if self._has_epitopes[system]
+            else (False, False)
+        )
+        # Most proteins differ in their name alone from others that no bead holds.
+        key = locus, protein.antigens, protein.possible, epitopes
+        if key not in self._unnamed:
+            self._unnamed[key] = tuple(
+                Near.WHOLE if target is None else self._near(target, protein, epitopes)
+                for target in self._targets[locus]
+            )
+        places = list(self._unnamed[key])
+        for i, target in enumerate(self._targets[locus]):
+            if target is not None and not target.antigen:
+                places[i] = min(places[i], _near_name(target, protein))
+        return tuple(places)
+
+    def _near(
+        self, target: Target, protein: Protein, epitopes: tuple[bool | None, bool | None]
+    ) -> Near:
+        """How close a target is by its antigens alone."""
+        if target.antigen in (BW4, BW6):
+            carries = epitopes[target.antigen == BW6]
+            return Near.POSSIBLE if carries is None else Near.ANTIGEN if carries else Near.FAR
+        if target.antigen:
+            found = self._carries(target.antigen, protein)
+            return Near.POSSIBLE if found is None else Near.ANTIGEN if found else Near.FAR
+        antigens = frozenset() if target.protein is None else target.protein.antigens
+        if antigens & protein.antigens:
+            return Near.NEIGHBOUR
+        related = (self._carries(antigen, protein) for antigen in antigens)
+        return Near.POSSIBLE if any(one is not False for one in related) else Near.FAR
+
+    def _carries(self, antigen: str, protein: Protein) -> bool | None:
+        """Whether a protein carries an antigen, None where the release leaves it open.
+
+        All antigens that are assigned to it must be this one or splits of it. It may be one where
+        some are, where its broad or its parent is assigned, or where only experts say so (R8).
+        """
+        serology = self.names.nomenclature.serology
+        covered = {antigen, *serology.splits(antigen)}
+        if protein.antigens and protein.antigens <= covered:
+            return True
+        near = covered | set(serology.matching(antigen))
+        return None if near & (protein.antigens | protein.possible) else False
+
+    def _call(self, beads: Sequence[ReadBead], places: Places) -> Call:
+        at = _Sorted(beads, places)
+        for near, basis in ((Near.ALLELE, Basis.ALLELE), (Near.DOMAIN, Basis.DOMAIN)):
+            if at[near]:
+                return _decided(at[near], basis)
+        # That an antibody to a public epitope is absent says nothing of the other epitopes.
+        named = [b for b in at[Near.ANTIGEN] if b.target.antigen not in (BW4, BW6)]
+        epitopes = [b for b in at[Near.ANTIGEN] if b not in named]
+        if positive := _positive(named + epitopes):
+            return _sure(Answer.POSITIVE, Basis.ANTIGEN, positive)
+        if positive := _positive(at[Near.NEIGHBOUR]):
+            return _sure(Answer.POSITIVE, Basis.NEIGHBOUR, positive)
+        if possible := _positive(at[Near.POSSIBLE]):
+            return _call(Answer.NOT_ASSESSABLE, Answer.POSITIVE, Basis.POSSIBLE, possible)
+        if named:
+            return _decided(named, Basis.ANTIGEN)
+        return _sure(Answer.NOT_ASSESSABLE, Basis.UNTESTED, at[Near.NEIGHBOUR])
+
+    def _pair_call(
+        self, beads: Sequence[ReadBead], alpha: Places, beta: Places, joined: bool
+    ) -> Call | None:
+        together = tuple(max(a, b) for a, b in zip(alpha, beta, strict=True))
+        at = _Sorted(beads, together)
+        for near, basis in (
+            (Near.ALLELE, Basis.ALLELE),
+            (Near.DOMAIN, Basis.DOMAIN),
+            (Near.ANTIGEN, Basis.ANTIGEN),
+        ):
+            if at[near]:
+                return _decided(at[near], basis)
+        if not joined:
+            return None
+        # Lines that name one chain only, and beads of other pairs with one of the chains.
+        if positive := _positive(at[Near.WHOLE]):
+            return _sure(Answer.POSITIVE, Basis.CHAIN, positive)
+        near_chain: list[ReadBead] = []
+        for places in (beta, alpha):
+            own = _closest(beads, places)
+            near_chain += own
+            if own and all(b.result is Answer.POSITIVE for b in own):
+                return _sure(Answer.POSITIVE, Basis.CHAIN, own)
+        possible = _positive(at[Near.POSSIBLE])
+        if possible or _positive(near_chain):
+            rest = possible or near_chain
+            basis = Basis.POSSIBLE if possible else Basis.CHAIN
+            return _call(Answer.NOT_ASSESSABLE, Answer.POSITIVE, basis, rest)
+        return _sure(Answer.NOT_ASSESSABLE, Basis.UNTESTED, near_chain + at[Near.WHOLE])
+
+
+class _Sorted:
+    """Beads by how close they are."""
+
+    def __init__(self, beads: Sequence[ReadBead], places: Places) -> None:
+        self._found: dict[Near, list[ReadBead]] = {}
+        for bead, near in zip(beads, places, strict=True):
+            self._found.setdefault(near, []).append(bead)
+
+    def __getitem__(self, near: Near) -> list[ReadBead]:
+        return self._found.get(near, [])
+
+
+def _at(locus: Locus, read: ReadBead) -> Target | None:
+    named = (t for t in (read.target, read.partner) if t is not None)
+    return next((target for target in named if target.locus in (locus, None)), None)
+
+
+def _near_name(target: Target, protein: Protein) -> Near:
+    """How close a target is by its name and its domain alone."""
+    bead = target.protein
+    if bead is None:
+        return Near.ANTIGEN if protein.name in target.proteins else Near.FAR
+    if bead.name == protein.name:
+        return Near.ALLELE
+    return Near.DOMAIN if bead.group == protein.group != NO_P_GROUP else Near.FAR
+
+
+def joins(system: System, alpha: Protein, beta: Protein) -> bool:
+    """Whether two chains form a stable pair.
+
+    DQA1*01 joins DQB1*05 and *06, the other DQA1 join the other DQB1 (Kwok 1993, J Immunol
+    150:2263). All pairs of DP do.
+    """
+    return system is not System.DQ or chain_class(alpha) == chain_class(beta)
+
+
+def chain_class(chain: Protein) -> bool:
+    """Which chains of DQ a chain joins: True for DQA1*01 and DQB1*05 and *06."""
+    return chain.first_field in (("05", "06") if chain.gene == "DQB1" else ("01",))
+
+
+def _closest(beads: Sequence[ReadBead], places: Places) -> list[ReadBead]:
+    """Beads that hold a chain, or else its neighbours."""
+    found = list(zip(beads, places, strict=True))
+    same = [read for read, near in found if near <= Near.ANTIGEN]
+    return same or [read for read, near in found if near is Near.NEIGHBOUR]
+
+
+def _positive(beads: Sequence[ReadBead]) -> list[ReadBead]:
+    return [read for read in beads if read.result is Answer.POSITIVE]
+
+
+def _decided(beads: Sequence[ReadBead], basis: Basis) -> Call:
+    """By beads that are as close: a positive one counts, whatever others of them say."""
+    answers = {read.result for read in beads}
+    for answer in (Answer.POSITIVE, Answer.NOT_ASSESSABLE):
+        if answer in answers:
+            return _sure(answer, basis, beads)
+    return _sure(Answer.NEGATIVE, basis, beads)
+
+
+def _sure(answer: Answer, basis: Basis, beads: Sequence[ReadBead]) -> Call:
+    return _call(answer, answer, basis, beads)
+
+
+def _call(low: Answer, high: Answer, basis: Basis, beads: Sequence[ReadBead]) -> Call:
+    ordered = sorted(beads, key=lambda read: (-read.result, -(read.bead.mfi or 0.0), read.bead.row))
+    return Call(low, high, basis, tuple(read.bead for read in ordered))

@@ -1,0 +1,270 @@
+"""Antibody reports against people: calls with their evidence, and probabilities where a typing
+leaves the answer open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.antibodies import AntibodyFile
+from data.donor_files import Person, Rejects
+from matching.antibodies import (
+    SYSTEMS,
+    Answer,
+    Bead,
+    CrossmatchResult,
+    CutOffs,
+    Finding,
+    ImputedAnswers,
+    Names,
+    Profile,
+    PublicEpitopes,
+    System,
+    crossmatch,
+)
+from matching.errors import InputFileError, TypingError
+from matching.nomenclature import Nomenclature
+from matching.sequences import Domains
+from matching.typings import Typing, typing_of
+from service.frequency_sets import SearchSets
+from service.imputation import impute_by_ancestry
+
+# Molecules that are named in one line of evidence.
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class AntibodyReports:
+    """The reports of a file under a release and cut-offs, by patient, "" where it names none."""
+
+    profiles: Mapping[str, Profile]
+    rejects: Rejects
+    nomenclature: Nomenclature
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        nomenclature: Nomenclature,
+        proteins: Mapping[str, str],
+        cut_offs: CutOffs,
+    ) -> AntibodyReports:
+        """`proteins`: sequences by allele name, for Bw4 and Bw6. Raises `InputFileError`."""
+        names = Names(nomenclature)
+        file = AntibodyFile(names)
+        file.read(path)
+        epitopes = PublicEpitopes(Domains(nomenclature, proteins))
+        profiles = {
+            patient: Profile(names, epitopes, beads, cut_offs)
+            for patient, beads in file.beads.items()
+        }
+        return cls(profiles, file.rejects, nomenclature)
+
+    def of(self, patients: Sequence[str]) -> dict[str, Profile]:
+        """The report of each of some patients that has one.
+
+        A file that names no patient is the report of a single one. Raises `InputFileError`.
+        """
+        if set(self.profiles) == {""} and len(patients) == 1:
+            return {patients[0]: self.profiles[""]}
+        if "" in self.profiles:
+            raise InputFileError(
+                f"{len(patients):,} patients, and some lines of the antibody report do not say "
+                "whose they are; add a column patient"
+            )
+        if unknown := sorted(set(self.profiles) - set(patients)):
+            raise InputFileError(
+                f"the antibody report is of patient {unknown[0]!r}, who is not among the patients; "
+                "give that patient, or leave the lines out"
+            )
+        return {name: self.profiles[name] for name in patients if name in self.profiles}
+
+
+@dataclass(frozen=True)
+class Crossmatched:
+    """A person's virtual crossmatch; `result` is None where the typing cannot be read.
+
+    `p_positive`, `p_negative`: the probability that the answer is positive, or negative, for
+    certain; the rest is open. None where the answer is open or not assessable and nothing can be
+    imputed. `imputed`: the systems whose
+    frequencies were used.
+    """
+
+    id: str
+    result: CrossmatchResult | None
+    p_positive: float | None = None
+    p_negative: float | None = None
+    imputed: tuple[System, ...] = ()
+    problem: str = ""
+
+    @property
+    def answer(self) -> Answer:
+        """Not assessable where the typing cannot be read."""
+        return Answer.NOT_ASSESSABLE if self.result is None else self.result.answer
+
+    @property
+    def worst(self) -> Answer:
+        """The worst answer that the typing leaves possible."""
+        return Answer.POSITIVE if self.result is None else self.result.high
+
+    def system_texts(self) -> dict[str, str]:
+        """The answer at each system, `untyped` and `not tested` included."""
+        texts = dict.fromkeys((system.value for system in SYSTEMS), "not tested")
+        for one in () if self.result is None else self.result.systems:
+            texts[one.system.value] = one.answer.text if one.is_typed else "untyped"
+        return texts
+
+    @property
+    def worst_finding(self) -> str:
+        """The call of the worst answer, "" where all are negative."""
+        findings = [] if self.result is None else list(self.result.findings)
+        worst = max(findings, key=lambda one: (one[1].call.high, one[1].call.low), default=None)
+        if worst is None or worst[1].call.high is Answer.NEGATIVE:
+            return self.problem
+        return f"{worst[0].value} {finding_text(worst[1])}"
+
+    @property
+    def evidence(self) -> str:
+        """What is or may be positive, and why, on one line; or why the typing cannot be read."""
+        if self.result is None:
+            return self.problem
+        lines = [
+            f"{system.value} {finding_text(finding)}"
+            for system, finding in self.result.findings
+            if finding.call.high is Answer.POSITIVE
+        ]
+        return "; ".join(lines)
+
+
+def finding_text(finding: Finding) -> str:
+    """A call with its molecules, its reason and its strongest bead."""
+    named = ", ".join(finding.molecules[:_MOST_NAMED])
+    more = len(finding.molecules) - _MOST_NAMED
+    if more > 0:
+        named += f" and {more} more"
+    call = finding.call
+    worst = "" if call.high is call.low else ", positive at worst"
+    possible = "" if finding.is_certain else "if it is "
+    beads = f": {bead_text(call.beads[0])}" if call.beads else ""
+    others = f" and {len(call.beads) - 1} more" if len(call.beads) > 1 else ""
+    return f"{possible}{named} {call.answer.text}{worst} ({call.basis.value}{beads}{others})"
+
+
+def bead_text(bead: Bead) -> str:
+    """A bead with its MFI, result, date and kit."""
+    parts = [bead.name]
+    if bead.mfi is not None:
+        parts.append(f"MFI {bead.mfi:,.0f}")
+    if bead.result is not None:
+        parts.append(f"reported {bead.result.text}")
+    parts += [part for part in (bead.date, bead.kit) if part]
+    return " ".join(parts)
+
+
+def own_warnings(patient: Typing, profile: Profile) -> list[str]:
+    """Antibodies against the patient's own type, one line each. Raises `TypingError`."""
+    return [
+        f"antibody against the patient's own type: {system.value} {finding_text(finding)}; "
+        "check the typing, the sample and the report"
+        for system, finding in crossmatch(patient, profile).findings
+        if finding.call.answer is Answer.POSITIVE and finding.is_certain
+    ]
+
+
+# P(positive) and P(negative) of answers that leave nothing open.
+_CERTAIN = {Answer.POSITIVE: (1.0, 0.0), Answer.NEGATIVE: (0.0, 1.0)}
+
+
+def crossmatched(
+    people: Sequence[Person], profile: Profile, sets: SearchSets | None
+) -> list[Crossmatched]:
+    """People in their order; probabilities only of those whose typing leaves the answer open."""
+    known: dict[str, CrossmatchResult | str] = {}
+    found = []
+    for person in people:
+        try:
+            typing = typing_of(person.written)
+            result = known.get(typing.text)
+            if result is None:
+                result = known[typing.text] = crossmatch(typing, profile)
+            assert not isinstance(result, str)
+            found.append(
+                Crossmatched(person.id, result, *_CERTAIN.get(result.answer, (None, None)))
+            )
+        except TypingError as error:
+            found.append(Crossmatched(person.id, None, problem=str(error)))
+    if sets is None:
+        return found
+    is_open = [
+        i
+        for i, one in enumerate(found)
+        if one.result is not None and one.result.low is not one.result.high
+    ]
+    imputed = _imputed([people[i] for i in is_open], [found[i] for i in is_open], profile, sets)
+    for i, one in zip(is_open, imputed, strict=True):
+        found[i] = one
+    return found
+
+
+def _imputed(
+    people: Sequence[Person],
+    results: Sequence[Crossmatched],
+    profile: Profile,
+    sets: SearchSets,
+) -> list[Crossmatched]:
+    """The same people with probabilities where their set represents them."""
+    if not people:
+        return []
+    imputer = sets.imputer()
+    imputed = impute_by_ancestry(imputer, people, sets.under)
+    row = {name: i for i, name in enumerate(imputed.names)}
+    answers = ImputedAnswers(imputer, profile)
+    found = []
+    for person, one in zip(people, results, strict=True):
+        assert one.result is not None
+        i = row.get(person.id)
+        if i is None:
+            problem = imputed.problems.get(person.id, "")
+            found.append(Crossmatched(person.id, one.result, problem=problem))
+            continue
+        part = slice(*imputed.imputed.offsets[i : i + 2].tolist())
+        codes, weights = imputed.imputed.codes[part], imputed.imputed.weights[part]
+        low, high = answers.ranges(typing_of(person.written), one.result, codes)
+        most = profile.cut_offs.cumulative
+        if most is not None and one.result.mfi.high >= most:
+            # The sum may reach the cut-off whatever each molecule is.
+            high = np.full_like(high, Answer.POSITIVE)
+        found.append(
+            Crossmatched(
+                person.id,
+                one.result,
+                _share(weights, low == Answer.POSITIVE),
+                _share(weights, high == Answer.NEGATIVE),
+                answers.systems(one.result),
+            )
+        )
+    return found
+
+
+def _share(weights: npt.NDArray[np.float64], held: npt.NDArray[np.bool_]) -> float:
+    return min(float(weights[held].sum()), 1.0)
+
+
+def crossmatch_columns(one: Crossmatched) -> dict[str, Any]:
+    """One row of a table; columns are described in docs/antibodies.md."""
+    mfi = None if one.result is None else one.result.mfi
+    return {
+        "answer": one.answer.text,
+        "worst": one.worst.text,
+        "p_positive": one.p_positive,
+        "p_positive_worst": None if one.p_negative is None else 1.0 - one.p_negative,
+        "cumulative_mfi_low": None if mfi is None else mfi.low,
+        "cumulative_mfi_high": None if mfi is None else mfi.high,
+        **{f"{name.lower()}_answer": text for name, text in one.system_texts().items()},
+        "evidence": one.evidence,
+    }

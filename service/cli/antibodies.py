@@ -1,0 +1,199 @@
+"""What the commands that read antibody reports share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from data.donor_files import Person
+from data.nomenclature import ReferenceFolder
+from data.registry import Registry
+from matching.antibodies import CutOffs, RegistryAnswers, registry_answers
+from matching.haplotypes import NullImputation
+from matching.nomenclature import Nomenclature
+from matching.typings import split_gl, typing_of
+from service.antibodies import (
+    AntibodyReports,
+    Crossmatched,
+    crossmatch_columns,
+    crossmatched,
+    own_warnings,
+)
+from service.antibody_tables import flags, registry_line
+from service.cli.common import settings
+from service.cli.searching import search_sets
+from service.frequency_sets import SearchSets
+from service.results import SearchResults
+from service.search import AntibodyUse
+
+DEFAULT_MFI = CutOffs().mfi
+MfiOption = Annotated[
+    float, typer.Option("--mfi-cut-off", help="MFI from which a bead is positive.")
+]
+CumulativeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--cumulative-mfi",
+        help="A donor is positive where the MFI of the beads of its molecules add up to this.",
+    ),
+]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-donor",
+        help="DONOR=REASON: keep this one though it is positive; the results record the reason.",
+    ),
+]
+
+
+def cut_offs_of(mfi: float, cumulative: float | None) -> CutOffs:
+    try:
+        return CutOffs(mfi, cumulative)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--mfi-cut-off") from error
+
+
+def overrides_of(kept: list[str] | None) -> dict[str, str]:
+    """Reasons by donor."""
+    found = {}
+    for text in kept or ():
+        donor, _, reason = (part.strip() for part in text.partition("="))
+        if not donor or not reason:
+            raise typer.BadParameter(f"{text!r} is no DONOR=REASON", param_hint="--keep-donor")
+        found[donor] = reason
+    return found
+
+
+def check_antibody_options(
+    antibodies: Path | None,
+    exclude: bool,
+    overrides: Mapping[str, str],
+    page_size: int | None,
+    save: str | None,
+) -> None:
+    """Raises `BadParameter` for options that do not go together."""
+    if antibodies is None and (exclude or overrides):
+        raise typer.BadParameter("give --antibodies FILE", param_hint="--exclude-positive")
+    if overrides and not exclude:
+        raise typer.BadParameter("nobody is left out without --exclude-positive; add it")
+    if antibodies is not None and (page_size is not None or save is not None):
+        raise typer.BadParameter("pages and saved searches know no antibodies; leave one out")
+
+
+def read_reports(
+    path: Path, nomenclature: Nomenclature, cut_offs: CutOffs
+) -> tuple[AntibodyReports, Path | None]:
+    """The reports of a file, and the file of its rejects where that was needed."""
+    proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
+    reports = AntibodyReports.read(path, nomenclature, proteins, cut_offs)
+    if not len(reports.rejects):
+        return reports, None
+    rejects = path.with_name(f"{path.name}.rejects.csv")
+    reports.rejects.write(rejects)
+    typer.echo(
+        f"{len(reports.rejects):,} lines of the antibody report cannot be read; what they name "
+        "counts as not tested",
+        err=True,
+    )
+    return reports, rejects
+
+
+@dataclass(frozen=True)
+class ReportedAntibodies:
+    """The reports of the patients of a search; `use` by patient, `own_type` warnings likewise."""
+
+    use: Mapping[str, AntibodyUse]
+    own_type: Mapping[str, list[str]]
+    rejects: Path | None
+    cut_offs: CutOffs
+    sets: SearchSets | None
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        nomenclature: Nomenclature,
+        cut_offs: CutOffs,
+        people: Iterable[Person],
+        exclude: bool,
+        overrides: Mapping[str, str],
+    ) -> ReportedAntibodies:
+        """Says on stderr what stands against a patient's own type. Raises `InputFileError`."""
+        reports, rejects = read_reports(path, nomenclature, cut_offs)
+        typings = {person.id: typing_of(person.written) for person in people}
+        profiles = reports.of(list(typings))
+        own = {name: own_warnings(typings[name], p) for name, p in profiles.items()}
+        for name, profile in profiles.items():
+            for line in (*own[name], *profile.notes):
+                typer.echo(f"patient {name}: {line}", err=True)
+        return cls(
+            {name: AntibodyUse(p, exclude, overrides) for name, p in profiles.items()},
+            own,
+            rejects,
+            cut_offs,
+            search_sets(nomenclature, NullImputation.TYPED),
+        )
+
+    def stated(self, results: SearchResults) -> SearchResults:
+        """The results with what is stated of antibodies; on stderr, what became of the registry."""
+        registry: dict[str, RegistryAnswers] = {}
+        for patient, use in self.use.items():
+            registry[patient] = registry_answers(results.index.donors, use.profile)
+            left_out = len(results.excluded[patient])
+            typer.echo(
+                f"patient {patient}: {registry_line(registry[patient], self.cut_offs)}", err=True
+            )
+            if use.exclude:
+                typer.echo(f"patient {patient}: {left_out:,} candidates are left out", err=True)
+        overrides = {d: reason for use in self.use.values() for d, reason in use.overrides.items()}
+        for donor, reason in overrides.items():
+            typer.echo(f"donor {donor} is kept even if positive: {reason}", err=True)
+        stated = {
+            "mfi_cut_off": self.cut_offs.mfi,
+            "cumulative_mfi_cut_off": self.cut_offs.cumulative,
+            "own_type": dict(self.own_type),
+            "registry": {patient: found.count() for patient, found in registry.items()},
+            "excluded": {patient: list(names) for patient, names in results.excluded.items()},
+            "overrides": overrides,
+        }
+        return replace(results, antibodies=stated)
+
+    def _crossmatched(
+        self, results: SearchResults, typings: Mapping[str, str], patient: str
+    ) -> list[Crossmatched]:
+        """The candidates of a patient with a report, in their order."""
+        rows = results.matches[patient].candidates.rows
+        facts = results.index.facts(rows).to_dict(orient="records")
+        donors = [
+            Person(name, {str(k): v for k, v in fact.items()}, split_gl(typings.get(name, "")))
+            for name, fact in zip(results.index.ids(rows), facts, strict=True)
+        ]
+        return crossmatched(donors, self.use[patient].profile, self.sets)
+
+    def flags(self, results: SearchResults, limit: int, store: Registry) -> dict[str, str]:
+        """What the list on screen says of each donor of one patient."""
+        (patient,) = results.matches
+        best = results.best(patient, limit)
+        typings = store.typings(best.index.ids(best.matches[patient].candidates.rows))
+        if patient not in self.use:
+            return dict.fromkeys(typings, "")
+        found = {one.id: one for one in self._crossmatched(best, typings, patient)}
+        return flags(found)
+
+    def columns(self, results: SearchResults, typings: Mapping[str, str]) -> pd.DataFrame:
+        """Columns beside those of `result_table`, described in docs/antibodies.md."""
+        rows = []
+        for patient, matches in results.matches.items():
+            if patient not in self.use:
+                rows += [{"answer": "no report"}] * len(matches)
+                continue
+            overrides = self.use[patient].overrides
+            for one in self._crossmatched(results, typings, patient):
+                rows.append(crossmatch_columns(one) | {"override": overrides.get(one.id, "")})
+        names = [*crossmatch_columns(Crossmatched("", None)), "override"]
+        return pd.DataFrame(rows, columns=names).add_prefix("antibody_")

@@ -1,0 +1,1 @@
+"""Jobs of the service: batches that are worked on beside the calls."""

@@ -1,0 +1,125 @@
+"""One job: the batch of `graftmatch batch`, under the data that the server answers from."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from google.protobuf.json_format import ParseDict
+
+from data.files import remove_folder
+from data.jobs import JobFiles, JobProgress
+from data.registry import ReadingOptions
+from matching.allocate import Effort
+from matching.errors import InputFileError
+from service.allocation import AllocationSettings
+from service.batch.checkpoints import DAY, checkpoints, stored_state
+from service.batch.engine import in_threads
+from service.batch.output import TableFormat
+from service.batch.people import people_of
+from service.batch.results import BatchResults
+from service.batch.search import BatchSearch, chunks_of
+from service.calls import checkpoint
+from service.convert import LIMITS
+from service.convert_search import settings_request
+from service.pb.graftmatch.v1 import graftmatch_pb2
+from service.snapshot import Snapshot
+from service.status import EmptyRegistryError, RequestError, Violation
+
+REJECTS = "rejects.csv"
+# A job that was taken up so often, and got no further, is given up.
+MOST_ATTEMPTS = 3
+DEFAULT_BEST = 100
+_TELL_SECONDS = 0.5
+
+
+class Telling:
+    """Keeps the file of the progress of a job up to date, but not at every patient."""
+
+    def __init__(self, files: JobFiles, progress: JobProgress) -> None:
+        self._files, self._now, self._told = files, progress, float("-inf")
+
+    @property
+    def now(self) -> JobProgress:
+        return self._now
+
+    def tell(self, **changes: object) -> None:
+        """Raises `OutputError`."""
+        self._now = replace(self._now, **changes)  # type: ignore[arg-type]
+        self._files.tell(self._now)
+        self._told = time.monotonic()
+
+    def more(self, done: int) -> None:
+        """So many patients are done further. Raises `OutputError`, and `CallEndedError` where the
+        job is to stop."""
+        self._now = replace(self._now, done=self._now.done + done)
+        if time.monotonic() - self._told > _TELL_SECONDS:
+            self.tell()
+        checkpoint()
+
+
+def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
+    """Do what is left of a job whose lock this process holds.
+
+    The answers are all of one state of the data: a job that was begun under another begins anew.
+    Raises `RequestError` for what the caller can correct, `CallEndedError` where the job is to
+    stop, `EmptyRegistryError`, and what a batch raises.
+    """
+    asked = files.asked()
+    if snapshot.search is None:
+        raise EmptyRegistryError("the registry holds no donors; import some")
+    request = ParseDict(dict(asked.search), graftmatch_pb2.SearchDonorsRequest())
+    wanted = settings_request(request)
+    settings = wanted.settings(wanted.limit or DEFAULT_BEST)
+    search = BatchSearch(snapshot.search, snapshot.model, settings, LIMITS.genotypes)
+    state = {**search.state, DAY: settings.as_of.isoformat()}
+    results = files.results
+    if stored_state(results) not in (None, state):
+        remove_folder(results)
+    telling.tell(
+        provenance={
+            "release": snapshot.nomenclature.release,
+            "frequency_set": snapshot.frequency_set,
+            "model": snapshot.model_label,
+            "index": snapshot.index_version,
+        }
+    )
+    with checkpoints(results, state, resume=True) as done:
+        if done.is_complete:
+            return
+        try:
+            people, rejects = people_of(
+                files.patients, snapshot.nomenclature, ReadingOptions(), settings
+            )
+        except InputFileError as error:
+            # Where the file lies is none of the caller's business.
+            reason = str(error).replace(str(files.patients), "it")
+            raise RequestError([Violation("file", reason)]) from None
+        if len(people) > LIMITS.patients:
+            raise RequestError([Violation("file", f"more than {LIMITS.patients:,} patients")])
+        if len(rejects):
+            rejects.write(results / REJECTS)
+        chunks = chunks_of(people)
+        kept = [number for number in range(len(chunks)) if done.has(number)]
+        before = sum(len(chunks[number]) for number in kept)
+        got_further = before > telling.now.before
+        telling.tell(
+            attempts=1 if got_further else telling.now.attempts,
+            patients=len(people),
+            rejected=len(rejects),
+            done=before,
+            before=before,
+        )
+        left = sorted({*range(len(chunks))} - {*kept})
+        for number, table in in_threads(
+            left, lambda n, told: search.run(chunks[n], told), 1, telling.more
+        ):
+            done.write(number, table)
+        BatchResults(
+            done,
+            len(chunks),
+            [person.id for person in people],
+            search.schema,
+            search.provenance,
+            TableFormat(asked.form),
+        ).write(None, AllocationSettings(effort=Effort(between=checkpoint)), len(rejects))
