@@ -28,8 +28,8 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 # Haplotype pairs of the first side, and steps of the kernel, between two calls of `between`.
-_PAIRS = 20_000
-_STEPS = 5_000_000
+_PAIRS = 10_000
+_STEPS = 2_000_000
 # Haplotype pairs of one side times haplotypes of the other: a minute or two.
 _MOST_WORK = 150_000_000_000
 
