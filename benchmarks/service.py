@@ -10,11 +10,12 @@ file a population, by default those of the demonstration; with --home those that
 Closed loops keep so many calls in flight; the open loop sends at fixed times, and a call's time
 runs from when it was due. Pairs are of 20 patients and the donors that a search finds for them (at
 most three mismatches, the first 1,000), with their facts, each pair once; before each measurement
-the same kind of calls, 4,000 of other pairs, warm the server up. `new_donors` is the same with a donor who was not seen before
-in every call. Searches are of all patients in turn, at most one mismatch, first page of 100; the
-stream is of the first 100,000 donors of one patient. Every answer is read whole, but decoded only
-where it is counted. Whether all calls ended with OK is told by the server's own metrics. Times are
-milliseconds, `ratio` is the throughput by that of the trivial call (health) with 32 in flight.
+the same kind of calls, 4,000 of other pairs, warm the server up. `new_donors` is the same with a
+donor who was not seen before in every call. Searches are of all patients in turn, at most one
+mismatch, first page of 100; the streams are of the first 100,000 donors of one patient, by rows and
+by columns. Every answer is read whole, but decoded only where it is counted. Whether all calls
+ended with OK is told by the server's own metrics. Times are milliseconds, `ratio` is the throughput
+by that of the trivial call (health) with 32 in flight.
 """
 
 from __future__ import annotations
