@@ -13,6 +13,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from data.donor_files import age_on
 from matching.family import (
     SOURCES,
     DonorFacts,
@@ -80,11 +81,9 @@ def family_result(
 
 
 def _age(birth_date: str | None, as_of: datetime.date) -> float | None:
-    """Years on a day; None where unknown or where the day is before the birth."""
-    if birth_date is None:
-        return None
-    days = (as_of - datetime.date.fromisoformat(birth_date)).days
-    return days / 365.25 if days >= 0 else None
+    """Whole years on a day; None where unknown or where the day is before the birth."""
+    years = -1 if birth_date is None else age_on(birth_date, as_of)
+    return float(years) if years >= 0 else None
 
 
 def haplotype_text(analysis: FamilyAnalysis, name: str) -> str:
@@ -174,7 +173,7 @@ def relatives_table(result: FamilyResult) -> pd.DataFrame:
                 "haplotypes": haplotype_text(analysis, one.id),
                 "mismatches": _likeliest(one.mismatches),
                 "mismatches_expected": sum(n * p for n, p in one.mismatches.items()),
-                "age_years": np.nan if facts.age_years is None else round(facts.age_years, 1),
+                "age_years": np.nan if facts.age_years is None else facts.age_years,
                 "sex": member.sex,
                 "drb1_favourable": facts.drb1_favourable,
                 "leader_matched": facts.leader_matched,

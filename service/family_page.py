@@ -32,7 +32,7 @@ th, td { border: 1px solid #888; padding: 2px 7px; text-align: left; vertical-al
 th { background: #eee; }
 .warning { border-left: 6px solid #111; padding: 3px 9px; font-weight: bold; }
 @media print { @page { size: A4 landscape; margin: 10mm; } body { margin: 0; font-size: 11px; }
-  svg { max-height: 170mm; } tr, svg { break-inside: avoid; } }
+  svg { max-height: 140mm; } tr, svg { break-inside: avoid; } }
 """
 
 
