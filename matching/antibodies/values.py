@@ -94,9 +94,9 @@ class CutOffs:
         return (bead.result is Answer.POSITIVE) != (bead.mfi >= self.mfi)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """What a report says of one molecule.
+    """What a report says of one molecule. A `Profile` makes one of each.
 
     `low` and `high`: the best and the worst that it may be; unequal where the allele may carry a
     reported antigen. `beads`: those that it rests on, positive ones first.
