@@ -15,6 +15,7 @@
     │   └── ReleaseSourceError          the source of an installation is not usable
     ├── InputFileError              a whole file is refused, nothing of it was used
     ├── RecordError                 one record of a file is refused, the others go on
+    ├── FamilyError                 a pedigree, or its typings, cannot be one family
     ├── AllocationError             an allocation is malformed or was not solved
     ├── TypingPlanError             requests for typing cannot be planned
     ├── CohortError                 a cohort of transplants cannot be used
@@ -100,6 +101,10 @@ class RecordError(GraftmatchError):
         self.field, self.value, self.reason = field, value, reason
         shown = value if len(value) <= 60 else value[:57] + "..."
         super().__init__(f"{field}: {shown!r}: {reason}")
+
+
+class FamilyError(GraftmatchError):
+    """The members of a family, or their typings, cannot be one family."""
 
 
 class AllocationError(GraftmatchError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from matching.haplotypes import NullImputation
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
 from matching.probability import Prediction
-from matching.typings import Typing, split_gl
-from service.convert import LIMITS, checking, read_loci, read_typing
+from matching.typings import split_gl
+from service.calls import watched
+from service.convert import LIMITS, ReadTyping, checking, read_loci, read_typing, read_with
 from service.masses import Outcome
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, prediction_pb2
 from service.status import Violation
@@ -25,14 +26,13 @@ _NULLS = {
     prediction_pb2.NULL_IMPUTATION_TYPED: NullImputation.TYPED,
     prediction_pb2.NULL_IMPUTATION_PARTNER: NullImputation.PARTNER,
 }
-MAX_PRECISION = 0.5
 
 
 @dataclass(frozen=True)
 class Typings:
     """The typings of one side, None where one cannot be read, and then why."""
 
-    read: tuple[Typing | None, ...]
+    read: tuple[ReadTyping | None, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -47,6 +47,7 @@ class PairsRequest:
     loci: tuple[Locus, ...]
     with_probabilities: bool
     with_details: bool
+    with_haplotypes: bool
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -61,9 +62,9 @@ class PairsRequest:
 
 
 def pairs_request(
-    request: graftmatch_pb2.ScorePairsRequest, nomenclature: Nomenclature
+    request: graftmatch_pb2.ScorePairsRequest, read: Callable[[str], ReadTyping]
 ) -> PairsRequest:
-    """Raises `RequestError` with every violation."""
+    """`read`: reads a GL string. Raises `RequestError` with every violation."""
     with checking() as found:
         sides = (("patients", request.patients), ("donors", request.donors))
         for field, texts in sides:
@@ -80,10 +81,10 @@ def pairs_request(
         for patient in range(len(request.patients))
         for donor in range(len(request.donors))
     ]
-    patients, donors = (_typings(texts, nomenclature) for _, texts in sides)
+    patients, donors = (_typings(texts, read) for _, texts in sides)
     return PairsRequest(
         *(patients, donors, tuple(pairs), loci),
-        *(not request.without_probabilities, request.with_details),
+        *(not request.without_probabilities, request.with_details, request.with_haplotypes),
     )
 
 
@@ -97,17 +98,17 @@ def _check_positions(request: graftmatch_pb2.ScorePairsRequest, found: list[Viol
                 found.append(Violation(f"pairs[{i}].{side}", f"must be below {n:,}"))
 
 
-def _typings(texts: Sequence[str], nomenclature: Nomenclature) -> Typings:
-    read: list[Typing | None] = []
+def _typings(texts: Sequence[str], read: Callable[[str], ReadTyping]) -> Typings:
+    typings: list[ReadTyping | None] = []
     problems: list[str] = []
     notes: list[str] = []
-    for text in texts:
+    for text in watched(texts):
         wrong: list[Violation] = []
-        typing = read_typing("", text, nomenclature, wrong)
-        read.append(None if typing is None else typing[0])
+        typing = read_with("", text, read, wrong)
+        typings.append(typing)
         problems.append("".join(one.reason for one in wrong))
-        notes += [] if typing is None else typing[1].notes
-    return Typings(tuple(read), tuple(problems), tuple(notes))
+        notes += [] if typing is None else typing.genotype.notes
+    return Typings(tuple(typings), tuple(problems), tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,6 @@ class MatchRequest:
     donors: tuple[Person | None, ...]
     problems: tuple[str, ...]
     nulls: NullImputation
-    precision: float
     recombine: bool
 
 
@@ -131,19 +131,17 @@ def match_request(
         patient = _person("patient", "0", request.patient, nomenclature, found)
         if not 1 <= len(request.donors) <= LIMITS.pairs:
             found.append(Violation("donors", f"must be 1 to {LIMITS.pairs:,} people"))
-        if not 0 <= request.precision <= MAX_PRECISION:
-            found.append(Violation("precision", f"must be 0 to {MAX_PRECISION}"))
         if request.null_imputation not in _NULLS:
             found.append(Violation("null_imputation", "is none that this server knows"))
     donors, problems = [], []
-    for i, donor in enumerate(request.donors):
+    for i, donor in enumerate(watched(request.donors)):
         wrong: list[Violation] = []
         donors.append(_person("", str(i), donor, nomenclature, wrong))
         problems.append("; ".join(f"{one.field}: {one.reason}".lstrip(".") for one in wrong))
     assert patient is not None
     return MatchRequest(
         *(patient, tuple(donors), tuple(problems), _NULLS[request.null_imputation]),
-        *(request.precision, request.recombine),
+        request.recombine,
     )
 
 

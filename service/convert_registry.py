@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from data.donor_files import age_on
 from data.registry import BlankSecond, ImportRequest, ImportSummary, Mode, ReadingOptions
 from matching.errors import ReleaseNotInstalledError
 from matching.nomenclature import Nomenclature
@@ -125,8 +126,7 @@ def _age(donor: Mapping[str, Any], as_of: datetime.date) -> float:
     """In whole years, -1 where unknown."""
     if "birth_date" not in donor:
         return float(donor.get("age_years", -1))
-    born = datetime.date.fromisoformat(donor["birth_date"])
-    return as_of.year - born.year - ((as_of.month, as_of.day) < (born.month, born.day))
+    return float(age_on(donor["birth_date"], as_of))
 
 
 def history_messages(

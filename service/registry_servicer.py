@@ -37,10 +37,14 @@ from service.status import NotFoundError, RequestError, Violation
 
 @dataclass
 class Upload:
-    """A file that a client sends, in a folder of its own until `close`."""
+    """A file that a client sends, in a folder of its own until `close`.
+
+    `is_taken`: the thread that imports it closes it, and nobody else.
+    """
 
     name: str
     n_bytes: int = 0
+    is_taken: bool = False
     _folder: TemporaryDirectory[str] = field(
         default_factory=lambda: TemporaryDirectory(prefix="graftmatch-", ignore_cleanup_errors=True)
     )
@@ -86,6 +90,7 @@ def import_answer(
 
     Raises `RequestError`, `UnderWayError`, `StoreError`, `OutputError` and `CallEndedError`.
     """
+    upload.is_taken = True
     try:
         with checking() as found:
             if not upload.n_bytes:
@@ -279,12 +284,13 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
                     if request.WhichOneof("part") != "data":
                         found.append(Violation("data", "must be every message but the first"))
                 await answering.run(context, upload.add, request.data)
+            asked = (answering.snapshot, first.options, order, upload)
+            return await answering.run(context, import_answer, *asked, pool=self._changing)
         except BaseException:
-            # On a thread: it may be large.
-            asyncio.get_running_loop().run_in_executor(None, upload.close)
+            if not upload.is_taken:
+                # On a thread: it may be large.
+                asyncio.get_running_loop().run_in_executor(None, upload.close)
             raise
-        asked = (answering.snapshot, first.options, order, upload)
-        return await answering.run(context, import_answer, *asked, pool=self._changing)
 
     async def GetDonor(  # noqa: N802
         self, request: registry_pb2.GetDonorRequest, context: Any

@@ -39,6 +39,8 @@ from matching.search import POSITION_LETTERS, Criteria
 from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
+# Probabilities of 0, 1 and 2 whole haplotypes in common.
+SHARED = ("p_shared_0", "p_shared_1", "p_shared_2")
 FORMATS = ("table", "json", "csv", "parquet")
 _NUMBERS = {
     "count_best": COUNT_BEST,
@@ -253,6 +255,9 @@ def print_donors(
         "aGVHD III-IV",
     ):
         table.add_column(name, no_wrap=True)
+    is_shared = SHARED[0] in shown
+    if is_shared:
+        table.add_column("haplotypes 2/1/0", no_wrap=True)
     for locus in results.loci:
         table.add_column(locus.value, no_wrap=True)
     if antibodies is not None:
@@ -272,6 +277,7 @@ def print_donors(
             _percent(row["p10"]),
             _percent(row["p9"]),
             _risk(row),
+            *([_shared(row)] if is_shared else []),
             *(_positions(row, locus) for locus in results.loci),
             *(() if antibodies is None else (antibodies[row["donor"]],)),
             span(row["gvh_best"], row["gvh_worst"]),
@@ -343,6 +349,12 @@ def _risk(row: Mapping[Hashable, Any]) -> str:
         return ""
     low, high = (round(100 * row[f"{RISK}_{end}"]) for end in ("low", "high"))
     return f"{round(100 * row[RISK])} % ({low}-{high})"
+
+
+def _shared(row: Mapping[Hashable, Any]) -> str:
+    """Percents of two, one and no haplotype in common."""
+    p = [row[name] for name in reversed(SHARED)]
+    return "?" if np.isnan(p).any() else "/".join(f"{100 * one:.0f}" for one in p)
 
 
 def _percent(p: float) -> str:

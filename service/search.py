@@ -39,7 +39,8 @@ from service.masses import (
 )
 from service.pairs import Facts, pair_factors, predicted_risks
 from service.ranking import Ranker
-from service.results import Predicted, SearchResults
+from service.results import SHARED, Predicted, SearchResults
+from service.sharing import shared_haplotypes
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
     all by default. `donors`: what is asked of facts, see `service.criteria`. `up_to`: probabilities
     of so many mismatches (1 or 2), by default 2 where two are allowed; `with_probabilities`: False
-    leaves all of them out."""
+    leaves all of them out.
+    `shared_of`: of how many of the donors shared haplotypes are predicted, None for all."""
 
     criteria: Criteria
     as_of: datetime.date
@@ -58,6 +60,7 @@ class SearchSettings:
     size: int | None = None
     up_to: int | None = None
     with_probabilities: bool = True
+    shared_of: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,16 @@ class DonorSearch:
             limits=limits,
         )
 
+    def shared_haplotypes(
+        self, patient: Typing, facts: Facts, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """P(0, 1, 2 whole haplotypes in common) with the donors in some rows, (n, 3); NaN where
+        unknown."""
+        if self.sets is None or self.masses is None:
+            return np.full((len(rows), 3), np.nan)
+        donors = list(zip(self._typings(rows), self.masses.priors(rows), strict=True))
+        return shared_haplotypes(self.sets, (patient, self.sets.prior_of(facts)), donors)
+
     def _typings(self, rows: npt.NDArray[np.int64]) -> list[Typing | None]:
         """Typings of some rows as reported, None where the record is no longer what the index
         holds."""
@@ -271,16 +284,25 @@ def search_people(
     antibodies: Mapping[str, AntibodyUse] | None = None,
 ) -> SearchResults:
     """The donors of each patient, in order. `antibodies`: of patients, those who have a report."""
-    pages = {}
+    pages, shared = {}, {}
     for done, person in enumerate(people, 1):
         wanted = wanted_of(person, settings)
         patient = typing_of(person.written)
-        pages[person.id] = search.page(
+        page = search.page(
             *(patient, person.facts, model, settings, wanted, limits),
             (antibodies or {}).get(person.id),
         )
+        pages[person.id] = page
+        if settings.shared_of != 0:
+            rows = page.matches.candidates.rows
+            found = np.full((len(rows), 3), np.nan)
+            some = slice(settings.shared_of)
+            found[some] = search.shared_haplotypes(patient, person.facts, rows[some])
+            shared[person.id] = dict(zip(SHARED, found.T, strict=True))
         progress(done)
-    return results_of(pages, search, model, settings)
+    results = results_of(pages, search, model, settings)
+    scores = {p: {**scores, **shared.get(p, {})} for p, scores in results.scores.items()}
+    return replace(results, scores=scores)
 
 
 def wanted_of(person: Person, settings: SearchSettings) -> DonorFilter | None:

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from matching.errors import (
     AllocationError,
     CohortError,
+    FamilyError,
     GraftmatchError,
     InputFileError,
     ModelError,
@@ -119,6 +120,7 @@ STATUS: Mapping[type[GraftmatchError], grpc.StatusCode] = {
     TooAmbiguousError: grpc.StatusCode.INVALID_ARGUMENT,
     RecordError: grpc.StatusCode.INVALID_ARGUMENT,
     CohortError: grpc.StatusCode.INVALID_ARGUMENT,
+    FamilyError: grpc.StatusCode.INVALID_ARGUMENT,
     EmptyRegistryError: grpc.StatusCode.FAILED_PRECONDITION,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     TakenError: grpc.StatusCode.ALREADY_EXISTS,

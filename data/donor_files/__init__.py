@@ -12,6 +12,7 @@ from data.donor_files.columns import (
     LOCUS_COLUMNS,
     NUMBERS,
     Person,
+    age_on,
     time_text,
 )
 from data.donor_files.reader import (
@@ -46,6 +47,7 @@ __all__ = [
     "RecordReader",
     "Reject",
     "Rejects",
+    "age_on",
     "duplicate",
     "time_text",
     "written_of",

@@ -251,6 +251,16 @@ def check_time(name: str, value: str) -> int | None:
     return (time - _EPOCH) // datetime.timedelta(microseconds=1)
 
 
+def age_on(birth_date: str, as_of: datetime.date) -> int:
+    """Whole years on a day, below 0 before the birth.
+
+    >>> age_on("1990-03-02", datetime.date(2026, 3, 1))
+    35
+    """
+    born = datetime.date.fromisoformat(birth_date)
+    return as_of.year - born.year - ((as_of.month, as_of.day) < (born.month, born.day))
+
+
 def time_text(microseconds: int | None) -> str | None:
     """A time as ISO text in UTC."""
     if microseconds is None:

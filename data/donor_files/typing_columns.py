@@ -46,7 +46,7 @@ def merged_genes(genes: Sequence[tuple[str, Coded]]) -> tuple[Coded, dict[int, E
 
 def _merge(genes: Sequence[str], texts: Sequence[str]) -> str | TypingError:
     copies = [
-        _with_gene(gene, text.strip())
+        with_gene(gene, text.strip())
         for gene, text in zip(genes, texts, strict=True)
         if text.strip()
     ]
@@ -56,7 +56,7 @@ def _merge(genes: Sequence[str], texts: Sequence[str]) -> str | TypingError:
         return error.with_traceback(None)
 
 
-def _with_gene(gene: str, text: str) -> str:
+def with_gene(gene: str, text: str) -> str:
     """The text of a column of one gene, every copy with its gene."""
     copies = (copy.strip() for copy in text.split("+"))
     return "+".join(copy if "*" in copy or not copy else f"{gene}*{copy}" for copy in copies)

@@ -11,6 +11,7 @@ import gc
 import hashlib
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -349,9 +350,13 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _without_cycles() -> Iterator[None]:
-    """Without looking for cycles among millions of values that stay: an eighth of an import."""
+    """Without looking for cycles among millions of values that stay: an eighth of an import.
+
+    Not on a thread beside others, whose cycles must go.
+    """
     was_on = gc.isenabled()
-    gc.disable()
+    if threading.current_thread() is threading.main_thread():
+        gc.disable()
     try:
         yield
     finally:

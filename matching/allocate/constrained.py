@@ -8,6 +8,8 @@ among the others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +17,7 @@ from ortools.sat.python import cp_model
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
-from matching.allocate.problem import Bools, Float64s, Int64s
+from matching.allocate.problem import Bools, Effort, Float64s, Int64s
 from matching.errors import AllocationError
 
 # Below this CP-SAT alone is faster; above the other the linear program takes minutes.
@@ -26,6 +28,8 @@ CORE_EDGES = 20_000
 # The scaled objective and its prices stay exact.
 SCALED_LIMIT = 2**60
 MOST_SCALE = 2**40
+# Between two looks whether a search is to stop.
+LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,14 @@ class Program:
     floors: tuple[Floor, ...]
     bound: int
 
-    def maximise(self, hint: Bools | None, seed: int, work: float) -> Choice | None:
-        """The best choice that `work` (about seconds, but counted) finds; None if there is none.
+    def maximise(self, hint: Bools | None, effort: Effort) -> Choice | None:
+        """The best choice that the work of `effort` finds; None if there is none.
 
         `hint`: a choice that holds to all rows and floors, which the answer never falls behind.
         """
         n = len(self.weight)
         if n < LEAST_RELAXED_EDGES:
-            return self._search(np.arange(n), hint, seed, work)
+            return self._search(np.arange(n), hint, effort)
         slack, scale, proved, bound = np.zeros(n, np.int64), 1, self.bound, self.bound
         order = np.argsort(-self.weight, kind="stable")
         if n <= MOST_RELAXED_EDGES:
@@ -98,7 +102,7 @@ class Program:
         core = order[:CORE_EDGES]
         if hint is not None:
             core = np.union1d(core, np.flatnonzero(hint))
-        found = self._search(np.sort(core), hint, seed, work)
+        found = self._search(np.sort(core), hint, effort)
         if found is None and len(core) == n:
             return None
         inside = 0 if found is None else found.bound
@@ -183,7 +187,7 @@ class Program:
         bound = (sum(map(int, profit)) + rest) // scale
         return solved.x, paid + profit[patient], scale, bound
 
-    def _search(self, core: Int64s, hint: Bools | None, seed: int, work: float) -> Choice | None:
+    def _search(self, core: Int64s, hint: Bools | None, effort: Effort) -> Choice | None:
         """CP-SAT on the edges `core`, ascending; its bound holds for choices among them only."""
         model = cp_model.CpModel()
         taken = [model.new_bool_var("") for _ in core]
@@ -213,9 +217,9 @@ class Program:
         solver = cp_model.CpSolver()
         # One worker and counted work, not seconds: the same answer on every machine.
         solver.parameters.num_workers = 1
-        solver.parameters.random_seed = seed
-        solver.parameters.max_deterministic_time = work
-        status = solver.solve(model)
+        solver.parameters.random_seed = effort.seed
+        solver.parameters.max_deterministic_time = effort.work
+        status = _solved(solver, model, effort.between)
         if status == cp_model.INFEASIBLE:
             return None
         if status == cp_model.MODEL_INVALID:
@@ -230,3 +234,23 @@ class Program:
         told = float(np.nextafter(solver.best_objective_bound, np.inf))
         bound = value if status == cp_model.OPTIMAL else int(told)
         return Choice(best, min(self.bound, bound))
+
+
+def _solved(
+    solver: cp_model.CpSolver, model: cp_model.CpModel, between: Callable[[], object]
+) -> cp_model.CpSolverStatus:
+    """How the solver ends; it is stopped soon after `between` raises."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(solver.solve, model)
+        while True:
+            try:
+                return running.result(LOOK_SECONDS)
+            except TimeoutError:
+                try:
+                    between()
+                except BaseException:
+                    # Again and again, as it may not have begun yet.
+                    while not running.done():
+                        solver.stop_search()
+                        wait([running], LOOK_SECONDS)
+                    raise

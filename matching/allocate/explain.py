@@ -21,6 +21,7 @@ from matching.allocate.problem import (
     Int64s,
     Objective,
     Objectives,
+    first_highest,
 )
 from matching.allocate.solve import AllocationSolution, allocate, heaviest_with
 from matching.allocate.space import in_parallel
@@ -86,17 +87,19 @@ def explanations(
     the true cost may be higher. Without a proof the first `MOST_SEARCHES` swaps are searched anew.
     """
     utility = np.append(problem.utility, 0)[solution.edge_of] * (solution.edge_of >= 0)
-    served, best = _best_edges(problem)
+    best = first_highest(problem.patient, problem.utility)
+    served = problem.patient[best]
     best = best[problem.utility[best] > utility[served]]
     usable = problem.usable
     costs: dict[int, int | None] = {}
     swaps = best[usable[best]]
     if solution.proof is not None:
-        found = _swap_costs(problem, solution.proof, swaps, effort.threads)
+        found = _swap_costs(problem, solution.proof, swaps, effort)
         costs = dict(zip(swaps.tolist(), found, strict=True))
     else:
         top = solution.level(Objective.UTILITY).best
         for edge in swaps[:MOST_SEARCHES].tolist():
+            effort.between()
             value = heaviest_with(problem, solution, edge, effort)
             costs[edge] = None if value is None else max(0, top - value)
     none = UNALLOCATED
@@ -110,14 +113,6 @@ def explanations(
         told = obstacle.reason, got, donor, obstacle.recipient, costs.get(edge), obstacle.limit
         rows.append(Explanation(patient, *told))
     return tuple(sorted(rows, key=lambda row: row.patient))
-
-
-def _best_edges(problem: AllocationProblem) -> tuple[Int64s, Int64s]:
-    """Patients with an edge, and of each the one of highest utility, the first of several."""
-    served, starts, sizes = np.unique(problem.patient, return_index=True, return_counts=True)
-    highest = np.maximum.reduceat(problem.utility, starts) if len(served) else problem.utility
-    best = np.flatnonzero(problem.utility == np.repeat(highest, sizes))
-    return served, best[np.unique(problem.patient[best], return_index=True)[1]]
 
 
 def obstacles(
@@ -201,7 +196,7 @@ class _Use:
 
 
 def _swap_costs(
-    problem: AllocationProblem, proof: Proof, wanted: Int64s, threads: int
+    problem: AllocationProblem, proof: Proof, wanted: Int64s, effort: Effort
 ) -> list[int]:
     """What each wanted edge, (n,) positions, costs the heaviest allocation that `proof` proves."""
     usable = np.flatnonzero(problem.usable)
@@ -230,7 +225,7 @@ def _swap_costs(
         way_out,
         recipient[edges[open_]],
         patient[edges[open_]],
-        threads,
+        effort,
     )
     return [int(c) for c in cost]
 
@@ -242,7 +237,7 @@ def _detours(
     way_out: Int64s,
     source: Int64s,
     target: Int64s,
-    threads: int,
+    effort: Effort,
 ) -> Int64s:
     """(n,) what it costs to free the donor of `target` for the good of `source`, both (n,).
 
@@ -259,10 +254,11 @@ def _detours(
     arcs = (*_arcs(n, tail, head, slack), *_arcs(n, head, tail, slack))
 
     def search(part: slice) -> None:
+        effort.between()
         shortest_detours(*arcs, shortest, source[part], target[part], cost[part])
 
     starts = range(0, len(source), DETOURS_AT_ONCE)
-    in_parallel(search, [slice(i, i + DETOURS_AT_ONCE) for i in starts], threads)
+    in_parallel(search, [slice(i, i + DETOURS_AT_ONCE) for i in starts], effort.threads)
     return cost
 
 

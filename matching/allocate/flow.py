@@ -9,6 +9,7 @@ tells it in words.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,7 +52,8 @@ class Proof:
 class Network:
     """Patients and donors numbered from 0; edges distinct, by patient, then donor.
 
-    `patient`, `donor`, `weight`: (n_edges,) int64, weights 0 or more.
+    `patient`, `donor`, `weight`: (n_edges,) int64, weights 0 or more. `between`: as in `Effort`;
+    a flow itself cannot be stopped.
     """
 
     n_patients: int
@@ -59,6 +61,7 @@ class Network:
     patient: Int64s
     donor: Int64s
     weight: Int64s
+    between: Callable[[], object] = lambda: None
 
     @property
     def fits(self) -> bool:
@@ -118,7 +121,9 @@ class Network:
         supplies[: self.n_patients] = 1
         supplies[sink] = -self.n_patients
         flow.set_nodes_supplies(np.arange(sink + 1, dtype=np.int32), supplies)
+        self.between()
         status = flow.solve()
+        self.between()
         if status == flow.INFEASIBLE and (quota.served or quota.of_group is not None):
             return None
         if status != flow.OPTIMAL:
@@ -168,6 +173,7 @@ class Network:
         profit = worth
         changed = bidding
         for _ in range(self.n_patients + 1):
+            self.between()
             bids = np.flatnonzero(changed[self.patient])
             np.maximum.at(price, self.donor[bids], self.weight[bids] - profit[self.patient[bids]])
             lowered = _profit(worth, donor_of, price)
@@ -222,7 +228,8 @@ class Network:
         order = np.lexsort((takes, tails))
         bounds = np.searchsorted(tails[order], np.arange(1, self.n_patients))
         choices = [part.tolist() for part in np.split(takes[order], bounds)]
-        return _rotate(choices, current.tolist(), holder.tolist(), prices.tolist())
+        lists = choices, current.tolist(), holder.tolist(), prices.tolist()
+        return _rotate(*lists, self.between)
 
 
 def _worth(edges: Network, donor_of: Int64s) -> Int64s:
@@ -239,7 +246,11 @@ def _profit(worth: Int64s, donor_of: Int64s, price: Int64s) -> Int64s:
 
 
 def _rotate(
-    choices: list[list[int]], current: list[int], holder: list[int], prices: list[int]
+    choices: list[list[int]],
+    current: list[int],
+    holder: list[int],
+    prices: list[int],
+    between: Callable[[], object],
 ) -> Int64s:
     """Patient after patient, the earliest choice from which a cycle leads back to the patient.
 
@@ -248,6 +259,7 @@ def _rotate(
     """
     pool, nothing = len(current), len(holder) - 1
     for patient in range(len(current)):
+        between()
         before: dict[int, tuple[int, int]] = {}  # node -> node before it, choice that one takes
         for first in choices[patient]:
             if first >= current[patient]:

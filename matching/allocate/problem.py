@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -60,11 +60,14 @@ class Effort:
 
     `work`: of each search, about seconds, but counted in operations, so that the answer does not
     depend on the machine. `threads`: components searched at the same time. `seed`: of the search.
+    `between`: called between parts of the work and while CP-SAT searches, on any thread; what it
+    raises ends the work.
     """
 
     work: float = 10.0
     threads: int = 1
     seed: int = 1
+    between: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
 
 
 DEFAULT_OBJECTIVES, DEFAULT_EFFORT = Objectives(), Effort()
@@ -78,6 +81,21 @@ def least(best: int, share: float) -> int:
     """
     kept = (1 - Fraction(Decimal(str(share)))) * best
     return -(-kept.numerator // kept.denominator)
+
+
+def first_highest(key: Int64s, value: Int64s) -> Int64s:
+    """Positions of the first of the highest values of each key; keys are 0 or more and ascend.
+
+    >>> first_highest(np.array([0, 0, 0, 4, 4]), np.array([1, 7, 7, 2, 1])).tolist()
+    [1, 3]
+    """
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    if not len(starts):
+        return starts
+    highest = np.maximum.reduceat(value, starts)
+    high = np.flatnonzero(value == np.repeat(highest, np.diff(starts, append=len(key))))
+    first: Int64s = high[np.diff(key[high], prepend=-1) != 0]
+    return first
 
 
 @dataclass(frozen=True)

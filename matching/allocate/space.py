@@ -21,6 +21,7 @@ from matching.allocate.problem import (
     Effort,
     Int64s,
     Objective,
+    first_highest,
 )
 from matching.errors import AllocationError
 
@@ -168,6 +169,7 @@ class Space:
         """
         bound = int(self.kept[steady].sum())
         for _ in range(MOST_TRADES):
+            self.effort.between()
             a = int(self.kept[steady].sum() - self.kept[heavy].sum())
             b = int(self.weight[heavy].sum() - self.weight[steady].sum())
             worth = a * int(self.weight[heavy].sum()) + b * int(self.kept[heavy].sum())
@@ -286,7 +288,7 @@ class Space:
             if most:
                 wanted.append(Floor((group == number).astype(np.int64), most))
         program = Program(self.patient, weight, self.rows, tuple(wanted), bound)
-        return program.maximise(hint, self.effort.seed, self.effort.work)
+        return program.maximise(hint, self.effort)
 
     def _by_component(self, weight: Int64s, chosen: Bools) -> Found:
         """`chosen`, with the components in which it breaks a row searched anew."""
@@ -296,6 +298,7 @@ class Space:
         parts = [np.flatnonzero(self._component == number) for number in broken]
 
         def search(part: Int64s) -> Choice:
+            self.effort.between()
             inside = np.full(len(weight), -1)
             inside[part] = np.arange(len(part))
             entries = inside[self.rows.edge] >= 0
@@ -303,7 +306,7 @@ class Space:
             rows = Rows(row, inside[self.rows.edge[entries]], self.rows.most[named])
             bound = int(weight[part][chosen[part]].sum())
             program = Program(self.patient[part], weight[part], rows, (), bound)
-            choice = program.maximise(program.greedy(), self.effort.seed, self.effort.work)
+            choice = program.maximise(program.greedy(), self.effort)
             assert choice is not None  # nobody served is a choice
             return choice
 
@@ -317,13 +320,10 @@ class Space:
 
     def _network(self, weight: Int64s) -> tuple[Network, Int64s]:
         """Every pair once, at its heaviest, without second units; and the edges that those are."""
-        order = np.lexsort((self.second, -weight, self.donor, self.patient))
-        pairs = np.stack((self.patient[order], self.donor[order]))
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = (np.diff(pairs, axis=1) != 0).any(axis=0)
-        back = order[first]
         sizes = len(self.problem.patients), len(self.problem.donors)
-        return Network(*sizes, self.patient[back], self.donor[back], weight[back]), back
+        back = first_highest(self.patient * sizes[1] + self.donor, weight)
+        edges = self.patient[back], self.donor[back], weight[back]
+        return Network(*sizes, *edges, self.effort.between), back
 
     def _chosen(self, donor_of: Int64s, back: Int64s) -> Bools:
         chosen = np.zeros(len(self.edges), dtype=bool)

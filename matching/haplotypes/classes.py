@@ -135,29 +135,38 @@ class ExplainingClasses:
         order = np.lexsort([*(names[column] for column in reversed(columns)), classes])
         return replace(self, rows=self.rows[order])
 
-    def parts(self, most: int) -> Iterator[ExplainingClasses]:
-        """The same haplotype pairs in parts of about `most`, each of them in one part."""
+    def parts(self, most: int, least: float = 0.0) -> Iterator[ExplainingClasses]:
+        """The haplotype pairs with f1 f2 >= least in parts of about `most`, each in one part.
+
+        Where least is not 0 the rows of each class are by falling frequency.
+        """
         sizes = np.diff(self.bounds)
         one, other = self.pairs.T
-        counts = np.where(
-            one == other, sizes[one] * (sizes[one] + 1) // 2, sizes[one] * sizes[other]
-        )
+        within = sizes[one] * (sizes[one] + 1) // 2
+        counts = np.where(one == other, within, sizes[one] * sizes[other])
         few = np.flatnonzero(counts <= most)
         group = np.cumsum(counts[few]) // max(most, 1)
         for number in np.unique(group).tolist():
             yield replace(self, pairs=self.pairs[few[group == number]])
+        frequencies = self.haplotypes.frequencies
         for c, d in self.pairs[counts > most].tolist():
             rows, others = (self.rows[slice(*self.bounds[k : k + 2])] for k in (c, d))
-            step = max(1, most // len(others))
-            for first in range(0, len(rows), step):
+            first = 0
+            while first < (len(others) if c == d else len(rows)) and len(others):
+                step = max(1, most // len(others))
                 some = rows[first : first + step]
                 if c != d:
                     yield self._pairs_of((c, some), (d, others), [[0, 1]])
-                    continue
-                # Pairs within these rows, and of these with all after them.
-                after = rows[first + step :]
-                both = [[0, 0], [0, 1]] if len(after) else [[0, 0]]
-                yield self._pairs_of((c, some), (d, after), both)
+                else:
+                    # Pairs within these rows, and of these with all after them.
+                    after = others[first + step :]
+                    both = [[0, 0], [0, 1]] if len(after) else [[0, 0]]
+                    yield self._pairs_of((c, some), (d, after), both)
+                first += step
+                if least > 0 and first < len(rows):
+                    # With lighter rows fewer of the others are heavy enough.
+                    heavy = frequencies[others] * frequencies[rows[first]] >= least
+                    others = others[: np.count_nonzero(heavy)]
 
     def _pairs_of(
         self, one: tuple[int, Ints], other: tuple[int, Ints], pairs: list[list[int]]
@@ -175,13 +184,14 @@ def most_pairs(precision: float) -> int:
 
 
 def cut_pairs(
-    found: ExplainingClasses, precision: float
+    found: ExplainingClasses, precision: float, most: int | None = None
 ) -> tuple[ExplainingClasses, float, int, float]:
     """Least weight f1 f2 of the pairs to keep, how many these are and the dropped share.
 
-    0, all and 0.0 unless there are too many or a precision is asked for.
+    0, all and 0.0 unless there are too many, more than `most` or a precision is asked for.
     """
-    if found.n_pairs <= most_pairs(precision):
+    kept_pairs = MAX_PAIRS if most is None else min(most, MAX_PAIRS)
+    if found.n_pairs <= min(kept_pairs, most_pairs(precision)):
         return found, 0.0, found.n_pairs, 0.0
     frequencies = found.haplotypes.frequencies
     classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
@@ -198,7 +208,7 @@ def cut_pairs(
     largest = np.log(float(frequencies[found.rows].max())) * 2 + 1
     wanted = (1 - precision) * found.mass
     # The lightest pairs go first: as few as the limit needs, as many as the precision allows.
-    least = _boundary(tiny, largest, lambda t: above(t)[0] <= MAX_PAIRS)[1]
+    least = _boundary(tiny, largest, lambda t: above(t)[0] <= kept_pairs)[1]
     if precision > 0:
         least = max(least, _boundary(tiny, largest, lambda t: above(t)[1] < wanted)[0])
     count, mass = above(least)

@@ -28,8 +28,10 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 # Haplotype pairs of the first side, and steps of the kernel, between two calls of `between`.
-_PAIRS = 20_000
-_STEPS = 5_000_000
+_PAIRS = 10_000
+_STEPS = 2_000_000
+# Haplotype pairs of one side times haplotypes of the other: a minute or two.
+_MOST_WORK = 150_000_000_000
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,10 @@ def predict_by_class(
 ) -> Prediction:
     """One patient and one donor of the same imputer, of any ambiguity.
 
-    The side with fewer haplotype pairs is taken genotype by genotype; of more than 20 million the
-    lightest are cut, and the share `dropped`. GvH needs the patient taken so, HvG the donor: they
-    are NaN for a side with more than `most` haplotype pairs. `between`: as in `HaplotypeSums`.
+    The side with fewer haplotype pairs is taken genotype by genotype; of more than 20 million, or
+    of fewer where the other has very many haplotypes, the lightest are cut, and the share
+    `dropped`. GvH needs the patient taken so, HvG the donor: they are NaN for a side with more than
+    `most` haplotype pairs. `between`: as in `HaplotypeSums.against`.
     """
     is_patient_first = patient.found.n_pairs <= donor.found.n_pairs
     one, other = (patient, donor) if is_patient_first else (donor, patient)
@@ -189,7 +192,8 @@ def predict_by_class(
     total, lacking, by_locus, dropped = _summed(one.found, other, with_lacking, between)
     of_other = np.full_like(lacking, np.nan)
     if other.found.n_pairs <= most:
-        of_other = _summed(other.found, one, True, between)[1]
+        _, of_other, _, cut = _summed(other.found, one, True, between)
+        dropped = max(dropped, cut)
     gvh, hvg = (lacking, of_other) if is_patient_first else (of_other, lacking)
     return Prediction(
         np.zeros(1, dtype=np.int64), total[None], by_locus[None], gvh[None], hvg[None],
@@ -208,10 +212,11 @@ def _summed(
     total = np.zeros(2 * n_loci + 1)
     lacking = np.full_like(total, 0.0 if with_lacking else np.nan)
     by_locus = np.zeros((n_loci, 3))
-    listed, least, _, dropped = cut_pairs(listed, 0.0)
+    most = _MOST_WORK // len(sums.found.rows)
+    listed, least, _, dropped = cut_pairs(listed, 0.0, most)
     if not dropped:
         listed = listed.sorted_by(sums.widest)
-    for part in listed.parts(_PAIRS):
+    for part in listed.parts(_PAIRS, least):
         between()
         codes, weights = sums.imputer.genotypes_of(part, least)
         if not len(weights):

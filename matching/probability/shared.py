@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from matching import prediction_kernels as kernels
-from matching.haplotypes import ExplainingClasses, Imputer
+from matching.haplotypes import ExplainingClasses
+from matching.probability import shared_kernels as kernels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CarriedHaplotypes:
-    """The haplotypes that a person may carry, as `prediction_kernels.shared_haplotypes` takes them.
+    """The haplotypes that a person may carry, as `shared_kernels.shared_haplotypes` takes them.
 
     `haplotypes`: (n,) ascending numbers of what distinguishes the haplotypes of the set. `carried`,
     `twice`: (n,) the probability of each; other fields as in `ExplainingClasses`.
@@ -35,9 +35,8 @@ class CarriedHaplotypes:
     n_classes: int
 
     @classmethod
-    def of(cls, imputer: Imputer, found: ExplainingClasses) -> CarriedHaplotypes:
-        """Those of someone who is explained by haplotypes of the imputer's set."""
-        distinct = imputer.distinct_haplotypes
+    def of(cls, distinct: Ints, found: ExplainingClasses) -> CarriedHaplotypes:
+        """Those of someone whom haplotypes of a set explain; `distinct`: those of its imputer."""
         classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
         order = np.argsort(distinct[found.rows], kind="stable")
         haplotypes, classes = distinct[found.rows][order], classes[order]

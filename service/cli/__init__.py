@@ -23,6 +23,7 @@ _MODULES = {
     "match": "match",
     "crossmatch": "crossmatch",
     "score": "score",
+    "family": "family",
     "batch": "batch",
     "allocate": "allocate",
     "impute": "predict",

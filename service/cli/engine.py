@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
-from joblib import parallel_config  # type: ignore[import-untyped]
+from joblib import parallel_config
 
 
 class Engine(Enum):

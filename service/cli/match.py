@@ -154,6 +154,12 @@ def match(
         bool,
         typer.Option("--details", help="Add grades, residues, leaders and expression to a file."),
     ] = False,
+    haplotypes: Annotated[
+        bool,
+        typer.Option(
+            "--haplotypes", help="Add the probability of 0, 1 and 2 whole haplotypes in common."
+        ),
+    ] = False,
     antibodies: Annotated[
         Path | None,
         typer.Option(help="The patients' antibodies: CSV, or a list of unacceptable antigens."),
@@ -201,7 +207,11 @@ def match(
             *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
             require_known,
         ),
+        # Of the donors that are shown.
+        shared_of=(limit if chosen == "table" else None) if haplotypes else 0,
     )
+    if haplotypes and patients is not None and chosen == "table":
+        raise typer.BadParameter("of many patients only a file has room; give --out")
     if page and page_size is None:
         raise typer.BadParameter("give --page-size with --page", param_hint="--page")
     if save is not None and page_size is not None:

@@ -10,8 +10,9 @@ from google.protobuf.json_format import ParseDict
 from data.files import remove_folder
 from data.jobs import JobFiles, JobProgress
 from data.registry import ReadingOptions
+from matching.allocate import Effort
 from matching.errors import InputFileError
-from service.allocation import DEFAULT_SETTINGS
+from service.allocation import AllocationSettings
 from service.batch.checkpoints import DAY, checkpoints, stored_state
 from service.batch.engine import in_threads
 from service.batch.output import TableFormat
@@ -121,4 +122,4 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
             search.schema,
             search.provenance,
             TableFormat(asked.form),
-        ).write(None, DEFAULT_SETTINGS, len(rejects))
+        ).write(None, AllocationSettings(effort=Effort(between=checkpoint)), len(rejects))

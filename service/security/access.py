@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.convert.names import DONORS, identifier_of
-from service.pb.graftmatch.v1 import graftmatch_pb2, jobs_pb2, registry_pb2, saved_searches_pb2
+from service.pb.graftmatch.v1 import (
+    audit_pb2,
+    graftmatch_pb2,
+    jobs_pb2,
+    registry_pb2,
+    saved_searches_pb2,
+)
 from service.security.caller import Caller, Role
 from service.status import ForbiddenError
 
 Ids = Callable[[Any], Iterable[str]]
-PROTOS = (graftmatch_pb2, registry_pb2, jobs_pb2, saved_searches_pb2)
+PROTOS = (graftmatch_pb2, registry_pb2, jobs_pb2, saved_searches_pb2, audit_pb2)
 # Which service a call is of.
 SERVICE_OF: Mapping[str, str] = {
     method.name: service.full_name
@@ -89,6 +95,10 @@ ACCESS: Mapping[str, Access] = {
     "GetSavedSearch": Access(_SEARCH),
     "ListSavedSearches": Access(_SEARCH),
     "DeleteSavedSearch": Access(_SEARCH),
+    "ReadAuditLog": Access(
+        frozenset({Role.ADMIN}),
+        asked=lambda request: (request.record,) if request.record else (),
+    ),
 }
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from matching.errors import InputFileError
-from service.calls import Call
+from service.calls import Call, watched
 from service.status import AuditError, ServerError
 
 _LOG = logging.getLogger("graftmatch.audit")
@@ -165,10 +165,16 @@ class AuditLog:
 
 
 def lines_about(path: Path, site: str | None, record: str | None) -> Iterator[dict[str, Any]]:
-    """The lines of a site, with the hash of a record; None is any. Raises `InputFileError`."""
+    """The lines of a site, with the hash of a record; None is any.
+
+    Raises `InputFileError`, and `CallEndedError` where nobody waits any more.
+    """
     try:
         with path.open(encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):
+            for number, text in enumerate(watched(file), 1):
+                if not text.endswith("\n"):
+                    # It is being written.
+                    return
                 try:
                     line = json.loads(text)
                 except ValueError as error:

@@ -16,11 +16,13 @@ from opentelemetry.trace import Tracer
 
 from data.jobs import JobFolder
 from service.answering import Answering
+from service.audit_servicer import AuditServicer
 from service.convert import LIMITS
 from service.job_servicer import JobServicer
 from service.jobs.runner import JobRunner
 from service.observability import traces
 from service.pb.graftmatch.v1 import (
+    audit_pb2_grpc,
     graftmatch_pb2_grpc,
     jobs_pb2_grpc,
     registry_pb2_grpc,
@@ -102,7 +104,7 @@ async def run(
             options=_options(settings, shared),
             maximum_concurrent_rpcs=settings.max_calls + _BESIDES,
         )
-        _register(server, answering, changing, settings)
+        _register(server, answering, changing, settings, audit)
         healthy = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
         if settings.reflection:
@@ -144,7 +146,11 @@ async def run(
 
 
 def _register(
-    server: Any, answering: Answering, changing: Executor, settings: ServeSettings
+    server: Any,
+    answering: Answering,
+    changing: Executor,
+    settings: ServeSettings,
+    audit: AuditLog | None,
 ) -> None:
     register: Any = graftmatch_pb2_grpc.add_GraftMatchServiceServicer_to_server
     register(GraftMatchServicer(answering), server)
@@ -154,6 +160,8 @@ def _register(
     register(JobServicer(answering, settings), server)
     register = saved_searches_pb2_grpc.add_SavedSearchServiceServicer_to_server
     register(SavedSearchServicer(answering), server)
+    register = audit_pb2_grpc.add_AuditServiceServicer_to_server
+    register(AuditServicer(answering, audit), server)
 
 
 async def _unless_stopped(loading: Any, stopping: asyncio.Event) -> Snapshot | None:

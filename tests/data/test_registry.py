@@ -299,6 +299,21 @@ def test_the_history_of_a_donor(files: Files) -> None:
     assert record["present"]["typing"] == A2 and record["present"]["revision"] == 4
 
 
+def test_donors_are_listed_in_the_order_of_their_bytes(files: Files) -> None:
+    ids = ["a/1", "a", "Z", "\u00c4", "B", "\U0001f9ec", "\uffee"]
+    files("id,gl,registry", *(f"{one},{A1},{'R' if one == 'Z' else ''}" for one in ids))
+    with files.registry.opened() as source:
+        listed: list[str] = []
+        while page := source.shown_after(listed[-1] if listed else "", 2):
+            assert len(page) <= 2
+            for identifier, donor in page:
+                record = source.record(identifier)
+                assert record is not None and record["present"] == donor
+                listed.append(identifier)
+        assert source.counts("registry") == {"": 6, "R": 1}
+    assert listed == sorted(ids, key=str.encode)
+
+
 def test_what_changed_after_a_revision(files: Files) -> None:
     files("id,gl", f"D1,{A1}", f"D2,{A1}", f"D3,{A1}")
     files("id,gl,change", f"D1,{A2},", "D2,,D", f"D4,{A1},", f"D5,{A1},")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from fractions import Fraction
 
@@ -400,6 +401,35 @@ def test_nobody_can_be_served_and_why() -> None:
         Reason.LIMIT_REACHED,
         Reason.NO_CANDIDATE,
     ]
+
+
+def crowded_problem() -> AllocationProblem:
+    """One whose limits CP-SAT does not settle in any time that a test has."""
+    problem, rng = random_problem(3, 100, 100, 20, 1000), np.random.default_rng(3)
+    limits = [
+        Limit(f"l{i}", 20, *(tuple(map(int, rng.choice(100, 50, replace=False))) for _ in "pd"))
+        for i in range(30)
+    ]
+    return replace(problem, limits=tuple(limits))
+
+
+def test_a_search_stops_in_the_middle_of_a_solver_run() -> None:
+    class StoppedError(Exception):
+        pass
+
+    calls = 0
+
+    def between() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 30:
+            raise StoppedError
+
+    before = threading.active_count()
+    with pytest.raises(StoppedError):
+        allocate(crowded_problem(), effort=Effort(work=1e6, between=between))
+    # Nothing goes on, and it was asked no more.
+    assert threading.active_count() == before and calls == 31
 
 
 def test_a_search_cut_short_says_how_far_it_is() -> None:

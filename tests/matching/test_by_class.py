@@ -106,10 +106,14 @@ def test_two_people_beyond_all_measure_are_cut_and_the_bounds_hold(
     ]
     exact = predict_by_class(both[0], both[1], most=MAX_PAIRS)
     monkeypatch.setattr(classes, "MAX_PAIRS", 20)
+    monkeypatch.setattr(by_class, "_PAIRS", 3)
     assert min(one.found.n_pairs for one in both) > 20 and not exact.dropped[0]
     for most in (0, MAX_PAIRS):
         cut = predict_by_class(both[0], both[1], most)
         assert 0 < cut.dropped[0] < 1
+        # Nothing but what was dropped is missing.
+        if not most:
+            assert cut.p_total.sum() == pytest.approx(1 - cut.dropped[0], abs=1e-12)
         for name in ALL if most else ("p_total", "p_locus"):
             least, true = getattr(cut, name), getattr(exact, name)
             assert (least <= true + 1e-12).all() and (true <= least + cut.dropped[0] + 1e-12).all()

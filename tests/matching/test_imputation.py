@@ -195,7 +195,7 @@ def test_shared_haplotypes_and_exact_values_equal_the_enumeration(
     masses = [sum(pairs.values()) for pairs in as_pairs]
     normal = [{k: v / m for k, v in p.items()} for p, m in zip(as_pairs, masses, strict=True)]
     carried = [
-        CarriedHaplotypes.of(imputer, imputer.explain(parse_typing(text)))
+        CarriedHaplotypes.of(imputer.distinct_haplotypes, imputer.explain(parse_typing(text)))
         for text in (patient, donor)
     ]
     found = np.empty(3)

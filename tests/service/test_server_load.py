@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -13,12 +14,14 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from matching.allocate import Effort, constrained
 from service import calls, search, servicers
 from service.calls import CallEndedError
 from service.observability import metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.access import SERVICES
 from service.snapshot import Snapshot
+from tests.matching.test_allocate_levels import crowded_problem
 from tests.service.serving import PATIENT, running, started, stub_of
 
 TYPING = pb.ParseTypingRequest(typing="A*01:01+A*02:01")
@@ -135,6 +138,45 @@ def test_work_that_nobody_waits_for_stops(
         gone.set()
         assert stopped.wait(20)
     assert len(donors) == 3
+
+
+def test_a_solver_run_that_nobody_waits_for_stops(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only thread that computes is free again, though the solver would go on for hours."""
+    monkeypatch.setattr(servicers, "Effort", partial(Effort, work=1e6))
+    problem = crowded_problem()
+    edges = zip(
+        *(column.tolist() for column in (problem.patient, problem.donor, problem.utility)),
+        strict=True,
+    )
+    request = pb.AllocateDonorsRequest(
+        patients=problem.patients,
+        donors=problem.donors,
+        edges=[pb.Edge(patient=p, donor=d, utility=u) for p, d, u in edges],
+        limits=[
+            pb.AllocationLimit(
+                name=one.name, most=one.most, patients=one.patients, donors=one.donors
+            )
+            for one in problem.limits
+        ],
+    )
+    solving = threading.Event()
+    solve = constrained._solved
+
+    def noted(*arguments: Any) -> Any:
+        solving.set()
+        return solve(*arguments)
+
+    monkeypatch.setattr(constrained, "_solved", noted)
+    with (
+        running(snapshot, threads=1) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        call = stub_of(channel).AllocateDonors.future(request)
+        assert solving.wait(60)
+        call.cancel()
+        stub_of(channel).ParseTyping(TYPING, timeout=60)
 
 
 def test_a_stream_that_its_client_does_not_read_ends(snapshot: Snapshot) -> None:

@@ -25,15 +25,20 @@ from service.observability.logs import formatter
 from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import (
+    jobs_pb2,
     nomenclature_pb2,
     prediction_pb2,
     registry_pb2,
     registry_pb2_grpc,
+    saved_searches_pb2,
 )
 from service.security.caller import Role
 from service.snapshot import Snapshot
 from service.status import ServerError
 from tests.service.serving import PATIENT, running, stub_of
+from tests.service.test_jobs import ended, jobs_of, results
+from tests.service.test_saved_search_calls import searches_of
+from tests.service.test_server_load import eventually
 from tests.service.test_server_tokens import made
 
 REQUEST_ID = "0123abcd-0000-1111-2222-333344445555"
@@ -92,6 +97,8 @@ def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> N
                 stub_of(channel).ParseTyping(pb.ParseTypingRequest(typing="A*01:01"))
             made_up = dict(refused.value.trailing_metadata())["x-request-id"]
             assert len(made_up) == 36 and made_up != REQUEST_ID
+        # A call is told of after its answer.
+        eventually(lambda: value(scraped(port), seconds) - value(before, seconds) == 2)
         during = scraped(port)
     stop()
     assert value(during, counted) - value(before, counted) == 1
@@ -126,6 +133,11 @@ def parts(typing: str, column: str = "gl", **options: Any) -> Iterator[Any]:
     yield registry_pb2.ImportDonorsRequest(data=rows.encode())
 
 
+def job_of(name: str, typing: str) -> jobs_pb2.SubmitJobRequest:
+    patients = [jobs_pb2.Patient(id=name, typing=typing)]
+    return jobs_pb2.SubmitJobRequest(list=jobs_pb2.PatientList(patients=patients))
+
+
 def test_no_patient_is_in_any_of_them(
     snapshot: Snapshot,
     spans: InMemorySpanExporter,
@@ -142,7 +154,7 @@ def test_no_patient_is_in_any_of_them(
     def outcome(call: Any, request: Any) -> str:
         try:
             answer = call(request, metadata=sent)
-            if not hasattr(answer, "provenance"):
+            if isinstance(answer, grpc.Call):
                 list(answer)
         except grpc.RpcError as error:
             return str(error.code().name)
@@ -156,6 +168,7 @@ def test_no_patient_is_in_any_of_them(
             stub = stub_of(channel)
             make: Any = registry_pb2_grpc.RegistryServiceStub
             donors = make(channel)
+            jobs, searches = jobs_of(channel), searches_of(channel)
             facts = pb.PatientFacts(age_years=78.125, weight_kg=73.0625)
             search = pb.SearchDonorsRequest(patient=PATIENT, patient_facts=facts)
             factors = {
@@ -203,8 +216,34 @@ def test_no_patient_is_in_any_of_them(
                 (donors.GetDonor, registry_pb2.GetDonorRequest(name="ZZMARK"), "INVALID"),
                 (donors.DeleteDonor, registry_pb2.DeleteDonorRequest(name=mark), "NOT_FOUND"),
                 (donors.ListDonors, registry_pb2.ListDonorsRequest(page_size=1000), "OK"),
+                (jobs.SubmitJob, job_of("ZZMARK-P", PATIENT), "OK"),
+                (jobs.SubmitJob, job_of("ZZMARK-P", "ZZMARK"), "OK"),
+                (jobs.SubmitJob, jobs_pb2.SubmitJobRequest(file=b"ZZMARK,*44:02\n"), "OK"),
+                (jobs.SubmitJob, job_of("ZZMARK\n", "ZZMARK"), "INVALID"),
+                (jobs.GetJob, jobs_pb2.GetJobRequest(name="jobs/ZZMARK"), "NOT_FOUND"),
+                (
+                    searches.CreateSavedSearch,
+                    saved_searches_pb2.CreateSavedSearchRequest(
+                        saved_search_id="ZZMARK", search=search
+                    ),
+                    "OK",
+                ),
+                (
+                    searches.RunSavedSearch,
+                    saved_searches_pb2.RunSavedSearchRequest(name="savedSearches/ZZMARK"),
+                    "OK",
+                ),
+                (
+                    searches.DeleteSavedSearch,
+                    saved_searches_pb2.DeleteSavedSearchRequest(name="savedSearches/ZZMARK"),
+                    "OK",
+                ),
             ]
             found = [outcome(call, request) for call, request, _ in cases]
+            for job in jobs.ListJobs(jobs_pb2.ListJobsRequest(), metadata=sent).jobs:
+                assert ended(jobs, job.name, metadata=sent).HasField("end_time")
+                if job.state == jobs_pb2.JOB_STATE_SUCCEEDED:
+                    results(jobs, job.name, jobs_pb2.JOB_FILE_CANDIDATES, metadata=sent)
             # An error of ours, in a thread and in the call itself, that quotes what it was given.
             monkeypatch.setattr(servicers, "score_pair_answer", broken)
             monkeypatch.setattr(servicers.GraftMatchServicer, "ParseTyping", broken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,14 +22,16 @@ from matching.nomenclature import Nomenclature
 from matching.probability import predict
 from matching.typings import parse_typing
 from service import calls, pair_answers
+from service.convert import read_gl
 from service.convert.requests import Limits
 from service.convert_pairs import match_request, pairs_request
 from service.masses import GenotypeLimits
+from service.pair_scores import PairScorer
 from service.pb.graftmatch.v1 import common_pb2, prediction_pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.snapshot import Snapshot
 from service.status import RequestError
-from tests.service.serving import PATIENT
+from tests.service.serving import PATIENT, running, stub_of
 
 OTHER = PATIENT.replace("A*02:01", "A*03:01")
 # Haplotypes that the frequencies do not hold.
@@ -184,21 +187,46 @@ def test_a_prediction_in_full(
         assert first == pytest.approx([pair.p10, pair.p9, pair.p8])
 
 
-def test_what_was_cut_bounds_a_prediction(
+VAGUE = "A*01:01+A*02:01^B*08:01+B*44:02"
+
+
+def test_ambiguous_people_are_predicted_by_class(
     stub: Any, typings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The demo set has too few haplotypes for anything to be cut.
-    monkeypatch.setattr(classes, "PAIRS_BEFORE_CUT", 0)
-    vague = "A*01:01+A*02:01^B*08:01+B*44:02"
-    donors = [vague, *typings]
-    exact = predicted(stub, vague, donors).predictions
-    cut = predicted(stub, vague, donors, precision=0.4).predictions
-    assert any(one.dropped > 0 for one in cut)
-    for whole, part in zip(exact, cut, strict=True):
-        assert whole.status == part.status and whole.dropped < 1e-12
-        for name in ("mismatches", "gvh", "hvg"):
-            low, true = np.array(getattr(part, name)), np.array(getattr(whole, name))
-            assert (low <= true + 1e-12).all() and (true <= low + part.dropped + 1e-12).all()
+    """The same, but for a direction that would take too long."""
+    donors = [VAGUE, *typings]
+    usual = predicted(stub, VAGUE, donors).predictions
+    monkeypatch.setattr(pair_answers, "MOST_LISTED", 0)
+    for limit, is_known in ((5_000_000, True), (1, False)):
+        monkeypatch.setattr(pair_answers, "LIMITS", Limits(genotypes=GenotypeLimits(20_000, limit)))
+        by_class = predicted(stub, VAGUE, donors).predictions
+        computed = 0
+        for one, other in zip(usual, by_class, strict=True):
+            if other.status != COMPUTED:
+                # Several haplotype pairs on both sides.
+                assert other.status == common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS
+                continue
+            computed += 1
+            assert one.status == COMPUTED and other.dropped == 0
+            np.testing.assert_allclose(other.mismatches, one.mismatches, atol=1e-12)
+            for locus, same in zip(one.loci, other.loci, strict=True):
+                np.testing.assert_allclose(same.matches, locus.matches, atol=1e-12)
+            # The patient has many haplotype pairs, such donors one.
+            assert len(other.gvh) == (11 if is_known else 0) and len(other.hvg) == 11
+            np.testing.assert_allclose(other.hvg, one.hvg, atol=1e-12)
+            if is_known:
+                np.testing.assert_allclose(other.gvh, one.gvh, atol=1e-12)
+        assert (computed == len(donors)) if is_known else (2 < computed < len(donors))
+
+
+def test_what_was_cut_bounds_a_prediction(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (exact,) = predicted(stub, VAGUE, [VAGUE]).predictions
+    monkeypatch.setattr(pair_answers, "MOST_LISTED", 0)
+    monkeypatch.setattr(classes, "MAX_PAIRS", 1)
+    (cut,) = predicted(stub, VAGUE, [VAGUE]).predictions
+    assert cut.status == COMPUTED and 0 < cut.dropped < 1 and exact.dropped == 0
+    low, true = np.array(cut.mismatches), np.array(exact.mismatches)
+    assert (low <= true + 1e-12).all() and (true <= low + cut.dropped + 1e-12).all()
 
 
 def test_people_who_are_not_represented(stub: Any) -> None:
@@ -217,14 +245,21 @@ def test_people_who_are_not_represented(stub: Any) -> None:
     assert answer.predictions[1].mismatches[0] > 0
 
 
-@pytest.mark.parametrize("genotypes", [GenotypeLimits(0, 10**6), GenotypeLimits(10**6, 0)])
-def test_too_many_genotypes(
-    stub: Any, monkeypatch: pytest.MonkeyPatch, genotypes: GenotypeLimits
-) -> None:
-    monkeypatch.setattr(pair_answers, "LIMITS", Limits(genotypes=genotypes))
-    (found,) = predicted(stub, PATIENT, [OTHER]).predictions
-    assert found.status == common_pb2.PROBABILITY_STATUS_TOO_AMBIGUOUS
-    assert "too many" in found.problem and not found.mismatches
+def test_without_a_frequency_set(snapshot: Snapshot) -> None:
+    pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, None)
+    bare = replace(snapshot, sets=None, pairs=pairs)
+    with running(bare) as address, grpc.insecure_channel(address) as channel:
+        stub = stub_of(channel)
+        answer = predicted(stub, PATIENT, [OTHER, "x"])
+        assert [one.status for one in answer.predictions] == [
+            *(common_pb2.PROBABILITY_STATUS_NO_FREQUENCY_SET,),
+            *(common_pb2.PROBABILITY_STATUS_UNSPECIFIED,),
+        ]
+        request = pb.ScorePairsRequest(patients=[PATIENT], donors=[OTHER])
+        (pair,) = stub.ScorePairs(request).pairs
+        status = pair.comparison.probability_status
+        assert status == common_pb2.PROBABILITY_STATUS_NO_FREQUENCY_SET
+        assert pair.comparison.mismatches.best == 1 and not pair.comparison.HasField("p10")
 
 
 @pytest.mark.parametrize(
@@ -235,9 +270,6 @@ def test_too_many_genotypes(
         ({"patient": person(PATIENT, registry="\n\t\0x")}, "patient.registry", "must be text"),
         ({"donors": []}, "donors", "1 to 1,000"),
         ({"donors": [person(PATIENT)] * 1001}, "donors", "1 to 1,000"),
-        ({"precision": 0.6}, "precision", "0 to 0.5"),
-        ({"precision": -0.1}, "precision", "0 to 0.5"),
-        ({"precision": float("nan")}, "precision", "0 to 0.5"),
         ({"null_imputation": 9}, "null_imputation", "none that this server knows"),
     ],
 )
@@ -299,7 +331,10 @@ def test_any_request_is_read_or_refused(demo: Nomenclature, data: st.DataObject)
         patients=data.draw(texts), donors=data.draw(texts), pairs=data.draw(pairs)
     )
     try:
-        read = pairs_request(pb.ScorePairsRequest.FromString(scored.SerializeToString()), demo)
+        read = pairs_request(
+            pb.ScorePairsRequest.FromString(scored.SerializeToString()),
+            partial(read_gl, nomenclature=demo),
+        )
     except RequestError as error:
         assert error.violations  # noqa: PT017
     else:
@@ -312,7 +347,6 @@ def test_any_request_is_read_or_refused(demo: Nomenclature, data: st.DataObject)
     asked_for = prediction_pb2.PredictMatchRequest(
         patient=data.draw(people),
         donors=data.draw(st.lists(people, max_size=3)),
-        precision=data.draw(st.floats()),
         null_imputation=data.draw(st.sampled_from(list(prediction_pb2.NullImputation.values()))),
     )
     read_match = partial(match_request, asked_for, demo)

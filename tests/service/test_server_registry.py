@@ -512,6 +512,30 @@ def _in_flight() -> float:
     return float(metrics.IN_FLIGHT._value.get())
 
 
+def test_a_client_that_goes_away_while_its_import_waits_for_another(
+    stub: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    reading, opened = threading.Event(), threading.Event()
+
+    def slow(_: object) -> None:
+        reading.set()
+        assert opened.wait(20)
+
+    monkeypatch.setattr(registry_servicer, "_stop", slow)
+    first = stub.ImportDonors.future(parts(new("X")))
+    assert reading.wait(20)
+    second = stub.ImportDonors.future(parts(new("Y")))
+    eventually(lambda: len(list(tmp_path.glob("graftmatch-*/*"))) == 2)
+    eventually(lambda: _in_flight() == 2)
+    second.cancel()
+    eventually(lambda: len(list(tmp_path.glob("graftmatch-*"))) == 1)
+    opened.set()
+    assert first.result(timeout=20).new == 1
+    eventually(lambda: not list(tmp_path.glob("graftmatch-*")))
+    assert stub.GetStatistics(pb.GetStatisticsRequest()).stored == N + 1
+
+
 def test_a_client_that_stops_sending(home: Path) -> None:
     hanging = threading.Event()
 

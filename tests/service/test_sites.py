@@ -13,7 +13,7 @@ import pytest
 
 from data.nomenclature import DEMO_RELEASE
 from service.config import Settings
-from service.pb.graftmatch.v1 import jobs_pb2, saved_searches_pb2
+from service.pb.graftmatch.v1 import audit_pb2, audit_pb2_grpc, jobs_pb2, saved_searches_pb2
 from service.security.audit import audit_key, record_hash
 from service.security.caller import Role
 from service.snapshot import Snapshot, load_snapshot
@@ -157,3 +157,53 @@ def test_roles(sites: tuple[grpc.Channel, list[Any]], tmp_path: Path) -> None:
     )
     assert refusal(lambda: jobs_of(channel).SubmitJob(ONE))[0] == "UNAUTHENTICATED"
     assert refusal(lambda: searches_of(channel).CreateSavedSearch(SMITH))[0] == "UNAUTHENTICATED"
+
+
+def test_a_site_reads_its_own_audit_log_alone(
+    sites: tuple[grpc.Channel, list[Any]], tmp_path: Path
+) -> None:
+    channel, (one, two, three) = sites
+    make: Any = audit_pb2_grpc.AuditServiceStub
+    audit = make(channel)
+    token, entry = made("one", Role.ADMIN)
+    file = tmp_path / "tokens.toml"
+    file.write_text(file.read_text() + entry)
+    admin = (("authorization", f"Bearer {token}"),)
+    for sent in (one, two):
+        ended(
+            jobs_of(channel), jobs_of(channel).SubmitJob(ONE, metadata=sent).job.name, metadata=sent
+        )
+
+    def read(sent: Any, **asked: Any) -> list[audit_pb2.AuditEntry]:
+        request = audit_pb2.ReadAuditLogRequest(**asked)
+        return [e for part in audit.ReadAuditLog(request, metadata=sent) for e in part.entries]
+
+    mine = read(admin)
+    lines = list(map(json.loads, (tmp_path / "audit.jsonl").read_text().splitlines()))
+    of_one = [line for line in lines if line["site"] == "one"][: len(mine)]
+    assert len(of_one) < len([line for line in lines if line["site"] != "three"])
+    assert [(e.request_id, e.rpc, e.outcome) for e in mine] == [
+        (line["request_id"], line["rpc"], line.get("outcome", "")) for line in of_one
+    ]
+    assert mine[0].records and mine[-1].HasField("seconds") and mine[-1].outcome == "OK"
+    # Who asked about a record is written down too.
+    about = read(admin, record="P")
+    assert [e.rpc for e in about] == ["SubmitJob", "ReadAuditLog"]
+    assert not read(admin, record="nobody else")[:-1]
+    later = read(admin, after=mine[-1].time)
+    assert later and {e.rpc for e in later} == {"ReadAuditLog"}
+    # The administrator of the third site sees what that one did.
+    assert {e.rpc for e in read(three)} <= {"ReadAuditLog"}
+    for sent in (one, two):
+        assert refusal(lambda: read(sent))[0] == "PERMISSION_DENIED"  # noqa: B023
+    code, found = refusal(lambda: read(admin, record="x" * 201))
+    assert (code, list(found)) == ("INVALID_ARGUMENT", ["record"])
+
+
+def test_a_server_without_an_audit_log_says_so(served: Snapshot) -> None:
+    with running(served) as address, grpc.insecure_channel(address) as channel:
+        make: Any = audit_pb2_grpc.AuditServiceStub
+        request = audit_pb2.ReadAuditLogRequest()
+        assert refusal(lambda: list(make(channel).ReadAuditLog(request)))[0] == (
+            "FAILED_PRECONDITION"
+        )

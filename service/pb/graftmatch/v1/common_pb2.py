@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agraftmatch/v1/common.proto\x12\rgraftmatch.v1\"R\n\nProvenance\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x15\n\rfrequency_set\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\t\"$\n\x05Range\x12\x0c\n\x04\x62\x65st\x18\x01 \x01(\r\x12\r\n\x05worst\x18\x02 \x01(\r\"\xa0\x01\n\x0fLocusComparison\x12\r\n\x05locus\x18\x01 \x01(\t\x12%\n\x07matches\x18\x02 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03gvh\x18\x03 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03hvg\x18\x04 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12\x11\n\tpositions\x18\x05 \x01(\t\"\xdc\x02\n\nComparison\x12(\n\nmismatches\x18\x01 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03gvh\x18\x02 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03hvg\x18\x03 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12,\n\x04loci\x18\x04 \x03(\x0b\x32\x1e.graftmatch.v1.LocusComparison\x12(\n\x08\x64pb1_tce\x18\x05 \x01(\x0e\x32\x16.graftmatch.v1.Dpb1Tce\x12\x10\n\x03p10\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02p9\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02p8\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12<\n\x12probability_status\x18\t \x01(\x0e\x32 .graftmatch.v1.ProbabilityStatusB\x06\n\x04_p10B\x05\n\x03_p9B\x05\n\x03_p8*\xdc\x01\n\x07\x44pb1Tce\x12\x18\n\x14\x44PB1_TCE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44PB1_TCE_MATCH\x10\x01\x12\x1c\n\x18\x44PB1_TCE_POTENTIAL_MATCH\x10\x02\x12\x17\n\x13\x44PB1_TCE_PERMISSIVE\x10\x03\x12\x14\n\x10\x44PB1_TCE_UNKNOWN\x10\x04\x12\x14\n\x10\x44PB1_TCE_UNTYPED\x10\x05\x12\x1f\n\x1b\x44PB1_TCE_GVH_NON_PERMISSIVE\x10\x06\x12\x1f\n\x1b\x44PB1_TCE_HVG_NON_PERMISSIVE\x10\x07*\xcd\x02\n\x11ProbabilityStatus\x12\"\n\x1ePROBABILITY_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bPROBABILITY_STATUS_COMPUTED\x10\x01\x12$\n PROBABILITY_STATUS_NOT_REQUESTED\x10\x02\x12\'\n#PROBABILITY_STATUS_NO_FREQUENCY_SET\x10\x03\x12,\n(PROBABILITY_STATUS_PATIENT_UNREPRESENTED\x10\x04\x12*\n&PROBABILITY_STATUS_DONOR_UNREPRESENTED\x10\x05\x12$\n PROBABILITY_STATUS_TOO_AMBIGUOUS\x10\x06\x12$\n PROBABILITY_STATUS_DONOR_CHANGED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agraftmatch/v1/common.proto\x12\rgraftmatch.v1\"R\n\nProvenance\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x15\n\rfrequency_set\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\t\"$\n\x05Range\x12\x0c\n\x04\x62\x65st\x18\x01 \x01(\r\x12\r\n\x05worst\x18\x02 \x01(\r\"\xa0\x01\n\x0fLocusComparison\x12\r\n\x05locus\x18\x01 \x01(\t\x12%\n\x07matches\x18\x02 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03gvh\x18\x03 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03hvg\x18\x04 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12\x11\n\tpositions\x18\x05 \x01(\t\"\x91\x03\n\nComparison\x12(\n\nmismatches\x18\x01 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03gvh\x18\x02 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12!\n\x03hvg\x18\x03 \x01(\x0b\x32\x14.graftmatch.v1.Range\x12,\n\x04loci\x18\x04 \x03(\x0b\x32\x1e.graftmatch.v1.LocusComparison\x12(\n\x08\x64pb1_tce\x18\x05 \x01(\x0e\x32\x16.graftmatch.v1.Dpb1Tce\x12\x10\n\x03p10\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02p9\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02p8\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12<\n\x12probability_status\x18\t \x01(\x0e\x32 .graftmatch.v1.ProbabilityStatus\x12\x33\n\nhaplotypes\x18\n \x01(\x0b\x32\x1f.graftmatch.v1.HaplotypeSharingB\x06\n\x04_p10B\x05\n\x03_p9B\x05\n\x03_p8\"6\n\x10HaplotypeSharing\x12\n\n\x02p0\x18\x01 \x01(\x01\x12\n\n\x02p1\x18\x02 \x01(\x01\x12\n\n\x02p2\x18\x03 \x01(\x01*\xdc\x01\n\x07\x44pb1Tce\x12\x18\n\x14\x44PB1_TCE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44PB1_TCE_MATCH\x10\x01\x12\x1c\n\x18\x44PB1_TCE_POTENTIAL_MATCH\x10\x02\x12\x17\n\x13\x44PB1_TCE_PERMISSIVE\x10\x03\x12\x14\n\x10\x44PB1_TCE_UNKNOWN\x10\x04\x12\x14\n\x10\x44PB1_TCE_UNTYPED\x10\x05\x12\x1f\n\x1b\x44PB1_TCE_GVH_NON_PERMISSIVE\x10\x06\x12\x1f\n\x1b\x44PB1_TCE_HVG_NON_PERMISSIVE\x10\x07*\xcd\x02\n\x11ProbabilityStatus\x12\"\n\x1ePROBABILITY_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bPROBABILITY_STATUS_COMPUTED\x10\x01\x12$\n PROBABILITY_STATUS_NOT_REQUESTED\x10\x02\x12\'\n#PROBABILITY_STATUS_NO_FREQUENCY_SET\x10\x03\x12,\n(PROBABILITY_STATUS_PATIENT_UNREPRESENTED\x10\x04\x12*\n&PROBABILITY_STATUS_DONOR_UNREPRESENTED\x10\x05\x12$\n PROBABILITY_STATUS_TOO_AMBIGUOUS\x10\x06\x12$\n PROBABILITY_STATUS_DONOR_CHANGED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graftmatch.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DPB1TCE']._serialized_start=682
-  _globals['_DPB1TCE']._serialized_end=902
-  _globals['_PROBABILITYSTATUS']._serialized_start=905
-  _globals['_PROBABILITYSTATUS']._serialized_end=1238
+  _globals['_DPB1TCE']._serialized_start=791
+  _globals['_DPB1TCE']._serialized_end=1011
+  _globals['_PROBABILITYSTATUS']._serialized_start=1014
+  _globals['_PROBABILITYSTATUS']._serialized_end=1347
   _globals['_PROVENANCE']._serialized_start=45
   _globals['_PROVENANCE']._serialized_end=127
   _globals['_RANGE']._serialized_start=129
@@ -42,5 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOCUSCOMPARISON']._serialized_start=168
   _globals['_LOCUSCOMPARISON']._serialized_end=328
   _globals['_COMPARISON']._serialized_start=331
-  _globals['_COMPARISON']._serialized_end=679
+  _globals['_COMPARISON']._serialized_end=732
+  _globals['_HAPLOTYPESHARING']._serialized_start=734
+  _globals['_HAPLOTYPESHARING']._serialized_end=788
 # @@protoc_insertion_point(module_scope)

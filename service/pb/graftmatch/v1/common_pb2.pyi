@@ -80,7 +80,7 @@ class LocusComparison(_message.Message):
     def __init__(self, locus: _Optional[str] = ..., matches: _Optional[_Union[Range, _Mapping]] = ..., gvh: _Optional[_Union[Range, _Mapping]] = ..., hvg: _Optional[_Union[Range, _Mapping]] = ..., positions: _Optional[str] = ...) -> None: ...
 
 class Comparison(_message.Message):
-    __slots__ = ("mismatches", "gvh", "hvg", "loci", "dpb1_tce", "p10", "p9", "p8", "probability_status")
+    __slots__ = ("mismatches", "gvh", "hvg", "loci", "dpb1_tce", "p10", "p9", "p8", "probability_status", "haplotypes")
     MISMATCHES_FIELD_NUMBER: _ClassVar[int]
     GVH_FIELD_NUMBER: _ClassVar[int]
     HVG_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class Comparison(_message.Message):
     P9_FIELD_NUMBER: _ClassVar[int]
     P8_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_STATUS_FIELD_NUMBER: _ClassVar[int]
+    HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
     mismatches: Range
     gvh: Range
     hvg: Range
@@ -99,4 +100,15 @@ class Comparison(_message.Message):
     p9: float
     p8: float
     probability_status: ProbabilityStatus
-    def __init__(self, mismatches: _Optional[_Union[Range, _Mapping]] = ..., gvh: _Optional[_Union[Range, _Mapping]] = ..., hvg: _Optional[_Union[Range, _Mapping]] = ..., loci: _Optional[_Iterable[_Union[LocusComparison, _Mapping]]] = ..., dpb1_tce: _Optional[_Union[Dpb1Tce, str]] = ..., p10: _Optional[float] = ..., p9: _Optional[float] = ..., p8: _Optional[float] = ..., probability_status: _Optional[_Union[ProbabilityStatus, str]] = ...) -> None: ...
+    haplotypes: HaplotypeSharing
+    def __init__(self, mismatches: _Optional[_Union[Range, _Mapping]] = ..., gvh: _Optional[_Union[Range, _Mapping]] = ..., hvg: _Optional[_Union[Range, _Mapping]] = ..., loci: _Optional[_Iterable[_Union[LocusComparison, _Mapping]]] = ..., dpb1_tce: _Optional[_Union[Dpb1Tce, str]] = ..., p10: _Optional[float] = ..., p9: _Optional[float] = ..., p8: _Optional[float] = ..., probability_status: _Optional[_Union[ProbabilityStatus, str]] = ..., haplotypes: _Optional[_Union[HaplotypeSharing, _Mapping]] = ...) -> None: ...
+
+class HaplotypeSharing(_message.Message):
+    __slots__ = ("p0", "p1", "p2")
+    P0_FIELD_NUMBER: _ClassVar[int]
+    P1_FIELD_NUMBER: _ClassVar[int]
+    P2_FIELD_NUMBER: _ClassVar[int]
+    p0: float
+    p1: float
+    p2: float
+    def __init__(self, p0: _Optional[float] = ..., p1: _Optional[float] = ..., p2: _Optional[float] = ...) -> None: ...

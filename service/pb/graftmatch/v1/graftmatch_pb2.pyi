@@ -198,7 +198,7 @@ class ExplainedAntigen(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
-    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors")
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors", "with_haplotypes")
     class MaxMismatchesAtEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -223,6 +223,7 @@ class SearchDonorsRequest(_message.Message):
     ANTIGEN_LOCI_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_POTENTIAL_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
+    WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
     patient: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     max_mismatches: int
@@ -240,7 +241,8 @@ class SearchDonorsRequest(_message.Message):
     antigen_loci: _containers.RepeatedScalarFieldContainer[str]
     without_potential: bool
     donors: DonorCriteria
-    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ...) -> None: ...
+    with_haplotypes: bool
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ..., with_haplotypes: _Optional[bool] = ...) -> None: ...
 
 class DonorCriteria(_message.Message):
     __slots__ = ("types", "sexes", "cmv", "abo", "registries", "statuses", "min_age_years", "max_age_years", "min_tnc_1e7_per_kg", "min_cd34_1e6_per_kg", "require_known")
@@ -379,42 +381,52 @@ class StreamCandidatesResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
 
 class ScorePairRequest(_message.Message):
-    __slots__ = ("patient", "donor", "loci")
+    __slots__ = ("patient", "donor", "loci", "with_haplotypes", "patient_facts", "donor_facts")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
+    WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FACTS_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FACTS_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     loci: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ...) -> None: ...
+    with_haplotypes: bool
+    patient_facts: PatientFacts
+    donor_facts: DonorFacts
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., with_haplotypes: _Optional[bool] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., donor_facts: _Optional[_Union[DonorFacts, _Mapping]] = ...) -> None: ...
 
 class ScorePairResponse(_message.Message):
-    __slots__ = ("provenance", "comparison", "notes", "detail")
+    __slots__ = ("provenance", "comparison", "notes", "detail", "risks")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    RISKS_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     comparison: _common_pb2.Comparison
     notes: _containers.RepeatedScalarFieldContainer[str]
     detail: PairDetail
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ...) -> None: ...
+    risks: _containers.RepeatedCompositeFieldContainer[OutcomeRisk]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ..., risks: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class ScorePairsRequest(_message.Message):
-    __slots__ = ("patients", "donors", "pairs", "loci", "without_probabilities", "with_details")
+    __slots__ = ("patients", "donors", "pairs", "loci", "without_probabilities", "with_details", "with_haplotypes")
     PATIENTS_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     PAIRS_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     WITH_DETAILS_FIELD_NUMBER: _ClassVar[int]
+    WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
     patients: _containers.RepeatedScalarFieldContainer[str]
     donors: _containers.RepeatedScalarFieldContainer[str]
     pairs: _containers.RepeatedCompositeFieldContainer[PairToScore]
     loci: _containers.RepeatedScalarFieldContainer[str]
     without_probabilities: bool
     with_details: bool
-    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., pairs: _Optional[_Iterable[_Union[PairToScore, _Mapping]]] = ..., loci: _Optional[_Iterable[str]] = ..., without_probabilities: _Optional[bool] = ..., with_details: _Optional[bool] = ...) -> None: ...
+    with_haplotypes: bool
+    def __init__(self, patients: _Optional[_Iterable[str]] = ..., donors: _Optional[_Iterable[str]] = ..., pairs: _Optional[_Iterable[_Union[PairToScore, _Mapping]]] = ..., loci: _Optional[_Iterable[str]] = ..., without_probabilities: _Optional[bool] = ..., with_details: _Optional[bool] = ..., with_haplotypes: _Optional[bool] = ...) -> None: ...
 
 class PairToScore(_message.Message):
     __slots__ = ("patient", "donor")

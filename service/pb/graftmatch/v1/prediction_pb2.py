@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from service.pb.graftmatch.v1 import common_pb2 as graftmatch_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egraftmatch/v1/prediction.proto\x12\rgraftmatch.v1\x1a\x1agraftmatch/v1/common.proto\"\xcc\x01\n\x13PredictMatchRequest\x12+\n\x07patient\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.TypedPerson\x12*\n\x06\x64onors\x18\x02 \x03(\x0b\x32\x1a.graftmatch.v1.TypedPerson\x12\x36\n\x0fnull_imputation\x18\x03 \x01(\x0e\x32\x1d.graftmatch.v1.NullImputation\x12\x11\n\tprecision\x18\x04 \x01(\x01\x12\x11\n\trecombine\x18\x05 \x01(\x08\"A\n\x0bTypedPerson\x12\x0e\n\x06typing\x18\x01 \x01(\t\x12\x10\n\x08\x61ncestry\x18\x02 \x01(\t\x12\x10\n\x08registry\x18\x03 \x01(\t\"\x96\x01\n\x14PredictMatchResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\x33\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x1e.graftmatch.v1.MatchPrediction\x12\x1a\n\x12patient_recombined\x18\x03 \x01(\t\"\xdb\x01\n\x0fMatchPrediction\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .graftmatch.v1.ProbabilityStatus\x12\x12\n\nmismatches\x18\x02 \x03(\x01\x12\x0b\n\x03gvh\x18\x03 \x03(\x01\x12\x0b\n\x03hvg\x18\x04 \x03(\x01\x12,\n\x04loci\x18\x05 \x03(\x0b\x32\x1e.graftmatch.v1.LocusPrediction\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x01\x12\x18\n\x10\x64onor_recombined\x18\x07 \x01(\t\x12\x0f\n\x07problem\x18\x08 \x01(\t\"1\n\x0fLocusPrediction\x12\r\n\x05locus\x18\x01 \x01(\t\x12\x0f\n\x07matches\x18\x02 \x03(\x01*i\n\x0eNullImputation\x12\x1f\n\x1bNULL_IMPUTATION_UNSPECIFIED\x10\x00\x12\x19\n\x15NULL_IMPUTATION_TYPED\x10\x01\x12\x1b\n\x17NULL_IMPUTATION_PARTNER\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egraftmatch/v1/prediction.proto\x12\rgraftmatch.v1\x1a\x1agraftmatch/v1/common.proto\"\xb9\x01\n\x13PredictMatchRequest\x12+\n\x07patient\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.TypedPerson\x12*\n\x06\x64onors\x18\x02 \x03(\x0b\x32\x1a.graftmatch.v1.TypedPerson\x12\x36\n\x0fnull_imputation\x18\x03 \x01(\x0e\x32\x1d.graftmatch.v1.NullImputation\x12\x11\n\trecombine\x18\x04 \x01(\x08\"A\n\x0bTypedPerson\x12\x0e\n\x06typing\x18\x01 \x01(\t\x12\x10\n\x08\x61ncestry\x18\x02 \x01(\t\x12\x10\n\x08registry\x18\x03 \x01(\t\"\x96\x01\n\x14PredictMatchResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\x33\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x1e.graftmatch.v1.MatchPrediction\x12\x1a\n\x12patient_recombined\x18\x03 \x01(\t\"\xdb\x01\n\x0fMatchPrediction\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .graftmatch.v1.ProbabilityStatus\x12\x12\n\nmismatches\x18\x02 \x03(\x01\x12\x0b\n\x03gvh\x18\x03 \x03(\x01\x12\x0b\n\x03hvg\x18\x04 \x03(\x01\x12,\n\x04loci\x18\x05 \x03(\x0b\x32\x1e.graftmatch.v1.LocusPrediction\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x01\x12\x18\n\x10\x64onor_recombined\x18\x07 \x01(\t\x12\x0f\n\x07problem\x18\x08 \x01(\t\"1\n\x0fLocusPrediction\x12\r\n\x05locus\x18\x01 \x01(\t\x12\x0f\n\x07matches\x18\x02 \x03(\x01*i\n\x0eNullImputation\x12\x1f\n\x1bNULL_IMPUTATION_UNSPECIFIED\x10\x00\x12\x19\n\x15NULL_IMPUTATION_TYPED\x10\x01\x12\x1b\n\x17NULL_IMPUTATION_PARTNER\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graftmatch.v1.prediction_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NULLIMPUTATION']._serialized_start=777
-  _globals['_NULLIMPUTATION']._serialized_end=882
+  _globals['_NULLIMPUTATION']._serialized_start=758
+  _globals['_NULLIMPUTATION']._serialized_end=863
   _globals['_PREDICTMATCHREQUEST']._serialized_start=78
-  _globals['_PREDICTMATCHREQUEST']._serialized_end=282
-  _globals['_TYPEDPERSON']._serialized_start=284
-  _globals['_TYPEDPERSON']._serialized_end=349
-  _globals['_PREDICTMATCHRESPONSE']._serialized_start=352
-  _globals['_PREDICTMATCHRESPONSE']._serialized_end=502
-  _globals['_MATCHPREDICTION']._serialized_start=505
-  _globals['_MATCHPREDICTION']._serialized_end=724
-  _globals['_LOCUSPREDICTION']._serialized_start=726
-  _globals['_LOCUSPREDICTION']._serialized_end=775
+  _globals['_PREDICTMATCHREQUEST']._serialized_end=263
+  _globals['_TYPEDPERSON']._serialized_start=265
+  _globals['_TYPEDPERSON']._serialized_end=330
+  _globals['_PREDICTMATCHRESPONSE']._serialized_start=333
+  _globals['_PREDICTMATCHRESPONSE']._serialized_end=483
+  _globals['_MATCHPREDICTION']._serialized_start=486
+  _globals['_MATCHPREDICTION']._serialized_end=705
+  _globals['_LOCUSPREDICTION']._serialized_start=707
+  _globals['_LOCUSPREDICTION']._serialized_end=756
 # @@protoc_insertion_point(module_scope)

@@ -18,18 +18,16 @@ NULL_IMPUTATION_TYPED: NullImputation
 NULL_IMPUTATION_PARTNER: NullImputation
 
 class PredictMatchRequest(_message.Message):
-    __slots__ = ("patient", "donors", "null_imputation", "precision", "recombine")
+    __slots__ = ("patient", "donors", "null_imputation", "recombine")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     NULL_IMPUTATION_FIELD_NUMBER: _ClassVar[int]
-    PRECISION_FIELD_NUMBER: _ClassVar[int]
     RECOMBINE_FIELD_NUMBER: _ClassVar[int]
     patient: TypedPerson
     donors: _containers.RepeatedCompositeFieldContainer[TypedPerson]
     null_imputation: NullImputation
-    precision: float
     recombine: bool
-    def __init__(self, patient: _Optional[_Union[TypedPerson, _Mapping]] = ..., donors: _Optional[_Iterable[_Union[TypedPerson, _Mapping]]] = ..., null_imputation: _Optional[_Union[NullImputation, str]] = ..., precision: _Optional[float] = ..., recombine: _Optional[bool] = ...) -> None: ...
+    def __init__(self, patient: _Optional[_Union[TypedPerson, _Mapping]] = ..., donors: _Optional[_Iterable[_Union[TypedPerson, _Mapping]]] = ..., null_imputation: _Optional[_Union[NullImputation, str]] = ..., recombine: _Optional[bool] = ...) -> None: ...
 
 class TypedPerson(_message.Message):
     __slots__ = ("typing", "ancestry", "registry")

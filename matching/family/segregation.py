@@ -1,0 +1,241 @@
+"""Which haplotypes of the founders each member of a family may carry.
+
+A founder is a member without named parents, or the unnamed parent of one member. Each founder has
+two haplotypes, and every other chromosome of the family is one of these, or at a recombination two
+of them in parts. Members are added one after the other, parents before children. What the members
+so far say of the founders' alleles is a state: at each locus independent factors, each a set of
+possible classes of some founder haplotypes together. Ways that lead to the same state, and agree in
+the members that are asked for or still have children, go on as one: exact as listing every way
+(tests/oracles/family.py), without the number of ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from matching.errors import TooAmbiguousError
+from matching.family.alleles import FamilyLocus, Pairs
+from matching.family.pedigree import Pedigree
+
+# The founder haplotype at each locus of a chromosome.
+Chromosome = tuple[int, ...]
+# A member's chromosomes, the paternal one first.
+Chromosomes = tuple[Chromosome, Chromosome]
+# Founder haplotypes, ascending, and their possible classes together.
+Factor = tuple[tuple[int, ...], frozenset[tuple[int, ...]]]
+State = frozenset[Factor]
+ROLES = ("father", "mother")
+MAX_WAYS = 20_000
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Crossing:
+    """A recombination in what `parent` (father or mother) passed on to `child`: the haplotype
+    changes before the locus at position `before` of the family's loci."""
+
+    child: str
+    parent: str
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Ways of transmission that agree in the members asked for and in all alleles.
+
+    `states`: number of the state at each locus. `count`: how many ways. `chromosomes`: of each
+    member in `Segregation.order`, of one of the ways; those asked for are the same in all.
+    """
+
+    states: tuple[int, ...]
+    count: int
+    chromosomes: tuple[Chromosomes, ...]
+    crossings: tuple[Crossing, ...]
+
+
+class Segregation:
+    """A family and its typings at some loci, in the order of the chromosome.
+
+    `founders`: owner of the two haplotypes 2 k and 2 k + 1, a member or "unknown mother of X".
+    """
+
+    def __init__(self, pedigree: Pedigree, patient: str, loci: Sequence[FamilyLocus]) -> None:
+        self.pedigree, self.patient, self.loci = pedigree, patient, tuple(loci)
+        self.order = pedigree.order(patient)
+        self.place = {name: i for i, name in enumerate(self.order)}
+        self.founders: list[str] = []
+        self._own: dict[tuple[str, str], Chromosomes] = {}
+        for name in self.order:
+            missing = [
+                role
+                for role, parent in zip(ROLES, pedigree.members[name].parents, strict=True)
+                if not parent
+            ]
+            if len(missing) == 2:
+                self._own[name, ""] = self._founder(name)
+            elif missing:
+                self._own[name, missing[0]] = self._founder(f"unknown {missing[0]} of {name}")
+        # The first child of a founder has the founder's first haplotype: they are named so.
+        self._first = {
+            parent: child
+            for child in reversed(self.order)
+            for parent in pedigree.members[child].parents
+            if (parent, "") in self._own
+        }
+        self._last_child = {
+            parent: self.place[child]
+            for child in self.order
+            for parent in pedigree.members[child].parents
+        }
+        self.states: list[State] = [frozenset()]
+        self._numbers: dict[State, int] = {frozenset(): 0}
+        self._known: dict[tuple[int, int, str, int, int], int | None] = {}
+        self._ways: dict[tuple[frozenset[str], int], tuple[Ways, ...]] = {}
+
+    def _founder(self, owner: str) -> Chromosomes:
+        self.founders.append(owner)
+        number = 2 * len(self.founders)
+        first, second = ((number - i,) * len(self.loci) for i in (2, 1))
+        return first, second
+
+    def ways(self, asked: frozenset[str], n_crossings: int = 0) -> tuple[Ways, ...]:
+        """All ways of transmission with `n_crossings` recombinations that the typings admit.
+
+        `asked`: members whose chromosomes are told apart. Raises `TooAmbiguousError`.
+        """
+        known = self._ways.get((asked, n_crossings))
+        if known is None:
+            known = self._ways[asked, n_crossings] = self._all_ways(asked, n_crossings)
+        return known
+
+    def _all_ways(self, asked: frozenset[str], n_crossings: int) -> tuple[Ways, ...]:
+        found = {(): Ways((0,) * len(self.loci), 1, (), ())}
+        for place, name in enumerate(self.order):
+            told = [
+                i
+                for i, other in enumerate(self.order[: place + 1])
+                if other in asked or self._last_child.get(other, 0) > place
+            ]
+            merged: dict[tuple[object, ...], Ways] = {}
+            for ways in found.values():
+                for pair, crossings in self._inherited(name, ways, n_crossings):
+                    states = self._with(name, ways.states, pair)
+                    if states is None:
+                        continue
+                    chromosomes = (*ways.chromosomes, pair)
+                    key = (states, tuple(chromosomes[i] for i in told), crossings)
+                    same = merged.get(key)
+                    count = ways.count + (same.count if same else 0)
+                    merged[key] = Ways(states, count, chromosomes, crossings)
+            if len(merged) > MAX_WAYS:
+                raise TooAmbiguousError(
+                    f"the family can have segregated in more than {MAX_WAYS:,} ways that "
+                    f"differ, counted up to {name}; type parents or children more exactly, or "
+                    "leave out distant relatives"
+                )
+            found = merged  # type: ignore[assignment]
+        return tuple(w for w in found.values() if len(w.crossings) == n_crossings)
+
+    def _inherited(
+        self, name: str, ways: Ways, n_crossings: int
+    ) -> Iterator[tuple[Chromosomes, tuple[Crossing, ...]]]:
+        if (name, "") in self._own:
+            yield self._own[name, ""], ways.crossings
+            return
+        parents = self.pedigree.members[name].parents
+        may_cross = len(ways.crossings) < n_crossings
+        gametes = [
+            self._gametes(name, role, parent, ways, may_cross)
+            for role, parent in zip(ROLES, parents, strict=True)
+        ]
+        for (paternal, one), (maternal, other) in product(*gametes):
+            crossings = (*ways.crossings, *one, *other)
+            if len(crossings) <= n_crossings:
+                yield (paternal, maternal), crossings
+
+    def _gametes(
+        self, child: str, role: str, parent: str, ways: Ways, may_cross: bool
+    ) -> list[tuple[Chromosome, tuple[Crossing, ...]]]:
+        if not parent:
+            return [(self._own[child, role][0], ())]
+        pair = ways.chromosomes[self.place[parent]]
+        sides = [pair] if self._first.get(parent) == child else [pair, pair[::-1]]
+        whole: list[tuple[Chromosome, tuple[Crossing, ...]]] = [(one, ()) for one, _ in sides]
+        if not may_cross:
+            return whole
+        return whole + [
+            (one[:cut] + other[cut:], (Crossing(child, role, cut),))
+            for one, other in sides
+            for cut in range(1, len(self.loci))
+        ]
+
+    def _with(
+        self, name: str, states: tuple[int, ...], pair: Chromosomes
+    ) -> tuple[int, ...] | None:
+        """The states with what a member's typing says; None where it cannot be."""
+        found = []
+        for i, (locus, state, first, second) in enumerate(
+            zip(self.loci, states, *pair, strict=True)
+        ):
+            if name not in locus.admitted:
+                found.append(state)
+                continue
+            key = (i, state, name, first, second)
+            if key not in self._known:
+                after = constrained(self.states[state], locus.admitted[name], first, second)
+                self._known[key] = None if after is None else self._number(after)
+            number = self._known[key]
+            if number is None:
+                return None
+            found.append(number)
+        return tuple(found)
+
+    def _number(self, state: State) -> int:
+        number = self._numbers.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
+        return number
+
+
+def constrained(state: State, admitted: Pairs, first: int, second: int) -> State | None:
+    """A state where two founder haplotypes, or one twice, carry one of the admitted pairs."""
+    touched = [factor for factor in state if first in factor[0] or second in factor[0]]
+    haplotypes = sorted({first, second}.union(*(factor[0] for factor in touched)))
+    place = {haplotype: i for i, haplotype in enumerate(haplotypes)}
+    held = {haplotype for factor in touched for haplotype in factor[0]}
+    free = [haplotype for haplotype in dict.fromkeys((first, second)) if haplotype not in held]
+    found = set()
+    for rows in product(*(factor[1] for factor in touched)):
+        row: list[int | None] = [None] * len(haplotypes)
+        for (owners, _), classes in zip(touched, rows, strict=True):
+            for owner, number in zip(owners, classes, strict=True):
+                row[place[owner]] = number
+        known = row[place[first]], row[place[second]]
+        if not free:
+            if known in admitted:
+                found.add(tuple(row))
+            continue
+        for one, other in admitted:
+            if first == second and one != other:
+                continue
+            if known[0] in (None, one) and known[1] in (None, other):
+                row[place[first]], row[place[second]] = one, other
+                found.add(tuple(row))
+    if not found:
+        return None
+    rest = state.difference(touched)
+    return rest | frozenset(_split(haplotypes, found))  # type: ignore[arg-type]
+
+
+def _split(haplotypes: Sequence[int], rows: set[tuple[int, ...]]) -> Iterator[Factor]:
+    """Haplotypes of one possible class stand by themselves."""
+    fixed = {i for i in range(len(haplotypes)) if len({row[i] for row in rows}) == 1}
+    for i in fixed:
+        yield (haplotypes[i],), frozenset({(next(iter(rows))[i],)})
+    left = [i for i in range(len(haplotypes)) if i not in fixed]
+    if left:
+        yield (
+            tuple(haplotypes[i] for i in left),
+            frozenset(tuple(row[i] for i in left) for row in rows),
+        )

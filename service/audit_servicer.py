@@ -1,0 +1,65 @@
+"""The audit log, read by the administrators of a site: what that site did."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from service.answering import Answering
+from service.calls import current
+from service.convert import LIMITS, checking
+from service.pb.graftmatch.v1 import audit_pb2, audit_pb2_grpc
+from service.security.audit import AuditLog, lines_about, record_hash
+from service.status import StateError, Violation
+
+_BATCH = 500
+
+
+class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
+    """Reads `log`, None where none is written."""
+
+    def __init__(self, answering: Answering, log: AuditLog | None) -> None:
+        self._answering, self._log = answering, log
+
+    async def ReadAuditLog(  # noqa: N802
+        self, request: audit_pb2.ReadAuditLogRequest, context: Any
+    ) -> AsyncIterator[audit_pb2.ReadAuditLogResponse]:
+        """See the proto."""
+        entries = await self._answering.run(context, self._entries, request)
+        while True:
+            some = await self._answering.run(context, lambda: list(islice(entries, _BATCH)))
+            yield audit_pb2.ReadAuditLogResponse(entries=some)
+            if len(some) < _BATCH:
+                return
+
+    def _entries(self, request: audit_pb2.ReadAuditLogRequest) -> Iterator[audit_pb2.AuditEntry]:
+        """Raises `RequestError` and `StateError`; the iteration raises `InputFileError`."""
+        with checking() as found:
+            if len(request.record) > LIMITS.identifier_characters:
+                reason = f"longer than {LIMITS.identifier_characters} characters"
+                found.append(Violation("record", reason))
+        log = self._log
+        if log is None:
+            raise StateError("this server writes no audit log")
+        record = record_hash(log.key, request.record) if request.record else None
+        after = request.after.ToNanoseconds()
+        lines = lines_about(log.path, current().caller.site, record)
+        return (entry for entry in map(_entry, lines) if entry.time.ToNanoseconds() > after)
+
+
+def _entry(line: dict[str, Any]) -> audit_pb2.AuditEntry:
+    time = Timestamp()
+    time.FromDatetime(datetime.datetime.fromisoformat(line["time"]))
+    return audit_pb2.AuditEntry(
+        time=time,
+        token=line["token"],
+        rpc=line["rpc"],
+        request_id=line["request_id"],
+        records=line.get("records"),
+        outcome=line.get("outcome"),
+        seconds=line.get("seconds"),
+    )
