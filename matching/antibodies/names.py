@@ -13,6 +13,7 @@ from types import MappingProxyType
 from matching.errors import TypingSyntaxError, UnknownNameError
 from matching.loci import LOCI, LOCUS_OF_GENE, Locus
 from matching.nomenclature import Nomenclature, split_name, two_fields
+from matching.nomenclature.alleles import EXPRESSION_SUFFIXES
 from matching.serology import PREFIX_OF_CARRIER, assigned_antigens, reported_antigens
 
 
@@ -170,7 +171,8 @@ class Names:
         return {self._letter(i) for i in alleles}
 
     def _letter(self, allele: int) -> str:
-        return split_name(self.nomenclature.alleles[allele].name)[2]
+        last = self.nomenclature.alleles[allele].name[-1]
+        return last if last in EXPRESSION_SUFFIXES else ""
 
     def read(self, text: str, partner: str = "") -> tuple[Target, Target | None]:
         """The target and the other chain of a line, which may also stand in one name.
