@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from math import prod
+from math import inf, log, prod
 
 import networkx as nx
 import numpy as np
@@ -132,15 +132,17 @@ class Weights:
         self._of_states: dict[tuple[int, ...], list[frozenset[tuple[int, Factor]]]] = {}
         self._of_component: dict[frozenset[tuple[int, Factor]], tuple[World, ...]] = {}
 
-    def of(self, states: tuple[int, ...]) -> float:
-        """Weight of one way of transmission with these states."""
-        found = prod(
-            self._factor_weight(i, factor)
+    def log_of(self, states: tuple[int, ...]) -> float:
+        """Logarithm of the weight of one way of transmission with these states; -inf where the
+        frequencies rule it out."""
+        found = sum(
+            log(self._factor_weight(i, factor))
             for i in self._alone
             for factor in self._segregation.states[states[i]]
         )
         for component in self._components(states):
-            found *= sum(weight for _, weight in self._worlds(component))
+            weight = sum(weight for _, weight in self._worlds(component))
+            found += log(weight) if weight > 0 else -inf
         return found
 
     def possible(self, states: tuple[int, ...], haplotypes: Iterable[int]) -> list[list[World]]:
