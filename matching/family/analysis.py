@@ -286,29 +286,32 @@ class _Analysis:
 
     def _refined(self, name: str) -> tuple[RefinedLocus, ...]:
         likely, ruled_out = self.weighted(name)
-        found = []
-        for i, locus in enumerate(self.loci):
-            if name not in locus.admitted:
+        columns = [i for i, locus in enumerate(self.loci) if name in locus.admitted]
+        weights: list[defaultdict[tuple[int, int], float]] = [defaultdict(float) for _ in self.loci]
+        admitted: list[set[tuple[int, int]]] = [set() for _ in self.loci]
+        for ways, weight in [*likely, *((one, 0.0) for one in ruled_out)]:
+            pairs = list(zip(*self._chromosomes(ways, name), strict=True))
+            for i in columns:
+                admitted[i] |= self._pairs(ways, i, pairs[i])
+            if not weight:
                 continue
-            weights: defaultdict[tuple[int, int], float] = defaultdict(float)
-            admitted = set()
-            for ways, weight in [*likely, *((one, 0.0) for one in ruled_out)]:
-                pair = [one[i] for one in self._chromosomes(ways, name)]
-                admitted |= self._pairs(ways, i, pair)
-                if weight:
-                    parts = self.weights.possible(ways.states, pair)
-                    for _, worlds in independent([i], parts):
-                        for carried, p in worlds:
-                            first, second = sorted(carried[i, h] for h in pair)
-                            weights[first, second] += weight * p
+            parts = self.weights.possible(ways.states, set().union(*(pairs[i] for i in columns)))
+            for together, worlds in independent(columns, parts):
+                for carried, p in worlds:
+                    for i in together:
+                        first, second = sorted(carried[i, haplotype] for haplotype in pairs[i])
+                        weights[i][first, second] += weight * p
+        found = []
+        for i in columns:
+            locus = self.loci[i]
+            likeliest = sorted(weights[i].items(), key=lambda one: (-one[1], one[0]))
             texts = [
                 (f"{locus.text(a)}+{locus.text(b)}", weight)
-                for (a, b), weight in sorted(weights.items(), key=lambda one: (-one[1], one[0]))
+                for (a, b), weight in likeliest
                 if weight > 0
             ]
-            written = locus.typings[name].text
-            reduced = locus.reduced(name, admitted)
-            found.append(RefinedLocus(locus.locus, written, reduced, tuple(texts)))
+            reduced = locus.reduced(name, admitted[i])
+            found.append(RefinedLocus(locus.locus, locus.typings[name].text, reduced, tuple(texts)))
         return tuple(found)
 
     def _pairs(self, ways: Ways, i: int, pair: Sequence[int]) -> set[tuple[int, int]]:
