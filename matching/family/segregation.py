@@ -27,7 +27,7 @@ Chromosomes = tuple[Chromosome, Chromosome]
 Factor = tuple[tuple[int, ...], frozenset[tuple[int, ...]]]
 State = frozenset[Factor]
 ROLES = ("father", "mother")
-MAX_WAYS = 2_000
+MAX_WAYS = 5_000
 
 
 @dataclass(frozen=True, order=True, slots=True)
