@@ -293,6 +293,22 @@ def test_the_absent_gene_segregates(nomenclature: Nomenclature) -> None:
     assert refined[Locus.DRB345] == "DRBX*NNNN+DRB4*01:03"
 
 
+def test_a_new_allele_matches_by_descent_alone(demo: Nomenclature) -> None:
+    family = Pedigree.of(
+        [
+            Member("F", typing=parse_typing("A*NEW+A*01:01")),
+            Member("M", typing=parse_typing("A*NEW+A*02:01")),
+            Member("P", "F", "M", typing=parse_typing("A*NEW+A*02:01")),
+            Member("S", "F", "M", typing=parse_typing("A*NEW+A*02:01")),
+            Member("T", "F", "M", typing=parse_typing("A*01:01+A*NEW")),
+        ]
+    )
+    relatives = by_id(analyse(family, "P", demo, FIVE))
+    assert relatives["S"].likeliest is RelativeClass.IDENTICAL
+    # T has the mother's new allele, which is not known to be the father's.
+    assert relatives["T"].mismatches == pytest.approx({2: 1.0})
+
+
 def test_parents_of_one_blood_give_the_same_haplotype_twice(demo: Nomenclature) -> None:
     """First cousins: their child has one great-grandparental haplotype twice, and is homozygous."""
     family = Pedigree.of(
