@@ -33,6 +33,9 @@ check: setup ## formatting, lint, types, import contracts, protos
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint
+	@tag=$$(git describe --tags --match 'v[0-9]*' --abbrev=0 2>/dev/null || true); \
+	  if [ -z "$$tag" ]; then echo "buf breaking: no tag of a version yet, nothing to compare with"; \
+	  else $(BIN)/buf breaking --against "$$(git rev-parse --git-common-dir)#tag=$$tag"; fi
 	@$(BIN)/python -m service.generate --check
 	@$(BIN)/python -m service.settings_page --check
 
@@ -60,6 +63,7 @@ bench: setup ## benchmarks, beside a plain implementation in the same run
 	@$(BIN)/python -m benchmarks.risk
 	@$(BIN)/python -m benchmarks.allocation
 	@$(BIN)/python -m benchmarks.typing_plan
+	@$(BIN)/python -m benchmarks.service
 
 demo: setup ## the main job on embedded demo data: simulate, search, risk, allocation, service
 	@sh examples/demo.sh $(BIN)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matching.genotypes import encode_locus
+from matching.genotypes import LocusGenotype, encode_locus
 from matching.grade import (
     GradedLocus,
     Grader,
@@ -27,6 +27,7 @@ from matching.immunogenetics import (
     TceCategory,
 )
 from matching.loci import Locus, PerLocus
+from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.sequences import ArdMismatches, Domains
 from matching.typings import LocusTyping, Typing
@@ -37,10 +38,19 @@ _PERMISSIVE = {
     TceCategory.HVG_NON_PERMISSIVE: False,
 }
 
+# Loci of pairs, and P groups of the genotypes, that are remembered.
+_MOST_LOCI = 50_000
+MOST_GROUPS = 1_000_000
 
-@dataclass(frozen=True, slots=True)
+
+def n_groups(genotype: LocusGenotype) -> int:
+    """What a genotype weighs in a memory."""
+    return sum(10 + len(one.first) + len(one.second) for one in genotype.alternatives)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LocusDetail:
-    """A locus of a pair.
+    """A locus of a pair; the same object for the same typings, as long as it is remembered.
 
     `domains`: of each donor position against the patient's position that it is compared with, the
     residues that differ; None where they cannot be compared, as for nulls and genotype lists.
@@ -68,6 +78,8 @@ class PairDetail:
 class PairDetails:
     """Details of many pairs under one release; what typings mean is worked out once.
 
+    One object serves any number of threads.
+
     `proteins`: precursor sequences by allele name, see `Domains`; without them the leader is the
     family's, expression the published list's, and no domain is compared.
     """
@@ -78,7 +90,10 @@ class PairDetails:
         self._domains = Domains(nomenclature, proteins)
         self._leaders = Leaders(nomenclature, proteins)
         self._expressions = Expressions(nomenclature, proteins)
-        self._known: dict[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail] = {}
+        self._genotypes = Memory[tuple[Locus, LocusTyping], LocusGenotype](MOST_GROUPS, n_groups)
+        self._known = Memory[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail](
+            _MOST_LOCI
+        )
 
     def of(
         self, patient: Typing, donor: Typing, tce: TceCategory, loci: tuple[Locus, ...]
@@ -88,12 +103,12 @@ class PairDetails:
         found = {
             locus: self._locus(locus, *pair) for locus, pair in patient.loci.zip(donor.loci).items()
         }
-        details = PerLocus(
-            tuple(
-                LocusDetail(d.graded, locus_category(d.graded, permissive), d.domains)
-                for d in found.values()
-            )
-        )
+        if permissive is not None:
+            # It is read at DPB1 alone.
+            at = found[Locus.DPB1]
+            category = locus_category(at.graded, permissive)
+            found[Locus.DPB1] = LocusDetail(at.graded, category, at.domains)
+        details = PerLocus(tuple(found.values()))
         ours, theirs = patient.loci, donor.loci
         ours_b, ours_dpb1, theirs_dpb1 = ours[Locus.B], ours[Locus.DPB1], theirs[Locus.DPB1]
         expression = None
@@ -109,15 +124,19 @@ class PairDetails:
     def _locus(
         self, locus: Locus, patient: LocusTyping | None, donor: LocusTyping | None
     ) -> LocusDetail:
-        key = (locus, patient, donor)
-        known = self._known.get(key)
-        if known is None:
-            graded = self._grader.locus(locus, patient, donor)
-            known = LocusDetail(
-                graded, locus_category(graded), self._compared(locus, patient, donor, graded)
-            )
-            self._known[key] = known
-        return known
+        return self._known.of((locus, patient, donor), lambda: self._made(locus, patient, donor))
+
+    def _made(
+        self, locus: Locus, patient: LocusTyping | None, donor: LocusTyping | None
+    ) -> LocusDetail:
+        graded = self._grader.locus(locus, patient, donor)
+        compared = self._compared(locus, patient, donor, graded)
+        return LocusDetail(graded, locus_category(graded), compared)
+
+    def _encoded(self, locus: Locus, typing: LocusTyping) -> LocusGenotype:
+        return self._genotypes.of(
+            (locus, typing), lambda: encode_locus(locus, typing, self._nomenclature)[0]
+        )
 
     def _compared(
         self,
@@ -128,8 +147,7 @@ class PairDetails:
     ) -> tuple[ArdMismatches | None, ArdMismatches | None]:
         if patient is None or donor is None or patient.others or donor.others:
             return None, None
-        ours = encode_locus(locus, patient, self._nomenclature)[0]
-        theirs = encode_locus(locus, donor, self._nomenclature)[0]
+        ours, theirs = self._encoded(locus, patient), self._encoded(locus, donor)
         sides = (ours.first, ours.second)
         first, second = sides if graded.orientation is Orientation.DIRECT else sides[::-1]
         return (

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.donor_index import DonorIndex
-from matching.genotypes import LocusGenotype, encode
+from matching.genotypes import UNTYPED, Book, Genotype, LocusGenotype, encode
 from matching.immunogenetics import TceCategory, dpb1_tce
 from matching.kernels import COUNT_BEST, COUNT_WORST
-from matching.loci import LOCI, Locus
+from matching.loci import LOCI, Locus, PerLocus
+from matching.memory import Memory
 from matching.nomenclature import Nomenclature
-from matching.search import Candidates, Criteria, find_donors
+from matching.pair import MOST_GROUPS
+from matching.search import Candidates, Criteria, compare_locus, find_donors
 from matching.typings import Typing
+
+# Loci of pairs that are remembered.
+_MOST_LOCI = 200_000
+_NOBODY = Book.of([])
 
 
 @dataclass(frozen=True)
@@ -78,22 +84,80 @@ def match_typed(
     return found.take(np.argsort(found.candidates.rows))
 
 
+@dataclass(frozen=True, slots=True)
+class PairCounts:
+    """One patient and one donor, counted as `match_one` does.
+
+    `compared`: the columns of `compare_locus` at every locus.
+    """
+
+    compared: PerLocus[tuple[int, ...]]
+    tce: TceCategory
+
+    def totals(self, loci: Iterable[Locus]) -> tuple[int, ...]:
+        """Sums of the columns of `compared` over some loci."""
+        rows = [self.compared.values[locus.position] for locus in loci]
+        return tuple(map(sum, zip(*rows, strict=True)))
+
+
+class PairCounter:
+    """Counts pairs one by one; how two genotypes of a locus compare is worked out once.
+
+    One object serves any number of threads.
+    """
+
+    def __init__(self) -> None:
+        self._books = Memory[LocusGenotype, Book](MOST_GROUPS, _size)
+        self._known = Memory[tuple[LocusGenotype | None, LocusGenotype | None], tuple[int, ...]](
+            _MOST_LOCI
+        )
+
+    def of(self, patient: Genotype, donor: Genotype) -> PairCounts:
+        """The counts of a pair that was read under one release."""
+        compared = PerLocus(
+            tuple(
+                self._known.of((ours, theirs), partial(self._compared, ours, theirs))
+                for ours, theirs in zip(patient.loci, donor.loci, strict=True)
+            )
+        )
+        at = Locus.DPB1
+        tce = _tce_category(patient.loci[at], donor.loci[at], compared[at])
+        return PairCounts(compared, tce)
+
+    def _compared(
+        self, patient: LocusGenotype | None, donor: LocusGenotype | None
+    ) -> tuple[int, ...]:
+        book, entry = _NOBODY, UNTYPED
+        if donor is not None:
+            book, entry = self._books.of(donor, lambda: Book.of([donor])), UNTYPED + 1
+        row: list[int] = compare_locus(patient, book, np.array([entry]))[0].tolist()
+        return tuple(row)
+
+
+def _size(book: Book) -> int:
+    return 100 + len(book.groups)
+
+
 def tce_categories(found: Candidates) -> tuple[list[TceCategory], npt.NDArray[np.int64]]:
     """DPB1 categories of the distinct genotypes of candidates, and which each has, (n,) int64."""
     patient = found.patient.loci[Locus.DPB1]
     if patient is None:
         return [TceCategory.UNTYPED], np.zeros(len(found), dtype=np.int64)
     at = found.at(Locus.DPB1)
-    categories = []
-    for donor, compared in zip(at.genotypes, at.compared, strict=True):
-        if donor is None:
-            categories.append(TceCategory.UNTYPED)
-        elif compared[COUNT_BEST] == 2:
-            certain = compared[COUNT_WORST] == 2
-            categories.append(TceCategory.MATCH if certain else TceCategory.POTENTIAL_MATCH)
-        else:
-            categories.append(_tce_of_lists(patient, donor))
-    return categories, at.number
+    rows = zip(at.genotypes, at.compared, strict=True)
+    return [_tce_category(patient, donor, compared) for donor, compared in rows], at.number
+
+
+def _tce_category(
+    patient: LocusGenotype | None, donor: LocusGenotype | None, compared: Sequence[int]
+) -> TceCategory:
+    """`compared`: the columns of `compare_locus` at DPB1."""
+    if patient is None or donor is None:
+        return TceCategory.UNTYPED
+    if compared[COUNT_BEST] == 2:
+        certain = compared[COUNT_WORST] == 2
+        return TceCategory.MATCH if certain else TceCategory.POTENTIAL_MATCH
+    return _tce_of_lists(patient, donor)
 
 
 def _tce_of_lists(patient: LocusGenotype, donor: LocusGenotype) -> TceCategory:

@@ -6,6 +6,7 @@ class I, exon 2 of class II. It holds the residues whose codon lies wholly insid
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from matching.memory import Memory
 from matching.nomenclature import NO_P_GROUP, Nomenclature
 
 _Codes = npt.NDArray[np.uint16]
@@ -63,6 +65,8 @@ _STRETCH, _LEAST_AGREEING = 20, 5
 _GAP_COST, _COMMON_GAP_COST = 6, 2
 _LONGEST_GAP = 9
 _MOST_PAIRS = 100_000
+# P groups of ambiguous positions whose domains are kept together.
+_MOST_ROWS = 50_000
 
 
 def place(reference: str, sequence: str, absent: int | None = None) -> tuple[str, ...]:
@@ -163,8 +167,12 @@ class Domains:
     proteins: Mapping[str, str]
     _residue_codes: dict[str, int] = field(default_factory=lambda: {UNKNOWN: 0}, repr=False)
     _encoded: dict[int, _Codes] = field(default_factory=dict, repr=False)
-    _compared: dict[tuple[tuple[int, ...], tuple[int, ...]], ArdMismatches | None] = field(
-        default_factory=dict, repr=False
+    _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _stacked: Memory[tuple[int, ...], _Codes] = field(
+        default_factory=lambda: Memory(_MOST_ROWS, len), repr=False
+    )
+    _compared: Memory[tuple[tuple[int, ...], tuple[int, ...]], ArdMismatches | None] = field(
+        default_factory=lambda: Memory(_MOST_PAIRS), repr=False
     )
 
     def mismatches(self, first: str, second: str) -> ArdMismatches | None:
@@ -177,14 +185,14 @@ class Domains:
         None where they cannot be compared: a position without a P group (it expresses nothing, or
         holds a new allele or none), two genes, or a gene that is not in `FRAMES`.
         """
-        key = (first, second)
-        if key not in self._compared:
-            if len(self._compared) >= _MOST_PAIRS:
-                self._compared.clear()
-            genes = {self._gene(group) for group in (*first, *second)}
-            gene = genes.pop() if len(genes) == 1 and first and second else None
-            self._compared[key] = None if gene is None else self._compare(gene, first, second)
-        return self._compared[key]
+        return self._compared.of((first, second), lambda: self._compared_anew(first, second))
+
+    def _compared_anew(
+        self, first: tuple[int, ...], second: tuple[int, ...]
+    ) -> ArdMismatches | None:
+        genes = {self._gene(group) for group in (*first, *second)}
+        gene = genes.pop() if len(genes) == 1 and first and second else None
+        return None if gene is None else self._compare(gene, first, second)
 
     def residues(self, group: int) -> tuple[str, ...]:
         """The domain of a P group code: one entry for each residue, none for other genes.
@@ -261,12 +269,16 @@ class Domains:
 
     def _rows(self, groups: tuple[int, ...]) -> _Codes:
         """The domains of P groups as codes of residues, shape (n_groups, length), 0 unknown."""
+        return self._stacked.of(groups, lambda: self._rows_anew(groups))
+
+    def _rows_anew(self, groups: tuple[int, ...]) -> _Codes:
         for group in groups:
             if group not in self._encoded:
                 residues = self.residues(group)
-                codes = [
-                    self._residue_codes.setdefault(r, len(self._residue_codes)) for r in residues
-                ]
+                # Two threads must not give one code to two residues.
+                with self._encoding:
+                    known = self._residue_codes
+                    codes = [known.setdefault(r, len(known)) for r in residues]
                 self._encoded[group] = np.array(codes, dtype=np.uint16)
         return np.stack([self._encoded[group] for group in groups])
 
@@ -284,9 +296,9 @@ class Domains:
         unknown = (left == 0).any(axis=0) | (right == 0).any(axis=0)
         letters = list(self._residue_codes)
         differences = []
-        for column in np.flatnonzero(~unknown & (left[0] != right[0])):
-            ours, theirs = np.unique(left[:, column]), np.unique(right[:, column])
-            if not np.isin(ours, theirs).any():
+        for column in np.flatnonzero(~unknown & (left[0] != right[0])).tolist():
+            ours, theirs = set(left[:, column].tolist()), set(right[:, column].tolist())
+            if ours.isdisjoint(theirs):
                 sides = (tuple(sorted(letters[c] for c in side)) for side in (ours, theirs))
-                differences.append(Difference(FRAMES[gene].first + int(column), *sides))
+                differences.append(Difference(FRAMES[gene].first + column, *sides))
         return ArdMismatches(best, worst, 0 if same else int(unknown.sum()), tuple(differences))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetail, PairDetails
-from matching.pipeline import match_typed
+from matching.pipeline import PairCounts, match_typed
 from matching.risk import Coded
 from matching.search import Candidates
 from matching.typings import Typing
 
+Int64s = npt.NDArray[np.int64]
 FIVE = parse_loci("A,B,C,DRB1,DQB1")
 _CLASS_I = parse_loci("A,B,C")
 _COUNTED = parse_loci("A,B,C,DRB1,DQB1,DPB1")
@@ -32,9 +34,29 @@ def known_tce(category: TceCategory) -> str:
 
 def hla_match(found: Candidates) -> Coded:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else unknown."""
-    worst = found.mismatches(COUNT_WORST, FIVE)
-    one = (worst == 1) & (found.mismatches(COUNT_BEST, FIVE) == 1)
-    one_class_i = one & (found.mismatches(COUNT_BEST, _CLASS_I) == 1)
+    return _hla_match(
+        found.mismatches(COUNT_WORST, FIVE),
+        found.mismatches(COUNT_BEST, FIVE),
+        found.mismatches(COUNT_BEST, _CLASS_I),
+    )
+
+
+def hla_match_of_pair(counts: PairCounts) -> Coded:
+    """The same of one pair."""
+    five, class_i = counts.totals(FIVE), counts.totals(_CLASS_I)
+    return _hla_match_of_one(five[COUNT_WORST], five[COUNT_BEST], class_i[COUNT_BEST])
+
+
+@lru_cache
+def _hla_match_of_one(worst: int, best: int, best_class_i: int) -> Coded:
+    """By matches."""
+    most, most_class_i = 2 * len(FIVE), 2 * len(_CLASS_I)
+    counts = np.array([[most - worst], [most - best], [most_class_i - best_class_i]])
+    return _hla_match(*counts)
+
+
+def _hla_match(worst: Int64s, best: Int64s, best_class_i: Int64s) -> Coded:
+    one_class_i = (worst == 1) & (best == 1) & (best_class_i == 1)
     codes = np.where(worst == 0, 0, np.where(one_class_i, 1, -1)).astype(np.int8)
     return Coded(codes, ("10/10", "9/10 class I"))
 

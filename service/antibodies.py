@@ -235,6 +235,10 @@ def _imputed(
         part = slice(*imputed.imputed.offsets[i : i + 2].tolist())
         codes, weights = imputed.imputed.codes[part], imputed.imputed.weights[part]
         low, high = answers.ranges(typing_of(person.written), one.result, codes)
+        most = profile.cut_offs.cumulative
+        if most is not None and one.result.mfi.high >= most:
+            # The sum may reach the cut-off whatever each molecule is.
+            high = np.full_like(high, Answer.POSITIVE)
         found.append(
             Crossmatched(
                 person.id,

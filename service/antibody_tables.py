@@ -43,15 +43,16 @@ class PatientCrossmatch:
     registry: RegistryAnswers | None = None
 
 
-def registry_line(answers: RegistryAnswers) -> str:
+def registry_line(answers: RegistryAnswers, cut_offs: CutOffs) -> str:
     """How many donors of a registry remain, and the share that does not (virtual PRA)."""
+    without = "" if cut_offs.cumulative is None else ", without the rule of the cumulative MFI"
     n, counts = max(len(answers.low), 1), answers.count()
     at_most = counts["positive"] + counts["open"]
     return (
         f"of {len(answers.low):,} donors of the registry {len(answers.low) - at_most:,} remain: "
         f"{counts['negative']:,} tested negative, {counts['not_assessable']:,} not assessable; "
         f"{counts['positive']:,} are positive and {counts['open']:,} may be. Virtual PRA "
-        f"{100 * counts['positive'] / n:.2f} to {100 * at_most / n:.2f} %"
+        f"{100 * counts['positive'] / n:.2f} to {100 * at_most / n:.2f} %{without}"
     )
 
 
@@ -185,7 +186,7 @@ def print_crossmatches(
         if len(ordered) > limit:
             console.print(f"{limit} of {len(ordered):,} shown: --limit N for more")
         if one.registry is not None:
-            console.print(registry_line(one.registry))
+            console.print(registry_line(one.registry, cut_offs))
     cumulative = "" if cut_offs.cumulative is None else f", cumulative {cut_offs.cumulative:,.0f}"
     console.print(
         "P positive, N tested negative, ? not assessable, u untyped, - not in the report; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ from matching.haplotypes import NullImputation
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
 from matching.probability import Prediction
-from matching.typings import Typing, split_gl
+from matching.typings import split_gl
 from service.calls import watched
-from service.convert import LIMITS, checking, read_loci, read_typing
+from service.convert import LIMITS, ReadTyping, checking, read_loci, read_typing, read_with
 from service.masses import Outcome
 from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2, prediction_pb2
 from service.status import Violation
@@ -32,7 +32,7 @@ _NULLS = {
 class Typings:
     """The typings of one side, None where one cannot be read, and then why."""
 
-    read: tuple[Typing | None, ...]
+    read: tuple[ReadTyping | None, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -62,9 +62,9 @@ class PairsRequest:
 
 
 def pairs_request(
-    request: graftmatch_pb2.ScorePairsRequest, nomenclature: Nomenclature
+    request: graftmatch_pb2.ScorePairsRequest, read: Callable[[str], ReadTyping]
 ) -> PairsRequest:
-    """Raises `RequestError` with every violation."""
+    """`read`: reads a GL string. Raises `RequestError` with every violation."""
     with checking() as found:
         sides = (("patients", request.patients), ("donors", request.donors))
         for field, texts in sides:
@@ -81,7 +81,7 @@ def pairs_request(
         for patient in range(len(request.patients))
         for donor in range(len(request.donors))
     ]
-    patients, donors = (_typings(texts, nomenclature) for _, texts in sides)
+    patients, donors = (_typings(texts, read) for _, texts in sides)
     return PairsRequest(
         *(patients, donors, tuple(pairs), loci),
         *(not request.without_probabilities, request.with_details, request.with_haplotypes),
@@ -98,17 +98,17 @@ def _check_positions(request: graftmatch_pb2.ScorePairsRequest, found: list[Viol
                 found.append(Violation(f"pairs[{i}].{side}", f"must be below {n:,}"))
 
 
-def _typings(texts: Sequence[str], nomenclature: Nomenclature) -> Typings:
-    read: list[Typing | None] = []
+def _typings(texts: Sequence[str], read: Callable[[str], ReadTyping]) -> Typings:
+    typings: list[ReadTyping | None] = []
     problems: list[str] = []
     notes: list[str] = []
     for text in watched(texts):
         wrong: list[Violation] = []
-        typing = read_typing("", text, nomenclature, wrong)
-        read.append(None if typing is None else typing[0])
+        typing = read_with("", text, read, wrong)
+        typings.append(typing)
         problems.append("".join(one.reason for one in wrong))
-        notes += [] if typing is None else typing[1].notes
-    return Typings(tuple(read), tuple(problems), tuple(notes))
+        notes += [] if typing is None else typing.genotype.notes
+    return Typings(tuple(typings), tuple(problems), tuple(notes))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from data.donor_files import FACTS
 from data.index import DonorFilter
 from matching.errors import InputFileError
 from matching.loci import Locus, parse_loci
@@ -16,7 +15,7 @@ from matching.nomenclature import Nomenclature
 from matching.rank import RankRule
 from matching.search import Criteria, Direction
 from matching.typings import Typing
-from service.convert import LIMITS, checking, read_day, read_loci, read_typing
+from service.convert import LIMITS, checking, read_day, read_facts, read_loci, read_typing
 from service.criteria import DONOR_LEVELS, DONOR_LIMITS, donor_filter
 from service.pairs import Facts
 from service.pb.graftmatch.v1 import graftmatch_pb2
@@ -92,7 +91,7 @@ def search_request(
             found.append(Violation("limit", "not together with page_size"))
         if request.page_token and not request.page_size:
             found.append(Violation("page_size", "must be given with page_token"))
-        facts = _facts(request.patient_facts, found)
+        facts = read_facts("patient_facts", request.patient_facts, found)
     assert read is not None and asked is not None
     with checking() as found:
         try:
@@ -100,7 +99,7 @@ def search_request(
         except InputFileError:
             found.append(Violation("patient_facts.weight_kg", "a dose per kg needs it"))
     return SearchRequest(
-        read[0],
+        read.typing,
         facts,
         asked,
         wanted,
@@ -161,28 +160,6 @@ def _rule(keys: Sequence[str], bands: Sequence[float], found: list[Violation]) -
         field = "rank_bands" if str(error).startswith("bands") else "rank_keys"
         found.append(Violation(field, str(error)))
         return None
-
-
-def _facts(message: graftmatch_pb2.PatientFacts, found: list[Violation]) -> Facts:
-    facts: dict[str, Any] = dict.fromkeys(FACTS)
-    for name, known in _PATIENT_FACTS.items():
-        value = getattr(message, name)
-        if value and value not in known:
-            field = f"patient_facts.{name}"
-            found.append(Violation(field, f"must be one of {', '.join(known)}, or empty"))
-        facts[name] = value or None
-    for name in _PATIENT_TEXTS:
-        value = getattr(message, name).strip()
-        if len(value) > LIMITS.identifier_characters or not value.isprintable():
-            most = LIMITS.identifier_characters
-            found.append(Violation(f"patient_facts.{name}", f"must be text of at most {most}"))
-        facts[name] = value or None
-    for name, low, high in (("age_years", 0, 120), ("weight_kg", 1, 500)):
-        if message.HasField(name):
-            facts[name] = getattr(message, name)
-            if not low <= facts[name] <= high:
-                found.append(Violation(f"patient_facts.{name}", f"must be {low} to {high}"))
-    return facts
 
 
 _DIRECTIONS = {

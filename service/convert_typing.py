@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from matching.errors import ReleaseNotInstalledError, TypingError
 from matching.explain import ExplainedLocus, Explanation, explain
@@ -136,14 +137,7 @@ def pair_detail(detail: PairDetail) -> graftmatch_pb2.PairDetail:
     """Grades, categories, residues, leaders and expression of a pair."""
     message = graftmatch_pb2.PairDetail(
         overall_category=detail.overall.value,
-        loci=[
-            graftmatch_pb2.LocusDetail(
-                locus=locus.value,
-                category=at.category.value,
-                positions=[_position_detail(at, side) for side in (0, 1)],
-            )
-            for locus, at in detail.loci.items()
-        ],
+        loci=map(_locus_detail, detail.loci),
     )
     if (leaders := detail.leaders) is not None:
         message.leaders.CopyFrom(
@@ -163,6 +157,16 @@ def pair_detail(detail: PairDetail) -> graftmatch_pb2.PairDetail:
             graftmatch_pb2.ExpressionMatch(outcome=expression.outcome.value, direction=direction)
         )
     return message
+
+
+# The same object comes again for the same typings; a message put into another one is copied.
+@lru_cache(maxsize=20_000)
+def _locus_detail(at: LocusDetail) -> graftmatch_pb2.LocusDetail:
+    return graftmatch_pb2.LocusDetail(
+        locus=at.graded.locus.value,
+        category=at.category.value,
+        positions=[_position_detail(at, side) for side in (0, 1)],
+    )
 
 
 def _position_detail(at: LocusDetail, side: int) -> graftmatch_pb2.PositionDetail:

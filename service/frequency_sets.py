@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,17 +74,22 @@ class SearchSets:
 
     def prior(self, ancestry: str, registry: str) -> Prior:
         """The sets, and their shares, of people of an ancestry and a registry, "" if unknown."""
-        found = self.under.prior(ancestry, registry)
+        found = self._known_prior(ancestry, registry)
         # Whoever has no set of their own has the one in use.
         assert found is not None
         return found
+
+    @cached_property
+    def _known_prior(self) -> Callable[[str, str], Prior | None]:
+        return lru_cache(maxsize=10_000)(self.under.prior)
 
     def prior_of(self, facts: Mapping[str, Any]) -> Prior:
         """`prior` of a person with some facts."""
         return self.prior(*(str(facts.get(name) or "") for name in ("ancestry", "registry")))
 
     @cached_property
-    def _imputer(self) -> Imputer:
+    def shared_imputer(self) -> Imputer:
+        """An imputer over the haplotypes of all sets, for what needs no memory of its own."""
         shared = self.under.populations.shared
         return Imputer(shared, self.nomenclature, self.nulls, Resolution.P_GROUP)
 
@@ -96,7 +101,7 @@ class SearchSets:
         """An imputer over the haplotypes of all sets, for one call, which stays in its thread."""
         mine = self._of_thread
         if getattr(mine, "calls_left", 0) == 0:
-            mine.imputer, mine.calls_left = self._imputer.fresh(), _CALLS
+            mine.imputer, mine.calls_left = self.shared_imputer.fresh(), _CALLS
         mine.calls_left -= 1
         found: Imputer = mine.imputer
         return found
@@ -104,13 +109,15 @@ class SearchSets:
     @property
     def distinct_haplotypes(self) -> npt.NDArray[np.int64]:
         """As of `Imputer`, made once for all imputers."""
-        return self._imputer.distinct_haplotypes
+        return self.shared_imputer.distinct_haplotypes
 
     @cached_property
     def masses(self) -> MassSets:
         """What total masses are computed and looked up with."""
         populations = self.under.populations
-        tables = tuple(MassTables(self._imputer, values) for values in populations.frequencies)
+        tables = tuple(
+            MassTables(self.shared_imputer, values) for values in populations.frequencies
+        )
         return MassSets(populations.labels, tables, self.prior, self.rule)
 
 

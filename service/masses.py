@@ -155,28 +155,6 @@ def candidate_probabilities(
     return CandidateProbabilities(p, outcomes, dropped, of_rows.missing)
 
 
-def pair_probabilities(
-    sets: SearchSets | None, patient: Typing, donors: Sequence[Typing], limits: GenotypeLimits
-) -> CandidateProbabilities:
-    """Probabilities of 0, 1 and 2 mismatches with donors, of people without a known ancestry."""
-    if sets is None:
-        return CandidateProbabilities.without(len(donors), Outcome.NO_FREQUENCY_SET)
-    imputer, prior = sets.imputer(), sets.prior("", "")
-    own = explain_patient(sets, imputer, patient, prior)
-    if isinstance(own, Outcome):
-        return CandidateProbabilities.without(len(donors), own)
-    parts = [
-        predict_in_pairs(sets, own, donors[i : i + _IN_PAIRS], prior, limits.pairs)
-        for i in watched(range(0, len(donors), _IN_PAIRS))
-    ]
-    return CandidateProbabilities(
-        np.concatenate([part.p for part in parts]),
-        np.concatenate([part.outcomes for part in parts]),
-        max(part.dropped for part in parts),
-        np.concatenate([part.missing for part in parts]),
-    )
-
-
 def explain_patient(
     sets: SearchSets, imputer: Imputer, patient: Typing, prior: Prior
 ) -> ExplainedPatient | Outcome:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
 from data.donor_files import Person
 from matching.haplotypes import MOST_LISTED, Imputer
-from matching.pair import PairDetails
-from matching.pipeline import match_typed
 from matching.probability import DonorTable, HaplotypeSums, predict_by_class
 from service import convert
 from service.ancestry import Ancestries
@@ -27,9 +24,9 @@ from service.convert_pairs import (
 )
 from service.convert_typing import pair_detail
 from service.imputation import UNREPRESENTED, Explanations, impute_by_ancestry
-from service.masses import MOST_IN_PAIRS, CandidateProbabilities, Outcome, pair_probabilities
+from service.masses import MOST_IN_PAIRS, CandidateProbabilities, Outcome
+from service.pair_scores import PairScorer
 from service.pb.graftmatch.v1 import graftmatch_pb2, prediction_pb2
-from service.sharing import shared_in_pairs
 from service.snapshot import Snapshot
 
 # Donors that are imputed before it is asked whether anybody still waits.
@@ -40,44 +37,32 @@ def score_pairs_answer(
     snapshot: Snapshot, message: graftmatch_pb2.ScorePairsRequest
 ) -> graftmatch_pb2.ScorePairsResponse:
     """Raises `RequestError` and `CallEndedError`."""
-    request = pairs_request(message, snapshot.nomenclature)
-    details = PairDetails(snapshot.nomenclature, snapshot.proteins)
-    scored = [
-        graftmatch_pb2.ScoredPair(patient=p, donor=d, problem=request.problem(p, d))
-        for p, d in request.pairs
-    ]
-    of_patient: defaultdict[int, list[int]] = defaultdict(list)
-    for i, pair in enumerate(scored):
-        if not pair.problem:
-            of_patient[pair.patient].append(i)
-    for patient, at in watched(of_patient.items()):
-        _score(snapshot, request, details, patient, [scored[i] for i in at])
+    request = pairs_request(message, snapshot.pairs.read)
+    scored = []
+    for patient, donor in watched(request.pairs):
+        problem = request.problem(patient, donor)
+        pair = graftmatch_pb2.ScoredPair(patient=patient, donor=donor, problem=problem)
+        if not problem:
+            _score(snapshot.pairs, request, pair)
+        scored.append(pair)
     return graftmatch_pb2.ScorePairsResponse(
         provenance=provenance(snapshot), pairs=scored, notes=request.notes[: LIMITS.listed]
     )
 
 
-def _score(
-    snapshot: Snapshot,
-    request: PairsRequest,
-    details: PairDetails,
-    patient: int,
-    pairs: list[graftmatch_pb2.ScoredPair],
-) -> None:
-    """Fill in the comparisons of a patient."""
-    ours, donors = request.patients.read[patient], [request.donors.read[p.donor] for p in pairs]
-    theirs = [typing for typing in donors if typing is not None]
-    assert ours is not None and len(theirs) == len(pairs)
-    matches = match_typed(ours, theirs, snapshot.nomenclature, request.loci)
-    probable = CandidateProbabilities.without(len(pairs), Outcome.NOT_REQUESTED)
+def _score(pairs: PairScorer, request: PairsRequest, pair: graftmatch_pb2.ScoredPair) -> None:
+    """Fill in the comparison of a pair."""
+    patient, donor = request.patients.read[pair.patient], request.donors.read[pair.donor]
+    assert patient is not None and donor is not None
+    counts = pairs.counter.of(patient.genotype, donor.genotype)
+    probable = CandidateProbabilities.without(1, Outcome.NOT_REQUESTED)
     if request.with_probabilities:
-        probable = pair_probabilities(snapshot.sets, ours, theirs, LIMITS.genotypes)
-    shared = shared_in_pairs(snapshot.sets, ours, theirs) if request.with_haplotypes else None
-    compared = convert.comparisons(matches, probable, shared)
-    for pair, comparison, typing, tce in zip(pairs, compared, theirs, matches.tce, strict=True):
-        pair.comparison.CopyFrom(comparison)
-        if request.with_details:
-            pair.detail.CopyFrom(pair_detail(details.of(ours, typing, tce, request.loci)))
+        probable = pairs.probabilities(patient, donor, None, LIMITS.genotypes)
+    shared = pairs.shared(patient, donor, None) if request.with_haplotypes else None
+    pair.comparison.CopyFrom(convert.pair_comparison(counts, request.loci, probable, shared))
+    if request.with_details:
+        detail = pairs.details.of(patient.typing, donor.typing, counts.tce, request.loci)
+        pair.detail.CopyFrom(pair_detail(detail))
 
 
 def predict_match_answer(

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from data.index import StoredIndex
-from matching.pipeline import tce_categories
+from matching.pipeline import PairCounts, tce_categories
 from matching.risk import Coded, CodedColumns, RiskModel, compare_donors
 from matching.search import Candidates
-from matching.typed_pairs import hla_match, known_tce
+from matching.typed_pairs import hla_match, hla_match_of_pair, known_tce
 
 _SIGN = {"positive": "+", "negative": "-"}
 _ANTIGENS = {"A": {"A"}, "B": {"B"}, "AB": {"A", "B"}, "O": set[str]()}
 
 Facts = Mapping[str, str | float | None]
+_FIRST = np.zeros(1, dtype=np.int64)
 
 
 def pair_factors(
@@ -28,26 +29,45 @@ def pair_factors(
 
     What is unknown on either side is left empty (NaN for numbers).
     """
-    n = len(found)
-
-    def coded(fact: str, text: Callable[[Any], str]) -> Coded:
-        values, number = index.distinct(fact, found.rows)
-        return _coded([text(value) for value in values], number)
-
-    recipient = _letter(patient["sex"])
-    serostatus = _SIGN.get(str(patient["cmv"]), "")
     categories, number = tce_categories(found)
-    return {
-        "age_years": np.full(n, np.nan if patient["age_years"] is None else patient["age_years"]),
+    columns: dict[str, npt.NDArray[Any] | Coded] = {
+        "age_years": np.full(len(found), _age(patient)),
         "donor_age_years": index.ages(as_of, found.rows),
-        "donor_type": coded("type", lambda kind: "cord" if kind == "cord" else "unrelated"),
-        "graft_source": coded("type", lambda kind: "CB" if kind == "cord" else ""),
         "hla_match": hla_match(found),
         "dpb1_tce": _coded([known_tce(category) for category in categories], number),
-        "sex_match": coded("sex", lambda sex: _both(_letter(sex), recipient, "{}-{}")),
-        "cmv_match": coded("cmv", lambda cmv: _both(_SIGN.get(cmv, ""), serostatus, "D{}R{}")),
-        "abo_match": coded("abo", lambda abo: abo_match(abo, patient["abo"])),
     }
+    for factor, fact, text in _of_both(patient):
+        values, number = index.distinct(fact, found.rows)
+        columns[factor] = _coded([text(value) for value in values], number)
+    return columns
+
+
+def one_pair_factors(patient: Facts, donor: Facts, counts: PairCounts) -> CodedColumns:
+    """`pair_factors` of one patient and one donor, who need not be in a registry."""
+    columns: dict[str, npt.NDArray[Any] | Coded] = {
+        "age_years": np.array([_age(patient)]),
+        "donor_age_years": np.array([_age(donor)]),
+        "hla_match": hla_match_of_pair(counts),
+        "dpb1_tce": _coded([known_tce(counts.tce)], _FIRST),
+    }
+    for factor, fact, text in _of_both(patient):
+        columns[factor] = _coded([text(donor[fact])], _FIRST)
+    return columns
+
+
+def _of_both(patient: Facts) -> Iterator[tuple[str, str, Callable[[Any], str]]]:
+    """Factors, the facts of donors that they depend on, and their levels by these."""
+    recipient = _letter(patient["sex"])
+    serostatus = _SIGN.get(str(patient["cmv"]), "")
+    yield "donor_type", "type", lambda kind: "cord" if kind == "cord" else "unrelated"
+    yield "graft_source", "type", lambda kind: "CB" if kind == "cord" else ""
+    yield "sex_match", "sex", lambda sex: _both(_letter(sex), recipient, "{}-{}")
+    yield "cmv_match", "cmv", lambda cmv: _both(_SIGN.get(cmv, ""), serostatus, "D{}R{}")
+    yield "abo_match", "abo", lambda abo: abo_match(abo, patient["abo"])
+
+
+def _age(facts: Facts) -> float:
+    return np.nan if facts["age_years"] is None else float(facts["age_years"])
 
 
 def _coded(texts: list[str], number: npt.NDArray[np.int64]) -> Coded:

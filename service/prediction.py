@@ -167,7 +167,7 @@ class _ByClass:
             return replace(found, donors=np.array(pair[1:], dtype=np.int64))
 
         found = list(pool.map(one, pairs))
-        kept = [i for i, one in enumerate(found) if one.p_mismatches.sum() > above]
+        kept = [i for i, values in enumerate(found) if values.p_mismatches.sum() > above]
         rows = np.array([pairs[i][0] for i in kept], dtype=np.int64)
         return rows, [_joined([found[i] for i in kept])] if kept else []
 

@@ -13,9 +13,8 @@ import pyarrow as pa
 
 from data.index import StoredIndex
 from matching.allocate import Effort, allocate, explanations, obstacles
-from matching.pair import PairDetails
-from matching.pipeline import match_typed
 from matching.rank import value_texts
+from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
@@ -24,12 +23,10 @@ from service.convert import LIMITS
 from service.convert.columns import PageColumns
 from service.convert_search import SearchRequest, inside, search_request
 from service.criteria import criteria_json
-from service.masses import (
-    pair_probabilities,
-)
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
 from service.pair_answers import predict_match_answer, score_pairs_answer
+from service.pairs import one_pair_factors
 from service.pb.graftmatch.v1 import (
     graftmatch_pb2,
     graftmatch_pb2_grpc,
@@ -39,10 +36,10 @@ from service.pb.graftmatch.v1 import (
 )
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search import Page
-from service.sharing import shared_in_pairs
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
 
+_ONE_PAIR = np.array([0, 1])
 DEFAULT_BATCH = 500
 
 
@@ -50,8 +47,10 @@ def parse_typing_answer(
     snapshot: Snapshot, request: graftmatch_pb2.ParseTypingRequest
 ) -> graftmatch_pb2.ParseTypingResponse:
     """Raises `RequestError`."""
-    typing, genotype = convert.typing_request(request, snapshot.nomenclature)
-    return convert.typing_response(typing, genotype, snapshot.nomenclature, provenance(snapshot))
+    read = convert.typing_request(request, snapshot.nomenclature)
+    return convert.typing_response(
+        read.typing, read.genotype, snapshot.nomenclature, provenance(snapshot)
+    )
 
 
 def explain_typing_answer(
@@ -192,20 +191,28 @@ def score_pair_answer(
     snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest
 ) -> graftmatch_pb2.ScorePairResponse:
     """Raises `RequestError`."""
-    request = convert.pair_request(message, snapshot.nomenclature)
-    matches = match_typed(request.patient, [request.donor], snapshot.nomenclature, request.loci)
-    detail = PairDetails(snapshot.nomenclature, snapshot.proteins).of(
-        request.patient, request.donor, matches.tce[0], request.loci
-    )
-    found = pair_probabilities(snapshot.sets, request.patient, [request.donor], LIMITS.genotypes)
+    pairs = snapshot.pairs
+    request = convert.pair_request(message, pairs.read)
+    patient, donor, loci = request.patient, request.donor, request.loci
+    counts = pairs.counter.of(patient.genotype, donor.genotype)
+    detail = pairs.details.of(patient.typing, donor.typing, counts.tce, loci)
+    found = pairs.probabilities(patient, donor, request.facts, LIMITS.genotypes)
     shared = None
     if request.with_haplotypes:
-        shared = shared_in_pairs(snapshot.sets, request.patient, [request.donor])
+        shared = pairs.shared(patient, donor, request.facts)
+    risks = []
+    if request.facts is not None:
+        factors = one_pair_factors(*request.facts, counts)
+        risks = [
+            convert.compared_risk(outcome, compare_donors(outcome, factors, _ONE_PAIR))
+            for outcome in snapshot.model.outcomes
+        ]
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
-        comparison=convert.comparisons(matches, found, shared)[0],
+        comparison=convert.pair_comparison(counts, loci, found, shared),
         notes=request.notes,
         detail=convert_typing.pair_detail(detail),
+        risks=risks,
     )
 
 

@@ -36,16 +36,6 @@ def shared_haplotypes(
     return out
 
 
-def shared_in_pairs(
-    sets: SearchSets | None, patient: Typing, donors: Sequence[Typing]
-) -> npt.NDArray[np.float64]:
-    """`shared_haplotypes` of people without a known ancestry."""
-    if sets is None:
-        return np.full((len(donors), 3), np.nan)
-    prior = sets.prior("", "")
-    return shared_haplotypes(sets, (patient, prior), [(donor, prior) for donor in donors])
-
-
 def _carried(
     sets: SearchSets, imputer: Imputer, typing: Typing, prior: Prior
 ) -> CarriedHaplotypes | None:

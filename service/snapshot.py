@@ -16,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.pair_scores import PairScorer
 from service.requests import RequestFolder
 from service.search import DonorSearch
 
@@ -42,6 +43,7 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
+    `pairs`: scores pairs by their typings.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
     `home`: the home folder that all of this is from. `models_version`: state of its models then.
@@ -54,6 +56,7 @@ class Snapshot:
     releases: Releases
     registry: Registry
     sets: SearchSets | None
+    pairs: PairScorer
     search: DonorSearch | None
     model: RiskModel
     model_label: str
@@ -100,7 +103,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
     An index that is behind the store, as after an import on another machine, is brought up to date.
     Raises `StoreError`, `OutputError` and `InputFileError`.
     """
-    search, sets = snapshot.search, snapshot.sets
+    search, sets, pairs = snapshot.search, snapshot.sets, snapshot.pairs
     index = None if search is None else search.index
     if snapshot.registry.version() not in ("", snapshot.index_version):
         index = snapshot.registry.update_index(snapshot.nomenclature)
@@ -109,6 +112,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         cards = snapshot.cards
     else:
         sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
+        pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, sets)
     same = search is not None and index is search.index and sets is snapshot.sets
     if index is not None and not (same and _has_masses(search)):
         found = DonorSearch.of(
@@ -118,7 +122,7 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
         if not same or _has_masses(found):
             search = found
             search.prepare()
-    now = {"search": search, "sets": sets, "cards": cards}
+    now = {"search": search, "sets": sets, "pairs": pairs, "cards": cards}
     return {name: value for name, value in now.items() if value is not getattr(snapshot, name)}
 
 
@@ -157,6 +161,7 @@ def load_snapshot(
         Releases(folder, nomenclature),
         store,
         sets,
+        PairScorer(nomenclature, proteins, sets),
         search,
         model,
         model_label(model),

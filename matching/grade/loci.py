@@ -25,8 +25,13 @@ from matching.grade.values import (
     OverallCategory,
 )
 from matching.loci import Locus
+from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.typings import LocusTyping, Pair, Position
+
+# Names of alleles of the positions, and pairs of positions, that a grader remembers.
+MOST_NAMES = 500_000
+MOST_PAIRS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +58,27 @@ class _Compared(NamedTuple):
 class Grader:
     """Grades many donors: what a position means, and how two compare, is worked out once.
 
-    Keeps every position it was given, so one grader serves one search.
+    One grader serves any number of searches and threads.
     """
 
     def __init__(self, nomenclature: Nomenclature, options: GradeOptions = DEFAULT_OPTIONS) -> None:
         self.nomenclature, self.options = nomenclature, options
-        self._facts: dict[Position, PositionFacts] = {}
-        self._compared: dict[tuple[PositionFacts, PositionFacts], _Compared] = {}
+        self._facts = Memory[Position, PositionFacts](MOST_NAMES, _n_names)
+        self._compared = Memory[tuple[PositionFacts, PositionFacts], _Compared](MOST_PAIRS)
 
     def facts(self, position: Position) -> PositionFacts:
         """What a written position means. Raises `TypingError`."""
-        known = self._facts.get(position)
-        if known is None:
-            known = self._facts[position] = read_position(position, self.nomenclature)
-        return known
+        return self._facts.of(position, lambda: read_position(position, self.nomenclature))
 
     def _compare(self, patient: PositionFacts, donor: PositionFacts) -> _Compared:
-        known = self._compared.get((patient, donor))
-        if known is None:
-            known = self._compared[patient, donor] = _Compared(
+        return self._compared.of(
+            (patient, donor),
+            lambda: _Compared(
                 grade_positions(patient, donor),
                 confidence_positions(patient, donor),
                 antigen_match(patient, donor, self.options),
-            )
-        return known
+            ),
+        )
 
     def locus(
         self, locus: Locus, patient: LocusTyping | None, donor: LocusTyping | None
@@ -128,6 +130,10 @@ class Grader:
             (first.antigen, second.antigen),
             orientation,
         )
+
+
+def _n_names(facts: PositionFacts) -> int:
+    return 1 + sum(map(len, facts.levels))
 
 
 def _rank(confidence: Confidence) -> int:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from matching.genotypes import encode_locus
 from matching.loci import Locus
+from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.typings import Form, LocusTyping, Pair, Position
 
@@ -40,6 +41,14 @@ ReadPair = tuple[Read[T], Read[T]]
 _NAMELESS = frozenset({Form.NEW, Form.UNTYPED, Form.ABSENT})
 
 
+# P groups of the positions that a reader remembers.
+_MOST_GROUPS = 500_000
+
+
+def _n_groups(read: Read[T]) -> int:
+    return 1 + len(read.groups)
+
+
 @dataclass
 class Reader(Generic[T]):
     """What positions of a locus present and a fact of their alleles, each position read once."""
@@ -47,7 +56,9 @@ class Reader(Generic[T]):
     locus: Locus
     nomenclature: Nomenclature
     fact: Callable[[Sequence[int]], T]
-    known: dict[Position, Read[T]] = field(default_factory=dict)
+    _known: Memory[Position, Read[T]] = field(
+        init=False, repr=False, default_factory=lambda: Memory(_MOST_GROUPS, _n_groups)
+    )
 
     def pairs(self, typing: LocusTyping) -> list[ReadPair[T]]:
         """Both positions of every genotype of a list."""
@@ -60,14 +71,13 @@ class Reader(Generic[T]):
 
     def read(self, position: Position) -> Read[T]:
         """One position by itself. Raises `TypingError`."""
-        known = self.known.get(position)
-        if known is None:
-            twice = encode_locus(self.locus, LocusTyping(position, position), self.nomenclature)[0]
-            names = () if position.form in _NAMELESS else position.names
-            alleles = [i for name in names for i in self.nomenclature.read(name).alleles]
-            fact = self.fact(self.nomenclature.expressing(alleles))
-            known = self.known[position] = Read(frozenset(twice.first), fact)
-        return known
+        return self._known.of(position, lambda: self._made(position))
+
+    def _made(self, position: Position) -> Read[T]:
+        twice = encode_locus(self.locus, LocusTyping(position, position), self.nomenclature)[0]
+        names = () if position.form in _NAMELESS else position.names
+        alleles = [i for name in names for i in self.nomenclature.read(name).alleles]
+        return Read(frozenset(twice.first), self.fact(self.nomenclature.expressing(alleles)))
 
 
 def meet(patient: Read[T], donor: Read[T]) -> bool:

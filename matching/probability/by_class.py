@@ -28,8 +28,8 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 # Haplotype pairs of the first side, and steps of the kernel, between two calls of `between`.
-_PAIRS = 20_000
-_STEPS = 5_000_000
+_PAIRS = 10_000
+_STEPS = 2_000_000
 # Haplotype pairs of one side times haplotypes of the other: a minute or two.
 _MOST_WORK = 150_000_000_000
 
@@ -183,8 +183,8 @@ def predict_by_class(
 
     The side with fewer haplotype pairs is taken genotype by genotype; of more than 20 million, or
     of fewer where the other has very many haplotypes, the lightest are cut, and the share
-    `dropped`. GvH needs the patient taken so, HvG the donor: they
-    are NaN for a side with more than `most` haplotype pairs. `between`: as in `HaplotypeSums`.
+    `dropped`. GvH needs the patient taken so, HvG the donor: they are NaN for a side with more than
+    `most` haplotype pairs. `between`: as in `HaplotypeSums.against`.
     """
     is_patient_first = patient.found.n_pairs <= donor.found.n_pairs
     one, other = (patient, donor) if is_patient_first else (donor, patient)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from matching import prediction_kernels as kernels
 from matching.haplotypes import ExplainingClasses
+from matching.probability import shared_kernels as kernels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CarriedHaplotypes:
-    """The haplotypes that a person may carry, as `prediction_kernels.shared_haplotypes` takes them.
+    """The haplotypes that a person may carry, as `shared_kernels.shared_haplotypes` takes them.
 
     `haplotypes`: (n,) ascending numbers of what distinguishes the haplotypes of the set. `carried`,
     `twice`: (n,) the probability of each; other fields as in `ExplainingClasses`.

@@ -50,6 +50,7 @@ def compare_donors(
     """
     n = int(starts[-1])
     given = [i for i, factor in enumerate(model.factors) if factor.name in columns]
+    left_out = [i for i, factor in enumerate(model.factors) if factor.name not in columns]
     factors = [model.factors[i] for i in given]
     codes = np.empty((len(given), n), dtype=np.int8)
     number_of = np.full(len(given), -1, dtype=np.int64)
@@ -86,7 +87,7 @@ def compare_donors(
         table.scores,
         table.gram,
         table.unknown,
-        float(np.delete(model.unknown_variance, given).sum()),
+        float(model.unknown_variance[left_out].sum()),
         NODES,
         SHARES,
         Z95,

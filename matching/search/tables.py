@@ -157,8 +157,10 @@ def compare_locus(
     Where a side is untyped: count 2 at best and 0 at worst, GvH and HvG from 0 to what the typed
     side allows, positions `UNKNOWN_POSITION`. Returns (n_entries, `N_COMPARED`) uint8.
     """
-    out = np.zeros((len(entries), N_COMPARED), dtype=np.uint8)
     typed = entries != UNTYPED
+    if patient is not None and typed.all():
+        return _compare_typed(patient, book, entries)
+    out = np.zeros((len(entries), N_COMPARED), dtype=np.uint8)
     if patient is not None and typed.any():
         out[typed] = _compare_typed(patient, book, entries[typed])
     unknown = ~typed if patient is not None else np.ones(len(entries), dtype=bool)

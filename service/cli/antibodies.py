@@ -145,7 +145,9 @@ class ReportedAntibodies:
         for patient, use in self.use.items():
             registry[patient] = registry_answers(results.index.donors, use.profile)
             left_out = len(results.excluded[patient])
-            typer.echo(f"patient {patient}: {registry_line(registry[patient])}", err=True)
+            typer.echo(
+                f"patient {patient}: {registry_line(registry[patient], self.cut_offs)}", err=True
+            )
             if use.exclude:
                 typer.echo(f"patient {patient}: {left_out:,} candidates are left out", err=True)
         overrides = {d: reason for use in self.use.values() for d, reason in use.overrides.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from data.index import StoredIndex
 from matching.kernels import (
@@ -137,10 +138,10 @@ def _rank_texts(
 ) -> dict[tuple[str, str], tuple[Sequence[str], Codes]]:
     texts: dict[tuple[str, str], tuple[Sequence[str], Codes]] = {}
     for i, key in enumerate(ranking.keys):
-        values, codes = np.unique(ranking.values[:, i], return_inverse=True)
+        codes, values = pd.factorize(ranking.values[:, i])
         texts["rank_values", key] = (
             [value_text(key, value, rule) for value in values.tolist()],
-            codes.astype(np.int64),
+            codes,
         )
     reasons = [*(REASONS[key] for key in ranking.keys), BY_IDENTIFIER, ""]
     # -1, of the first donor, is the last one.
@@ -150,5 +151,5 @@ def _rank_texts(
 
 def _used(values: Sequence[Any], number: Codes) -> tuple[Sequence[str], Codes]:
     """Only the values that some donor has, as texts."""
-    used, codes = np.unique(number, return_inverse=True)
-    return [values[i] or "" for i in used.tolist()], codes.astype(np.int64)
+    codes, used = pd.factorize(number)
+    return [values[i] or "" for i in used.tolist()], codes

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from data.donor_files import FACTS
 from matching.errors import TypingError
 from matching.genotypes import Genotype, encode
 from matching.loci import LOCI, Locus, parse_loci
@@ -19,6 +20,7 @@ from matching.nomenclature import Nomenclature
 from matching.risk import VARIABLES, Variable
 from matching.typings import Typing, parse_typing
 from service.masses import GenotypeLimits
+from service.pairs import Facts
 from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.status import RequestError, Violation
 
@@ -51,6 +53,14 @@ class Limits:
 LIMITS = Limits()
 DEFAULT_LOCI = parse_loci("A,B,C,DRB1,DQB1")
 EARLIEST_DAY = datetime.date(1900, 1, 1)
+_LEVELS = {
+    "type": ("adult", "cord"),
+    "sex": ("male", "female"),
+    "cmv": ("positive", "negative"),
+    "abo": ("A", "B", "AB", "O"),
+    "rh": ("positive", "negative"),
+}
+_TEXTS = ("ancestry", "registry")
 _VARIABLES = {variable.name: variable for variable in VARIABLES}
 
 
@@ -63,20 +73,32 @@ def checking() -> Iterator[list[Violation]]:
         raise RequestError(found)
 
 
+class ReadTyping(NamedTuple):
+    """A GL string as it was sent, as a typing, and what that means under a release."""
+
+    text: str
+    typing: Typing
+    genotype: Genotype
+
+
 @dataclass(frozen=True)
 class PairRequest:
-    """A checked pair, and the notes of reading both typings."""
+    """A checked pair, and the notes of reading both typings.
 
-    patient: Typing
-    donor: Typing
+    `facts`: of patient and donor, None where nothing was said of either.
+    """
+
+    patient: ReadTyping
+    donor: ReadTyping
     loci: tuple[Locus, ...]
+    facts: tuple[Facts, Facts] | None
     notes: tuple[str, ...]
     with_haplotypes: bool
 
 
 def typing_request(
     request: graftmatch_pb2.ParseTypingRequest, nomenclature: Nomenclature
-) -> tuple[Typing, Genotype]:
+) -> ReadTyping:
     """The typing, and what it means under the release. Raises `RequestError`."""
     with checking() as found:
         read = read_typing("typing", request.typing, nomenclature, found)
@@ -85,31 +107,77 @@ def typing_request(
 
 
 def pair_request(
-    request: graftmatch_pb2.ScorePairRequest, nomenclature: Nomenclature
+    request: graftmatch_pb2.ScorePairRequest, read: Callable[[str], ReadTyping]
 ) -> PairRequest:
-    """Raises `RequestError` with every violation."""
+    """`read`: reads a GL string. Raises `RequestError` with every violation."""
     with checking() as found:
-        patient = read_typing("patient", request.patient, nomenclature, found)
-        donor = read_typing("donor", request.donor, nomenclature, found)
+        patient = read_with("patient", request.patient, read, found)
+        donor = read_with("donor", request.donor, read, found)
         loci = read_loci(request.loci, found)
+        facts = None
+        if request.HasField("patient_facts") or request.HasField("donor_facts"):
+            facts = (
+                read_facts("patient_facts", request.patient_facts, found),
+                read_facts("donor_facts", request.donor_facts, found),
+            )
     assert patient is not None and donor is not None
-    notes = tuple(dict.fromkeys((*patient[1].notes, *donor[1].notes)))
-    return PairRequest(patient[0], donor[0], loci, notes, request.with_haplotypes)
+    notes = tuple(dict.fromkeys((*patient.genotype.notes, *donor.genotype.notes)))
+    return PairRequest(patient, donor, loci, facts, notes, request.with_haplotypes)
+
+
+def read_gl(text: str, nomenclature: Nomenclature) -> ReadTyping:
+    """A typing, and what it means under a release. Raises `TypingError`."""
+    typing = parse_typing(text)
+    return ReadTyping(text, typing, encode(typing, nomenclature))
 
 
 def read_typing(
     field: str, text: str, nomenclature: Nomenclature, found: list[Violation]
-) -> tuple[Typing, Genotype] | None:
+) -> ReadTyping | None:
+    return read_with(field, text, lambda text: read_gl(text, nomenclature), found)
+
+
+def read_with(
+    field: str, text: str, read: Callable[[str], ReadTyping], found: list[Violation]
+) -> ReadTyping | None:
+    """The typing of a field, by `read`; None, and a violation, where it cannot be read."""
     if len(text) > LIMITS.typing_characters:
         reason = f"longer than {LIMITS.typing_characters:,} characters"
         found.append(Violation(field, reason))
         return None
     try:
-        typing = parse_typing(text)
-        return typing, encode(typing, nomenclature)
+        return read(text)
     except TypingError as error:
         found.append(Violation(field, str(error)))
         return None
+
+
+def read_facts(
+    field: str,
+    message: graftmatch_pb2.PatientFacts | graftmatch_pb2.DonorFacts,
+    found: list[Violation],
+) -> Facts:
+    """The facts of a person; None is unknown."""
+    facts: dict[str, Any] = dict.fromkeys(FACTS)
+    names = message.DESCRIPTOR.fields_by_name
+    for name, known in _LEVELS.items():
+        value = getattr(message, name) if name in names else ""
+        if value and value not in known:
+            reason = f"must be one of {', '.join(known)}, or empty"
+            found.append(Violation(f"{field}.{name}", reason))
+        facts[name] = value or None
+    for name in _TEXTS:
+        value = getattr(message, name).strip()
+        if len(value) > LIMITS.identifier_characters or not value.isprintable():
+            most = LIMITS.identifier_characters
+            found.append(Violation(f"{field}.{name}", f"must be text of at most {most}"))
+        facts[name] = value or None
+    for name, low, high in (("age_years", 0, 120), ("weight_kg", 1, 500)):
+        if message.HasField(name):
+            facts[name] = getattr(message, name)
+            if not low <= facts[name] <= high:
+                found.append(Violation(f"{field}.{name}", f"must be {low} to {high}"))
+    return facts
 
 
 def read_loci(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.genotypes import Genotype
+from matching.immunogenetics import TceCategory
 from matching.kernels import (
     COUNT_BEST,
     COUNT_WORST,
@@ -21,8 +23,9 @@ from matching.kernels import (
 )
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
-from matching.pipeline import Matches
-from matching.risk import Known, Prediction
+from matching.pipeline import Matches, PairCounts
+from matching.risk import Comparison as RiskComparison
+from matching.risk import Known, OutcomeModel, Prediction
 from matching.search import POSITION_LETTERS
 from matching.typings import Position, Typing
 from service.masses import CandidateProbabilities, Outcome
@@ -93,21 +96,58 @@ def comparisons(
         shared.tolist(),
         strict=True,
     )
-    return [
-        common_pb2.Comparison(
-            mismatches=as_range(*mismatches),
-            gvh=as_range(*to_host),
-            hvg=as_range(*to_graft),
-            loci=[_locus(locus, row) for locus, row in zip(LOCI, compared, strict=True)],
-            dpb1_tce=common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}"),
-            probability_status=common_pb2.ProbabilityStatus.Value(
-                f"PROBABILITY_STATUS_{outcome.name}"
-            ),
-            haplotypes=_sharing(in_common),
-            **_known_probabilities(p),
-        )
-        for mismatches, to_host, to_graft, compared, tce, p, outcome, in_common in rows
-    ]
+    return [_comparison(*row) for row in rows]
+
+
+def pair_comparison(
+    counts: PairCounts,
+    loci: Sequence[Locus],
+    probabilities: CandidateProbabilities,
+    shared: npt.NDArray[np.float64] | None = None,
+) -> common_pb2.Comparison:
+    """One pair; totals run over `loci`. `shared`: as in `comparisons`."""
+    total, most = counts.totals(loci), 2 * len(loci)
+    return _comparison(
+        (most - total[COUNT_BEST], most - total[COUNT_WORST]),
+        (total[GVH_BEST], total[GVH_WORST]),
+        (total[HVG_BEST], total[HVG_WORST]),
+        counts.compared,
+        counts.tce,
+        probabilities.p[0].tolist(),
+        Outcome(int(probabilities.outcomes[0])),
+        _UNKNOWN if shared is None else shared[0].tolist(),
+    )
+
+
+_UNKNOWN = (np.nan, np.nan, np.nan)
+_LOCUS_NAMES = tuple(locus.value for locus in LOCI)
+_TCE = {tce: common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}") for tce in TceCategory}
+_STATUS = {
+    outcome: common_pb2.ProbabilityStatus.Value(f"PROBABILITY_STATUS_{outcome.name}")
+    for outcome in Outcome
+}
+
+
+def _comparison(
+    mismatches: tuple[int, int],
+    to_host: tuple[int, int],
+    to_graft: tuple[int, int],
+    compared: Iterable[Sequence[int]],
+    tce: TceCategory,
+    p: Sequence[float],
+    outcome: Outcome,
+    in_common: Sequence[float],
+) -> common_pb2.Comparison:
+    return common_pb2.Comparison(
+        mismatches=as_range(*mismatches),
+        gvh=as_range(*to_host),
+        hvg=as_range(*to_graft),
+        loci=[_locus(name, tuple(row)) for name, row in zip(_LOCUS_NAMES, compared, strict=True)],
+        dpb1_tce=_TCE[tce],
+        probability_status=_STATUS[outcome],
+        haplotypes=_sharing(in_common),
+        **_known_probabilities(p),
+    )
 
 
 def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
@@ -122,9 +162,11 @@ def as_range(best: int, worst: int) -> common_pb2.Range:
     return common_pb2.Range(best=int(best), worst=int(worst))
 
 
-def _locus(locus: Locus, row: Sequence[int]) -> common_pb2.LocusComparison:
+# There are few that differ, and a message that is put into another one is copied.
+@lru_cache(maxsize=10_000)
+def _locus(name: str, row: tuple[int, ...]) -> common_pb2.LocusComparison:
     return common_pb2.LocusComparison(
-        locus=locus.value,
+        locus=name,
         matches=as_range(row[COUNT_BEST], row[COUNT_WORST]),
         gvh=as_range(row[GVH_BEST], row[GVH_WORST]),
         hvg=as_range(row[HVG_BEST], row[HVG_WORST]),
@@ -142,6 +184,17 @@ def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.Do
         message.age_years = int(age_years)
     if facts["weight_kg"] is not None:
         message.weight_kg = facts["weight_kg"]
+    return message
+
+
+def compared_risk(outcome: OutcomeModel, risk: RiskComparison) -> graftmatch_pb2.OutcomeRisk:
+    """The risk of one pair, without what each factor adds."""
+    message = graftmatch_pb2.OutcomeRisk(outcome=outcome.name, horizon_days=outcome.horizon_days)
+    if np.isnan(risk.probability[0]):
+        message.not_applicable = True
+        return message
+    message.probability = risk.probability[0]
+    message.low, message.high = risk.low[0], risk.high[0]
     return message
 
 

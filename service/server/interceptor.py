@@ -10,9 +10,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from opentelemetry.context import Context
 from opentelemetry.propagate import extract
 from opentelemetry.trace import NoOpTracer, Span, SpanKind, StatusCode, Tracer
@@ -29,7 +31,9 @@ from service.status import (
     ForbiddenError,
     NotReadyError,
     OverloadedError,
+    RequestError,
     UnauthenticatedError,
+    Violation,
     abort,
 )
 
@@ -131,7 +135,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 metrics.IN_FLIGHT.inc()
                 try:
                     if not handler.request_streaming:
-                        await self._note(call, access.asked(request))
+                        await self._note(call, access.asked(_decoded(request)))
                     return await work(handler, access, call, request, context)
                 finally:
                     self._in_flight -= 1
@@ -139,7 +143,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
             return await self._conduct(call, context, parent, admitted)
 
-        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+        read = partial(_decode, handler.request_deserializer)
+        return make(behaviour, read, handler.response_serializer)
 
     async def _single(
         self, handler: Any, access: Access, call: Call, request: Any, context: Any
@@ -165,7 +170,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 return
             except TimeoutError:
                 raise CallEndedError("the rest of the request does not come") from None
-            yield message
+            yield _decoded(message)
 
     async def _stream(
         self, handler: Any, access: Access, call: Call, request: Any, context: Any
@@ -248,6 +253,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             site=call.caller.site,
             token=call.caller.token,
         )
+
+
+class _Malformed:
+    """In place of a message whose bytes are none: gRPC itself would call that INTERNAL."""
+
+
+def _decode(deserialize: Callable[[bytes], Any], data: bytes) -> Any:
+    try:
+        return deserialize(data)
+    except DecodeError:
+        return _Malformed()
+
+
+def _decoded(message: Any) -> Any:
+    """Raises `RequestError`."""
+    if isinstance(message, _Malformed):
+        raise RequestError([Violation("", "the bytes are no message of this call")])
+    return message
 
 
 async def _end_unread(context: Any) -> None:

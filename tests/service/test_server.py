@@ -817,8 +817,18 @@ def test_serve_ends_at_a_signal_and_the_example_runs(home: Path, number: int) ->
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
         )
         assert example.returncode == 0, example.stderr
-        assert "donors, release demo" in example.stdout and "P(10/10) " in example.stdout
+        assert "donors, release demo" in example.stdout and "comparison.p10" in example.stdout
         assert "agvhd_2_4: 0." in example.stdout
+        shell = subprocess.run(
+            ["sh", PROJECT / "examples/client.sh", address, Path(sys.executable).parent / "buf"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert shell.returncode == 0, shell.stderr
+        answers = shell.stdout
+        assert '"status": "SERVING"' in answers and '"canonical": "A*01:01+A*02:01' in answers
+        assert '"overallCategory"' in answers and answers.count('"rank"') == 2
         server.send_signal(number)
         out, err = server.communicate(timeout=20)
         assert (server.returncode, out, err) == (0, "ended\n", "")

@@ -38,6 +38,7 @@ from service.status import ServerError
 from tests.service.serving import PATIENT, running, stub_of
 from tests.service.test_jobs import ended, jobs_of, results
 from tests.service.test_saved_search_calls import searches_of
+from tests.service.test_server_load import eventually
 from tests.service.test_server_tokens import made
 
 REQUEST_ID = "0123abcd-0000-1111-2222-333344445555"
@@ -96,6 +97,8 @@ def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> N
                 stub_of(channel).ParseTyping(pb.ParseTypingRequest(typing="A*01:01"))
             made_up = dict(refused.value.trailing_metadata())["x-request-id"]
             assert len(made_up) == 36 and made_up != REQUEST_ID
+        # A call is told of after its answer.
+        eventually(lambda: value(scraped(port), seconds) - value(before, seconds) == 2)
         during = scraped(port)
     stop()
     assert value(during, counted) - value(before, counted) == 1

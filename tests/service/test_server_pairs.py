@@ -22,9 +22,11 @@ from matching.nomenclature import Nomenclature
 from matching.probability import predict
 from matching.typings import parse_typing
 from service import calls, pair_answers
+from service.convert import read_gl
 from service.convert.requests import Limits
 from service.convert_pairs import match_request, pairs_request
 from service.masses import GenotypeLimits
+from service.pair_scores import PairScorer
 from service.pb.graftmatch.v1 import common_pb2, prediction_pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.snapshot import Snapshot
@@ -244,7 +246,8 @@ def test_people_who_are_not_represented(stub: Any) -> None:
 
 
 def test_without_a_frequency_set(snapshot: Snapshot) -> None:
-    bare = replace(snapshot, sets=None)
+    pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, None)
+    bare = replace(snapshot, sets=None, pairs=pairs)
     with running(bare) as address, grpc.insecure_channel(address) as channel:
         stub = stub_of(channel)
         answer = predicted(stub, PATIENT, [OTHER, "x"])
@@ -328,7 +331,10 @@ def test_any_request_is_read_or_refused(demo: Nomenclature, data: st.DataObject)
         patients=data.draw(texts), donors=data.draw(texts), pairs=data.draw(pairs)
     )
     try:
-        read = pairs_request(pb.ScorePairsRequest.FromString(scored.SerializeToString()), demo)
+        read = pairs_request(
+            pb.ScorePairsRequest.FromString(scored.SerializeToString()),
+            partial(read_gl, nomenclature=demo),
+        )
     except RequestError as error:
         assert error.violations  # noqa: PT017
     else:

@@ -381,28 +381,34 @@ class StreamCandidatesResponse(_message.Message):
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
 
 class ScorePairRequest(_message.Message):
-    __slots__ = ("patient", "donor", "loci", "with_haplotypes")
+    __slots__ = ("patient", "donor", "loci", "with_haplotypes", "patient_facts", "donor_facts")
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     LOCI_FIELD_NUMBER: _ClassVar[int]
     WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FACTS_FIELD_NUMBER: _ClassVar[int]
+    DONOR_FACTS_FIELD_NUMBER: _ClassVar[int]
     patient: str
     donor: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     with_haplotypes: bool
-    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., with_haplotypes: _Optional[bool] = ...) -> None: ...
+    patient_facts: PatientFacts
+    donor_facts: DonorFacts
+    def __init__(self, patient: _Optional[str] = ..., donor: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., with_haplotypes: _Optional[bool] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., donor_facts: _Optional[_Union[DonorFacts, _Mapping]] = ...) -> None: ...
 
 class ScorePairResponse(_message.Message):
-    __slots__ = ("provenance", "comparison", "notes", "detail")
+    __slots__ = ("provenance", "comparison", "notes", "detail", "risks")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    RISKS_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     comparison: _common_pb2.Comparison
     notes: _containers.RepeatedScalarFieldContainer[str]
     detail: PairDetail
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ...) -> None: ...
+    risks: _containers.RepeatedCompositeFieldContainer[OutcomeRisk]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detail: _Optional[_Union[PairDetail, _Mapping]] = ..., risks: _Optional[_Iterable[_Union[OutcomeRisk, _Mapping]]] = ...) -> None: ...
 
 class ScorePairsRequest(_message.Message):
     __slots__ = ("patients", "donors", "pairs", "loci", "without_probabilities", "with_details", "with_haplotypes")

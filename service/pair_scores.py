@@ -1,0 +1,177 @@
+"""Pairs that are scored one by one, by their typings: nothing is worked out twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from matching.masses import Entries, LocusEntries, MassTables, PatientGenotypes
+from matching.memory import Memory
+from matching.nomenclature import Nomenclature
+from matching.pair import PairDetails
+from matching.pipeline import PairCounter
+from service.ancestry import Prior
+from service.convert import ReadTyping, read_gl
+from service.frequency_sets import SearchSets
+from service.masses import (
+    CandidateProbabilities,
+    ExplainedPatient,
+    GenotypeLimits,
+    Outcome,
+    explain_patient,
+    predict_in_pairs,
+)
+from service.pairs import Facts
+from service.sharing import shared_haplotypes
+
+# Characters of typings, genotypes of imputed people, and names that typings of donors admit, that
+# are remembered. What comes with each takes about as much memory as so many.
+_MOST_CHARACTERS = 20_000_000
+_MOST_GENOTYPES = 2_000_000
+_MOST_NAMES = 20_000_000
+# People with more would drive out many others.
+_LARGEST = 20_000
+_OF_TYPING = 2_000
+_OF_PERSON = 100
+
+
+@dataclass(frozen=True, eq=False)
+class _Patient:
+    """A patient, and the same to be compared with masses of donors."""
+
+    own: ExplainedPatient
+    tables: MassTables
+
+    @cached_property
+    def genotypes(self) -> PatientGenotypes:
+        """Every genotype."""
+        codes, weights, _ = self.own.genotypes
+        return self.tables.patient(self.own.imputer, codes, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class _Mass:
+    """A donor by what the typing admits, `total` (1,) its mass under the set of `tables`."""
+
+    tables: MassTables
+    entries: Entries
+    codes: npt.NDArray[np.int32]
+    total: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PairScorer:
+    """One release and its frequency sets; serves any number of calls and threads.
+
+    `proteins`: protein sequences by allele name. `sets`: None where no frequency set is in use.
+    What was read, compared and imputed is remembered within bounds, so that a typing that comes
+    again, with whomever, costs little. Answers do not depend on what is remembered.
+    """
+
+    nomenclature: Nomenclature
+    proteins: Mapping[str, str]
+    sets: SearchSets | None
+    details: PairDetails = field(init=False, repr=False)
+    counter: PairCounter = field(init=False, repr=False, default_factory=PairCounter)
+    _typings: Memory[str, ReadTyping] = field(
+        init=False, repr=False, default_factory=lambda: Memory(_MOST_CHARACTERS, _size_of_typing)
+    )
+    _patients: Memory[tuple[str, Prior], _Patient | Outcome] = field(
+        init=False,
+        repr=False,
+        default_factory=lambda: Memory(_MOST_GENOTYPES, _size_of_patient, _LARGEST),
+    )
+
+    _masses: Memory[tuple[str, Prior], _Mass | None] = field(
+        init=False, repr=False, default_factory=lambda: Memory(_MOST_NAMES, _size_of_mass)
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", PairDetails(self.nomenclature, self.proteins))
+
+    def read(self, text: str) -> ReadTyping:
+        """A GL string. Raises `TypingError`."""
+        return self._typings.of(text, lambda: read_gl(text, self.nomenclature))
+
+    def probabilities(
+        self,
+        patient: ReadTyping,
+        donor: ReadTyping,
+        facts: Sequence[Facts] | None,
+        limits: GenotypeLimits,
+    ) -> CandidateProbabilities:
+        """Probabilities of 0, 1 and 2 mismatches of a patient and a donor with such facts, None
+        where nothing is known of them."""
+        if self.sets is None:
+            return CandidateProbabilities.without(1, Outcome.NO_FREQUENCY_SET)
+        priors = _priors(self.sets, facts)
+        ours = self._patients.of(
+            (patient.text, priors[0]), lambda: self._explain(patient, priors[0])
+        )
+        if isinstance(ours, Outcome):
+            return CandidateProbabilities.without(1, ours)
+        mass = None
+        if ours.own.explained.n_pairs <= limits.patient:
+            mass = self._masses.of((donor.text, priors[1]), lambda: self._mass(donor, priors[1]))
+        if mass is not None:
+            genotypes, total = ours.genotypes, mass.total
+            found = mass.tables.search(genotypes, mass.entries, mass.codes, total, 2)
+            if not found.exact[0]:
+                if total[0] == 0:
+                    return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
+                none, dropped = np.zeros(1, dtype=bool), ours.own.genotypes[2]
+                return CandidateProbabilities(found.p, np.zeros(1, np.int8), dropped, none)
+        donors = [donor.typing]
+        return predict_in_pairs(self.sets, ours.own, donors, priors[1], limits.pairs)
+
+    def shared(
+        self, patient: ReadTyping, donor: ReadTyping, facts: Sequence[Facts] | None
+    ) -> npt.NDArray[np.float64] | None:
+        """(1, 3): as `shared_haplotypes`; None where no frequency set is in use."""
+        if self.sets is None:
+            return None
+        ours, theirs = zip((patient.typing, donor.typing), _priors(self.sets, facts), strict=True)
+        return shared_haplotypes(self.sets, ours, [theirs])
+
+    def _explain(self, read: ReadTyping, prior: Prior) -> _Patient | Outcome:
+        assert self.sets is not None
+        own = explain_patient(self.sets, self.sets.imputer(), read.typing, prior)
+        return own if isinstance(own, Outcome) else _Patient(own, self.sets.masses.tables[0])
+
+    def _mass(self, read: ReadTyping, prior: Prior) -> _Mass | None:
+        """None where the donor must be imputed: loci in phase, mixtures of sets, typed nulls and
+        lists of too many classes."""
+        assert self.sets is not None
+        typing = read.typing
+        if typing.phase or len(prior) > 1:
+            return None
+        masses, imputer = self.sets.masses, self.sets.imputer()
+        tables = masses.tables[masses.labels.index(prior[0][0])]
+        of_loci = [LocusEntries(imputer, column) for column in range(len(tables.loci))]
+        written = [typing.loci[locus] for locus in tables.loci]
+        texts = ["" if one is None else one.text for one in written]
+        codes = [entries.encode([text]) for entries, text in zip(of_loci, texts, strict=True)]
+        entries, row = Entries.of([one.table() for one in of_loci]), np.stack(codes, axis=1)
+        if entries.any_of(row, entries.exact)[0]:
+            return None
+        return _Mass(tables, entries, row, tables.total_masses(entries, row))
+
+
+def _priors(sets: SearchSets, facts: Sequence[Facts] | None) -> list[Prior]:
+    return [sets.prior_of(of_person) for of_person in facts or ({}, {})]
+
+
+def _size_of_typing(read: ReadTyping) -> float:
+    return _OF_TYPING + len(read.text)
+
+
+def _size_of_patient(found: _Patient | Outcome) -> float:
+    return _OF_PERSON + (0 if isinstance(found, Outcome) else found.own.explained.n_pairs)
+
+
+def _size_of_mass(mass: _Mass | None) -> float:
+    return _OF_PERSON + (0 if mass is None else len(mass.entries.arrays.names))

@@ -1,0 +1,85 @@
+"""Ten minutes at 80 % of what the server can do: memory and times stay as they are."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from tests.service.serving import PATIENT, stub_of
+from tests.service.test_server_workers import Served, eventually, served
+
+__all__ = ["served"]
+
+SECONDS, WARM_SECONDS = 600, 120
+CLIENTS = 4
+SHARE = 0.8
+
+
+def rss_kib(served: Served) -> int:
+    """Of all workers together, without files that are mapped."""
+    status = [Path(f"/proc/{pid}/status").read_text() for pid in served.workers()]
+    return sum(int(n) for text in status for n in re.findall(r"RssAnon:\s+(\d+)", text))
+
+
+def load(served: Served, seconds: float, per_second: float) -> list[tuple[float, float]]:
+    """When each call was due, and how long after it was answered; as fast as can be for inf."""
+
+    def client(number: int) -> list[tuple[float, float]]:
+        found: list[tuple[float, float]] = []
+        with grpc.insecure_channel(served.address, (("client", number),)) as channel:
+            stub, n = stub_of(channel), number
+            end = begun + seconds
+            while (due := max(begun + n / per_second, first())) < end > time.monotonic():
+                time.sleep(max(due - time.monotonic(), 0.0))
+                # Typings that recur and typings that do not.
+                donor = PATIENT if n % 2 else f"{PATIENT}^MICA*{n}+MICA*{n}"
+                if n % 10 == 0:
+                    request = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=2)
+                    list(stub.SearchDonors(request))
+                else:
+                    stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=donor))
+                found.append((due - begun, time.monotonic() - due))
+                n += CLIENTS
+        return found
+
+    begun = time.monotonic()
+
+    def first() -> float:
+        """Nothing is due before now where calls follow each other."""
+        return time.monotonic() if per_second == np.inf else begun
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return [one for part in pool.map(client, range(CLIENTS)) for one in part]
+
+
+@pytest.mark.slow
+def test_memory_and_times_stay_as_they_are(
+    served: Served, record_property: Callable[[str, object], None]
+) -> None:
+    eventually(lambda: served.serving() == 2)
+    load(served, 5, np.inf)
+    capacity = len(load(served, 10, np.inf)) / 10
+    load(served, WARM_SECONDS, SHARE * capacity)
+    before = rss_kib(served)
+    timed = load(served, SECONDS - WARM_SECONDS, SHARE * capacity)
+    after = rss_kib(served)
+    due, took = np.array(timed).T
+    is_late = due >= due.mean()
+    halves = [float(np.percentile(took[half], 99)) for half in (~is_late, is_late)]
+    record_property(
+        "shown",
+        f"soak: {SHARE * capacity:.0f} calls a second of {capacity:.0f}, memory "
+        f"{before // 1024} to {after // 1024} MiB, p99 {1000 * halves[0]:.1f} and "
+        f"{1000 * halves[1]:.1f} ms",
+    )
+    assert len(served.workers()) == 2
+    assert after < 1.05 * before
+    assert halves[1] < 2 * halves[0] + 0.01
