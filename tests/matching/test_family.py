@@ -165,7 +165,18 @@ def test_more_recombinations_than_two_are_refused(demo: Nomenclature) -> None:
         "U": typed(crossed(A, B, 2), C),
         "V": typed(crossed(A, B, 3), C),
     }
-    with pytest.raises(FamilyError, match=r"more than 2 recombinations.*samples"):
+    with pytest.raises(FamilyError, match=r"more than 2 recombinations.*is open.*samples"):
+        analyse(nuclear(children), "P", demo, FIVE)
+
+
+def test_two_recombinations_in_one_chromosome_name_the_member(demo: Nomenclature) -> None:
+    twice = [*A.split()[:2], B.split()[2], *A.split()[3:]]
+    children: dict[str, Typing | None] = {
+        **{name: typed(A, C) for name in ("P", "Q")},
+        "R": typed(B, D),
+        "T": typed(" ".join(twice), C),
+    }
+    with pytest.raises(FamilyError, match=r"two in one chromosome.*without the typing of T"):
         analyse(nuclear(children), "P", demo, FIVE)
 
 
