@@ -63,6 +63,7 @@ bench: setup ## benchmarks, beside a plain implementation in the same run
 	@$(BIN)/python -m benchmarks.risk
 	@$(BIN)/python -m benchmarks.allocation
 	@$(BIN)/python -m benchmarks.typing_plan
+	@$(BIN)/python -m benchmarks.cord
 	@$(BIN)/python -m benchmarks.service
 
 demo: setup ## the main job on embedded demo data: simulate, search, risk, allocation, service

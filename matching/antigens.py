@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
+
 from matching.nomenclature import NO_P_GROUP, Nomenclature
 from matching.serology import PREFIX_OF_GENE, reported_antigens
 
@@ -36,3 +39,28 @@ class AntigenRelation:
             for reached in self._serology.matching(antigen):
                 found |= self._carriers.get(reached, set())
         return sorted(found)
+
+    def classes(
+        self, groups: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Groups with the same antigens match the same: the class of each, (n,), and whether the
+        class of a row, of a patient, matches that of a column, (n_classes, n_classes). A group
+        without antigens is a class of its own."""
+        of_key: dict[frozenset[str] | int, int] = {}
+        number = np.array(
+            [
+                of_key.setdefault(frozenset(self._antigens.get(group, ())) or group, len(of_key))
+                for group in groups.tolist()
+            ],
+            dtype=np.int64,
+        )
+        with_antigen: defaultdict[str, list[int]] = defaultdict(list)
+        antigens_of = [key if isinstance(key, frozenset) else frozenset[str]() for key in of_key]
+        for i, antigens in enumerate(antigens_of):
+            for antigen in antigens:
+                with_antigen[antigen].append(i)
+        matches = np.eye(len(of_key), dtype=bool)
+        for i, antigens in enumerate(antigens_of):
+            for reached in {other for a in antigens for other in self._serology.matching(a)}:
+                matches[i, with_antigen.get(reached, [])] = True
+        return number, matches

@@ -36,10 +36,18 @@ REASONS: Mapping[str, str] = {
     "cmv": "less favourable CMV status",
     "sex": "female for a male patient, or sex unknown",
     "abo": "less favourable ABO group",
+    "mismatches_counted": "more mismatches by the rule of the search",
+    "tnc": "fewer nucleated cells a kg, or unknown",
+    "cd34": "fewer CD34+ cells a kg, or unknown",
+    "nima": "less favourable by maternal antigens",
 }
 BY_IDENTIFIER = "equal, by identifier"
 DEFAULT_KEYS = ("p10", "p9", "tce", "leader", "risk", "age", "cmv", "sex", "abo")
+# Of searches by a rule of cord blood units (`matching.cord.CordRule`).
+CORD_KEYS = ("mismatches_counted", "tnc", "cd34", "risk", "abo")
 DEFAULT_BANDS = (99.0, 95.0, 75.0, 50.0, 25.0, 1.0)
+# Doses a kg that are worth a place, 10^7 nucleated and 10^6 CD34+ cells: our convention.
+DOSE_STEPS: Mapping[str, float] = {"tnc": 0.5, "cd34": 0.05}
 _RULE_FIELDS = {"keys", "bands", "risk_step", "leader_order"}
 
 
@@ -304,6 +312,20 @@ def sex_values(patient: str | None, donors: Sequence[str | None]) -> Floats:
     return np.array([{"male": 0.0, "female": female}.get(str(donor), 1.0) for donor in donors])
 
 
+def dose_values(key: str, dose: Floats, cord: npt.NDArray[np.bool_]) -> Floats:
+    """Whole steps of `DOSE_STEPS` by which cord units are ordered, more cells first: both doses go
+    with engraftment and survival (Politikos 2020, Biol Blood Marrow Transplant 26:2190).
+
+    `dose`: (n,) a kg of the patient, NaN where unknown, which comes after every known one. A donor
+    that is no `cord` unit gives as much as is needed, so it comes first.
+
+    >>> dose_values("tnc", np.array([2.6, 2.4, np.nan]), np.ones(3, dtype=bool)).tolist()
+    [-5.0, -4.0, inf]
+    """
+    steps = -np.floor(dose / DOSE_STEPS[key] + 1e-9)
+    return np.where(cord, np.where(np.isnan(dose), np.inf, steps + 0.0), -np.inf)
+
+
 # Plasma or red cells are removed for a minor or a major mismatch; a major one delays red cells
 # (Worel 2016, Transfus Med Hemother 43:3).
 _ABO = {"match": 0.0, "minor": 1.0, "": 2.0, "major": 3.0, "bidirectional": 4.0}
@@ -348,6 +370,7 @@ _TEXTS: Mapping[str, Mapping[float, str]] = {
     "cmv": {0: "as the patient", 1: "unknown", 2: "not as the patient"},
     "sex": {0: "no female for a male", 1: "unknown", 2: "female for a male"},
     "abo": {value: name or "unknown" for name, value in _ABO.items()},
+    "nima": dict(enumerate(("no mismatch, or matched", "unknown or potential", "not matched"))),
 }
 
 
@@ -370,6 +393,10 @@ def value_text(key: str, value: float, rule: RankRule) -> str:
     if key == "risk":
         above = f"{value * rule.risk_step:g} % above the lowest of equals"
         return above if value else "as the lowest of equals"
+    if key in DOSE_STEPS:
+        if value == -np.inf:
+            return "no cord unit"
+        return "unknown" if np.isinf(value) else f"at least {abs(value) * DOSE_STEPS[key]:g}"
     if key == "age":
         return "unknown" if np.isinf(value) else f"{value:g}"
     return _TEXTS[key][value] if key in _TEXTS else f"{value:g}"

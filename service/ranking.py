@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from data.index import StoredIndex
 from matching.antibodies import Profile, answers_of
+from matching.cord import nima_preference
 from matching.immunogenetics import Leaders
 from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
 from matching.loci import Locus
@@ -26,6 +27,7 @@ from matching.rank import (
     by_values,
     certain_probabilities,
     cmv_values,
+    dose_values,
     leader_values,
     probability_bands,
     rank,
@@ -33,9 +35,10 @@ from matching.rank import (
     sex_values,
 )
 from matching.risk import RiskModel
-from matching.search import UNKNOWN_POSITION, Candidates
+from matching.search import UNKNOWN_POSITION, Candidates, Criteria, counted_mismatches
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
+from service.cord import Mothers, doses_per_kg
 from service.pairs import Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
@@ -45,7 +48,8 @@ RISK_OUTCOME = "agvhd_3_4"
 class Ranker:
     """What ranking needs besides a patient.
 
-    `as_of`: the day of donors' ages. `antibodies`: the patient's report, None where there is none.
+    `as_of`: the day of donors' ages. `criteria`: of the search. `antibodies`: the patient's report,
+    None where there is none.
     """
 
     rule: RankRule
@@ -53,6 +57,8 @@ class Ranker:
     as_of: datetime.date
     model: RiskModel
     leaders: Leaders
+    criteria: Criteria
+    mothers: Mothers
     antibodies: Profile | None = None
 
     def rank(
@@ -110,6 +116,34 @@ class _Keys:
             certain[unknown] = certain_probabilities(best, worst, n_mismatches)
         return probability_bands(p, certain, self.ranker.rule.bands)
 
+    def _mismatches_counted(self, members: Int64s, _: Int64s) -> Floats:
+        found, criteria = self.found, self.ranker.criteria
+        rows = found.rows[members]
+        counted = counted_mismatches(found.index, found.patient, criteria, rows)
+        return counted.astype(np.float64)
+
+    def _tnc(self, members: Int64s, _: Int64s) -> Floats:
+        return self._dose("tnc", members)
+
+    def _cd34(self, members: Int64s, _: Int64s) -> Floats:
+        return self._dose("cd34", members)
+
+    def _dose(self, key: str, members: Int64s) -> Floats:
+        index, rows = self.ranker.index, self.found.rows[members]
+        weight = self.facts["weight_kg"]
+        dose = doses_per_kg(index, rows, None if weight is None else float(weight))[key]
+        return dose_values(key, dose, _is_cord(index, rows))
+
+    def _nima(self, members: Int64s, _: Int64s) -> Floats:
+        index, rows = self.ranker.index, self.found.rows[members]
+        values = np.zeros(len(rows))
+        cord = np.flatnonzero(_is_cord(index, rows))
+        matches = self.ranker.mothers.matches(
+            index, self.found.patient, rows[cord], self.ranker.criteria
+        )
+        values[cord] = [nima_preference(found) for found in matches]
+        return values
+
     def _antibody(self, members: Int64s, _: Int64s) -> Floats:
         profile = self.ranker.antibodies
         if profile is None:
@@ -158,6 +192,11 @@ class _Keys:
     def _abo(self, members: Int64s, _: Int64s) -> Floats:
         donors, number = self.ranker.index.distinct("abo", self.found.rows[members])
         return abo_values([abo_match(donor, self.facts["abo"]) for donor in donors])[number]
+
+
+def _is_cord(index: StoredIndex, rows: Int64s) -> npt.NDArray[np.bool_]:
+    types, number = index.distinct("type", rows)
+    return np.array([kind == "cord" for kind in types], dtype=bool)[number]
 
 
 def _text(fact: str | float | None) -> str | None:

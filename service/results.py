@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import IO, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from data.donor_files import INDEXED_FACTS
-from data.files import replacing
 from data.index import StoredIndex
+from matching.cord import nima_text
 from matching.kernels import (
     COUNT_BEST,
     COUNT_WORST,
@@ -36,12 +32,12 @@ from matching.loci import LOCI, Locus
 from matching.pipeline import Matches
 from matching.rank import Ranking, RankRule, value_texts
 from matching.search import POSITION_LETTERS, Criteria
+from service.cord import Mothers
 from service.criteria import criteria_json
 
 RISK = "risk_agvhd_3_4"
 # Probabilities of 0, 1 and 2 whole haplotypes in common.
 SHARED = ("p_shared_0", "p_shared_1", "p_shared_2")
-FORMATS = ("table", "json", "csv", "parquet")
 _NUMBERS = {
     "count_best": COUNT_BEST,
     "count_worst": COUNT_WORST,
@@ -73,7 +69,8 @@ class SearchResults:
     `scores`: by patient, columns of numbers, (n,) each: p10 and p9, NaN where unknown, and
     predicted risks. `found`: by patient, how many donors were found; the ranks from `start`, from
     0, are here, and `next_page_token` is for those after them. `frequency_set` and `model` label
-    what is behind them. `predicted`: by patient, empty without frequencies.
+    what is behind them. `predicted`: by patient, empty without frequencies. `mothers`: None where
+    maternal antigens are not shown.
     `excluded`: by patient, donors left out for antibodies; `antibodies`: what is stated of these.
     """
 
@@ -92,6 +89,7 @@ class SearchResults:
     start: int = 0
     next_page_token: str = ""
     predicted: Mapping[str, Predicted] = field(default_factory=dict)
+    mothers: Mothers | None = None
     excluded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     antibodies: Mapping[str, Any] = field(default_factory=dict)
 
@@ -172,6 +170,14 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     columns["ranked_below_previous_for"] = [
         reason for ranking in rankings for reason in ranking.reasons
     ]
+    if results.mothers is not None:
+        columns["nima"] = [
+            nima_text(found)
+            for m in all_matches
+            for found in results.mothers.matches(
+                results.index, m.candidates.patient, m.candidates.rows, results.criteria
+            )
+        ]
     columns["typing"] = [typings.get(donor, "") for donor in donors]
     columns["release"] = results.release
     columns["index"] = results.index.version
@@ -184,58 +190,15 @@ def _joined(parts: Sequence[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
     return np.concatenate([*parts, np.empty(0, dtype)]).astype(dtype)
 
 
-def write_results(
-    results: SearchResults, table: pd.DataFrame, form: str, target: Path | IO[str]
-) -> None:
-    """The table as json, csv or parquet, to a file (all or nothing) or a stream (not parquet).
-
-    Raises `OutputError`.
-    """
-    if not isinstance(target, Path):
-        _write(results, table, form, target)
-        return
-    with replacing(target) as temporary:
-        if form == "parquet":
-            arrow = pa.Table.from_pandas(table, preserve_index=False)
-            note = {b"graftmatch": json.dumps(results.provenance).encode()}
-            pq.write_table(arrow.replace_schema_metadata(note), temporary)
-            return
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            _write(results, table, form, file)
-
-
-def _write(results: SearchResults, table: pd.DataFrame, form: str, file: IO[str]) -> None:
-    if form == "csv":
-        table.to_csv(file, index=False, lineterminator="\n")
-        return
-    records = json.loads(
-        table.drop(columns=["release", "index", "frequency_set", "model"]).to_json(orient="records")
-    )
-    donors: dict[str, list[Any]] = {patient: [] for patient in results.matches}
-    for record in records:
-        donors[record.pop("patient")].append(record)
-    patients = [
-        {
-            "patient": patient,
-            "found": results.found[patient],
-            "notes": list(matches.notes),
-            **(asdict(results.predicted[patient]) if patient in results.predicted else {}),
-            "donors": donors[patient],
-        }
-        for patient, matches in results.matches.items()
-    ]
-    json.dump({**results.provenance, "patients": patients}, file, indent=1)
-    file.write("\n")
-
-
 def print_donors(
     console: Console,
     results: SearchResults,
     limit: int,
+    patient: str,
     antibodies: Mapping[str, str] | None = None,
 ) -> None:
     """The ranked donors of one patient; `antibodies`: the virtual crossmatch of each."""
-    (patient, matches), *_ = results.matches.items()
+    matches = results.matches[patient]
     shown = result_table(results.best(patient, limit), {})
     found = results.found[patient]
     table = Table(
@@ -262,7 +225,9 @@ def print_donors(
         table.add_column(locus.value, no_wrap=True)
     if antibodies is not None:
         table.add_column("antib.", no_wrap=True)
-    for name in ("GvH", "HvG", "DPB1", "below the one above for"):
+    is_cord = {"rank_mismatches_counted", "rank_tnc", "rank_cd34", "nima"} <= set(shown)
+    cord = ("match", "TNC 10^7/kg", "CD34 10^6/kg", "maternal") if is_cord else ()
+    for name in (*cord, "GvH", "HvG", "DPB1", "below the one above for"):
         table.add_column(name)
     for row in shown.to_dict(orient="records"):
         table.add_row(
@@ -280,6 +245,7 @@ def print_donors(
             *([_shared(row)] if is_shared else []),
             *(_positions(row, locus) for locus in results.loci),
             *(() if antibodies is None else (antibodies[row["donor"]],)),
+            *(_of_unit(row, 2 * len(results.loci)) if cord else ()),
             span(row["gvh_best"], row["gvh_worst"]),
             span(row["hvg_best"], row["hvg_worst"]),
             row["dpb1_tce"],
@@ -341,6 +307,12 @@ def _why(given: Mapping[Hashable, Any]) -> str:
     taken = f"{given['best']} to {given['best_given_to']}" if given["best_given_to"] else ""
     why = taken or given["limit"] or given["reason"]
     return why if pd.isna(given["swap_cost"]) else f"{why}, swap costs {given['swap_cost']}"
+
+
+def _of_unit(row: Mapping[Hashable, Any], positions: int) -> tuple[str, ...]:
+    """What a rule of cord units counts, doses in words and maternal antigens."""
+    matched = positions - int(row["rank_mismatches_counted"])
+    return f"{matched}/{positions}", row["rank_tnc"], row["rank_cd34"], row["nima"]
 
 
 def _risk(row: Mapping[Hashable, Any]) -> str:

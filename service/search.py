@@ -28,6 +28,7 @@ from matching.risk import RiskModel
 from matching.search import Criteria
 from matching.typings import Typing, parse_typing, typing_of
 from service.calls import checkpoint, watched
+from service.cord import Mothers
 from service.criteria import donor_filter
 from service.frequency_sets import SearchSets
 from service.masses import (
@@ -48,7 +49,7 @@ class SearchSettings:
     """What a run is asked for besides people: of each the donors from `start` on, `size` at most,
     all by default. `donors`: what is asked of facts, see `service.criteria`. `up_to`: probabilities
     of so many mismatches (1 or 2), by default 2 where two are allowed; `with_probabilities`: False
-    leaves all of them out.
+    leaves all of them out. `maternal`: with non-inherited maternal antigens of cord units.
     `shared_of`: of how many of the donors shared haplotypes are predicted, None for all."""
 
     criteria: Criteria
@@ -60,6 +61,7 @@ class SearchSettings:
     size: int | None = None
     up_to: int | None = None
     with_probabilities: bool = True
+    maternal: bool = False
     shared_of: int | None = 0
 
 
@@ -121,6 +123,11 @@ class DonorSearch:
         """`proteins`: sequences by allele name, for leaders. Raises `StoreError`."""
         masses = None if sets is None else open_masses(index, sets.masses)
         return cls(nomenclature, registry, index, sets, masses, Leaders(nomenclature, proteins))
+
+    @property
+    def mothers(self) -> Mothers:
+        """Of cord units."""
+        return Mothers(self.registry, self.nomenclature)
 
     def prepare(self) -> None:
         """Make ready at once what searches would make ready when they first need it."""
@@ -207,7 +214,16 @@ class DonorSearch:
     ) -> Page:
         """The second half of `page`."""
         end = len(found) if settings.size is None else settings.start + settings.size
-        ranker = Ranker(settings.rule, self.index, settings.as_of, model, self.leaders, antibodies)
+        ranker = Ranker(
+            settings.rule,
+            self.index,
+            settings.as_of,
+            model,
+            self.leaders,
+            settings.criteria,
+            self.mothers,
+            antibodies,
+        )
         ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
         ranking = ranking.part(settings.start, len(ranking))
         shown = found.take(ranking.order)
@@ -334,6 +350,7 @@ def results_of(
         settings.as_of,
         settings.rule,
         settings.start,
+        mothers=search.mothers if settings.maternal else None,
         predicted={
             patient: Predicted(page.missing_masses, page.probabilities.dropped)
             for patient, page in pages.items()

@@ -111,6 +111,18 @@ class StoredDonors:
                 found[identifier] = gl_string(typing)
         return found
 
+    def mothers(self, ids: Iterable[str]) -> dict[str, str]:
+        """GL string of the mother of each of the given donors that has one."""
+        found: dict[str, str] = {}
+        remaining = iter(ids)
+        while chunk := list(islice(remaining, _ASKED)):
+            found |= {
+                identifier: mother
+                for identifier, mother in self.session.find(donors, ("id", "mother_gl"), chunk)
+                if mother is not None
+            }
+        return found
+
     def shown_after(self, after: str, size: int) -> list[tuple[str, dict[str, Any]]]:
         """The first donors after an identifier, ascending, as `record` shows the present one."""
         query = sa.select(donors).where(donors.c.id > after).order_by(donors.c.id).limit(size)

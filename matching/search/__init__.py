@@ -2,7 +2,7 @@
 
 from matching.search.candidates import POSITION_LETTERS, Candidates, LocusComparison
 from matching.search.criteria import Criteria, Direction
-from matching.search.finding import find_donors
+from matching.search.finding import counted_mismatches, find_donors
 from matching.search.tables import UNKNOWN_POSITION, compare_locus
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "Direction",
     "LocusComparison",
     "compare_locus",
+    "counted_mismatches",
     "find_donors",
 ]

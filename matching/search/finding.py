@@ -177,3 +177,19 @@ def _scan(segment: Segment, tables: _Tables, limit: int) -> npt.NDArray[np.int64
         return part(0)
     with ThreadPoolExecutor(THREADS) as threads:
         return np.concatenate(list(threads.map(part, firsts)))
+
+
+def counted_mismatches(
+    index: DonorIndex, patient: Genotype, criteria: Criteria, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """(n,) mismatches of some rows as the criteria count them: by their levels, direction, and
+    potential matches. A row beyond a limit at a single locus has more than are allowed."""
+    antigens = index.antigens if criteria.antigen_loci else None
+    found = np.zeros(len(rows), dtype=np.int64)
+    for i, at, local in index.parts(rows):
+        segment = index.segments[i]
+        tables = _Tables.of(segment, patient, criteria, antigens)
+        for locus in criteria.loci:
+            table = tables.at(locus, len(segment.books[locus]))
+            found[at] += table[segment.entries(local, locus)]
+    return found

@@ -135,8 +135,13 @@ class _Chunk:
         patient = typing_of(person.written)
         inner = search.search
         ranker = Ranker(
-            *(replace(rule, keys=rule.keys[:own]), inner.index, self.settings.as_of),
-            *(search.model, inner.leaders),
+            replace(rule, keys=rule.keys[:own]),
+            inner.index,
+            self.settings.as_of,
+            search.model,
+            inner.leaders,
+            self.settings.criteria,
+            inner.mothers,
         )
         found = self._matches(search, patient, part)
         ranking = ranker.rank(patient, person.facts, found, probable.p[:, :2])

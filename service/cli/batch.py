@@ -42,8 +42,13 @@ from service.cli.common import (
     open_nomenclature,
     parse_day,
     progress_of,
-    searched_loci,
     settings,
+)
+from service.cli.cord import (
+    CordOptions,
+    CordRuleOption,
+    LociOption,
+    MaxMismatchesOption,
 )
 from service.cli.criteria import (
     AboOption,
@@ -62,7 +67,6 @@ from service.cli.criteria import (
     TncOption,
     TypeOption,
     donor_criteria,
-    hla_criteria,
 )
 from service.cli.engine import Engine, EngineOption, SchedulerOption, on_dask
 from service.cli.searching import (
@@ -102,12 +106,8 @@ def batch(
     form: Annotated[
         TableFormat, typer.Option("--format", help="Of candidates and allocation.")
     ] = TableFormat.PARQUET,
-    loci: Annotated[str, typer.Option(help="Loci to match, separated by commas.")] = (
-        "A,B,C,DRB1,DQB1"
-    ),
-    max_mismatches: Annotated[
-        int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
-    ] = 1,
+    loci: LociOption = None,
+    max_mismatches: MaxMismatchesOption = None,
     max_mismatches_at: LimitsOption = None,
     direction: DirectionOption = MismatchDirection.BOTH,
     level: LevelOption = None,
@@ -122,6 +122,7 @@ def batch(
     min_tnc: TncOption = None,
     min_cd34: Cd34Option = None,
     require_known: KnownOption = False,
+    cord_rule: CordRuleOption = None,
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
@@ -152,15 +153,24 @@ def batch(
     """
     day = parse_day(as_of or (stored_day(out) if resume else None))
     plan = allocation_settings(capacities, weeks, give_up, fairness, points, work, threads)
+    cord = CordOptions(cord_rule)
     asked = SearchSettings(
-        hla_criteria(
-            searched_loci(loci), max_mismatches, max_mismatches_at, direction, level, potential
-        ),
+        cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         day,
         null_imputation,
-        rank_rule(ranked_by, bands),
+        cord.rank(rank_rule(ranked_by, bands), ranked_by),
         donor_criteria(
-            *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
+            *(
+                cord.types(donor_type),
+                age,
+                sex,
+                cmv,
+                abo,
+                donor_registry,
+                status,
+                min_tnc,
+                min_cd34,
+            ),
             require_known,
         ),
         size=best,

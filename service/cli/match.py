@@ -19,7 +19,7 @@ from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
-from matching.rank import DEFAULT_KEYS
+from matching.rank import CORD_KEYS, DEFAULT_KEYS
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.antibodies import (
@@ -41,8 +41,18 @@ from service.cli.common import (
     open_nomenclature,
     parse_day,
     read_people,
-    searched_loci,
     settings,
+)
+from service.cli.cord import (
+    BetweenOption,
+    CordOptions,
+    CordRuleOption,
+    DoubleOption,
+    LociOption,
+    MaxMismatchesOption,
+    StrataOption,
+    UnitCd34Option,
+    UnitTncOption,
 )
 from service.cli.criteria import (
     AboOption,
@@ -63,7 +73,6 @@ from service.cli.criteria import (
     TypeOption,
     donor_criteria,
     facts_of,
-    hla_criteria,
 )
 from service.cli.saved import (
     forget_search,
@@ -76,6 +85,7 @@ from service.cli.searching import (
     BandsOption,
     RankOption,
     open_index,
+    open_search,
     rank_rule,
     run_search,
     search_sets,
@@ -84,15 +94,14 @@ from service.cli.store import RegistryOption, open_registry
 from service.convert import LIMITS
 from service.criteria import criteria_json
 from service.details import detail_columns
-from service.pages import page_start, page_token, search_state
+from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
 from service.results import (
-    FORMATS,
     print_donors,
     print_patients,
     result_table,
-    write_results,
 )
-from service.search import SearchSettings
+from service.results_files import FORMATS, write_results
+from service.search import DonorSearch, SearchSettings
 
 
 def match(
@@ -102,12 +111,8 @@ def match(
     patients: Annotated[
         Path | None, typer.Option(help="Patients in a file, in any format of registry import.")
     ] = None,
-    loci: Annotated[str, typer.Option(help="Loci to match, separated by commas.")] = (
-        "A,B,C,DRB1,DQB1"
-    ),
-    max_mismatches: Annotated[
-        int, typer.Option(min=0, max=18, help="Most mismatches in the best case.")
-    ] = 1,
+    loci: LociOption = None,
+    max_mismatches: MaxMismatchesOption = None,
     max_mismatches_at: LimitsOption = None,
     direction: DirectionOption = MismatchDirection.BOTH,
     level: LevelOption = None,
@@ -122,6 +127,12 @@ def match(
     min_tnc: TncOption = None,
     min_cd34: Cd34Option = None,
     require_known: KnownOption = False,
+    cord_rule: CordRuleOption = None,
+    double: DoubleOption = False,
+    min_unit_tnc: UnitTncOption = None,
+    min_unit_cd34: UnitCd34Option = None,
+    max_mismatches_between: BetweenOption = None,
+    strata: StrataOption = None,
     patient_facts: PatientFactsOption = None,
     form: Annotated[
         str | None,
@@ -192,27 +203,42 @@ def match(
     if repeat is not None:
         repeat_search(repeat, chosen, out, parse_day(as_of), limit, folder)
         return
+    cord = CordOptions(
+        cord_rule, double, min_unit_tnc, min_unit_cd34, max_mismatches_between, strata
+    )
     overrides = overrides_of(keep_donor)
     check_antibody_options(antibodies, exclude_positive, overrides, page_size, save)
     if antibodies is not None and ranked_by is None:
-        ranked_by = ",".join(("antibody", *DEFAULT_KEYS))
+        usual = DEFAULT_KEYS if cord.of_search is None else CORD_KEYS
+        ranked_by = ",".join(("antibody", *usual))
+    if antibodies is not None and (double or strata is not None):
+        raise typer.BadParameter(
+            "pairs and strata know no antibodies yet; search one type of donors with --donor-type",
+            param_hint="--antibodies",
+        )
     wanted = SearchSettings(
-        hla_criteria(
-            searched_loci(loci), max_mismatches, max_mismatches_at, direction, level, potential
-        ),
+        cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         parse_day(as_of),
         null_imputation,
-        rank_rule(ranked_by, bands),
+        cord.rank(rank_rule(ranked_by, bands), ranked_by),
         donor_criteria(
-            *(donor_type, age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
+            cord.types(donor_type),
+            *(age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
             require_known,
         ),
         # Of the donors that are shown.
         shared_of=(limit if chosen == "table" else None) if haplotypes else 0,
+        maternal=cord.of_search is not None,
     )
+    if (double or strata is not None) and (save is not None or details or haplotypes):
+        raise typer.BadParameter(
+            "not with --double or --strata", param_hint="--save, --details or --haplotypes"
+        )
+    if strata is not None and page_size is not None:
+        raise typer.BadParameter("pages are of one type of donors: give --donor-type instead")
     if haplotypes and patients is not None and chosen == "table":
         raise typer.BadParameter("of many patients only a file has room; give --out")
-    if page and page_size is None:
+    if page and page_size is None and not double:
         raise typer.BadParameter("give --page-size with --page", param_hint="--page")
     if save is not None and page_size is not None:
         raise typer.BadParameter("a saved search has no pages", param_hint="--save")
@@ -233,12 +259,29 @@ def match(
         rejects = beside.with_name(f"{beside.name}.rejects.csv")
         options = ReadingOptions(strict, blank_second)
         people, rejects_file = read_people(patients, nomenclature, rejects, options)
-    if (page_size is not None or save is not None) and len(people) != 1:
-        raise typer.BadParameter(f"pages and --save are for one patient, not {len(people):,}")
+    if (page_size is not None or save is not None or double) and len(people) != 1:
+        reason = f"pages, --save and --double are for one patient, not {len(people):,}"
+        raise typer.BadParameter(reason)
     if save is not None:
         searches().check_free(save)
-    state = _state(people[0], wanted, nomenclature, index) if page_size is not None else {}
+    paged = page_size is not None or double
+    state = _state(people[0], wanted, repr(cord), nomenclature, index) if paged else {}
     start = page_start(page, state) if page else 0
+    if double:
+        size = page_size or (limit if chosen == "table" else DEFAULT_SIZE)
+        search = DonorSearch.of(nomenclature, {}, store, index, None)
+        pairs, more = cord.pairs(people[0], search, wanted, start, size)
+        pairs.write(chosen, out)
+        if more:
+            typer.echo(f"next page: --page {page_token(start + size, state)}", err=True)
+        end_with_rejects(rejects_file)
+        return
+    if strata is not None:
+        search = open_search(nomenclature, store, index, wanted.nulls)
+        model = active_model(settings().models)
+        cord.list(people, search, model, wanted, limit).write(chosen, out)
+        end_with_rejects(rejects_file)
+        return
     reported = None
     if antibodies is not None:
         reported = ReportedAntibodies.read(
@@ -258,7 +301,7 @@ def match(
         save_search(save, people[0], wanted, release, folder, results)
     if chosen == "table" and len(people) == 1:
         flagged = None if reported is None else reported.flags(results, limit, store)
-        print_donors(console(), results, page_size or limit, flagged)
+        print_donors(console(), results, page_size or limit, people[0].id, flagged)
     elif chosen == "table":
         allocation = allocate_candidates(result_table(results, {}), list(results.matches))
         print_patients(console(), results, allocation.table, limit)
@@ -290,14 +333,22 @@ def match(
 
 
 def _state(
-    person: Person, wanted: SearchSettings, nomenclature: Nomenclature, index: StoredIndex
+    person: Person,
+    wanted: SearchSettings,
+    cord: str,
+    nomenclature: Nomenclature,
+    index: StoredIndex,
 ) -> dict[str, str]:
     """What the pages of a search depend on."""
     sets = search_sets(nomenclature, wanted.nulls)
     return search_state(
         typing_of(person.written),
         person.facts,
-        {**criteria_json(wanted.criteria, wanted.donors), "nulls": wanted.nulls.value},
+        {
+            **criteria_json(wanted.criteria, wanted.donors),
+            "nulls": wanted.nulls.value,
+            "cord": cord,
+        },
         wanted.as_of,
         wanted.rule,
         {

@@ -58,6 +58,14 @@ def search_sets(nomenclature: Nomenclature, nulls: NullImputation) -> SearchSets
     return SearchSets.load(FrequencyFolder(settings().frequencies), nomenclature, nulls)
 
 
+def open_search(
+    nomenclature: Nomenclature, store: Registry, index: StoredIndex, nulls: NullImputation
+) -> DonorSearch:
+    """All that searches need, with the frequency sets in use."""
+    proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
+    return DonorSearch.of(nomenclature, proteins, store, index, search_sets(nomenclature, nulls))
+
+
 def run_search(
     people: Sequence[Person],
     nomenclature: Nomenclature,
@@ -68,13 +76,7 @@ def run_search(
 ) -> SearchResults:
     """Search with the frequency sets and the model in use; notes of typings go to stderr."""
     with progress_of(f"of {len(people):,} patients searched") as progress:
-        search = DonorSearch.of(
-            nomenclature,
-            ReferenceFolder(settings().reference).proteins(nomenclature.release),
-            store,
-            index,
-            search_sets(nomenclature, wanted.nulls),
-        )
+        search = open_search(nomenclature, store, index, wanted.nulls)
         model = active_model(settings().models)
         results = search_people(*(people, search, model, wanted, progress), antibodies=antibodies)
     for note in notes_of(results.matches):

@@ -41,6 +41,10 @@ _LABELS = {
     "cmv": "CMV",
     "sex": "Sex",
     "abo": "ABO",
+    "mismatches_counted": "Mismatches by the rule",
+    "tnc": "Nucleated cells a kg, 10^7",
+    "cd34": "CD34+ cells a kg, 10^6",
+    "nima": "Maternal antigens",
 }
 _NO_LEADER = "no mismatch, or best"
 Columns = dict[str, dict[str, Any]]

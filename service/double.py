@@ -1,0 +1,164 @@
+"""Grafts of two cord blood units for one patient, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from data.donor_files import Person
+from matching.cord import DoubleRule, DoubleUnits, Units, double_units, nima_text
+from matching.cord.double import CD34_STEP, TNC_STEP
+from matching.errors import InputFileError
+from matching.pipeline import Matches, match
+from matching.rank import BY_IDENTIFIER
+from matching.search import counted_mismatches
+from matching.typings import typing_of
+from service.cord import doses_per_kg
+from service.search import DonorSearch, SearchSettings, wanted_of
+
+# Reasons to stand below another pair, the weightiest first; see `matching.cord.double`.
+REASONS = (
+    "more mismatches in the unit that has more",
+    "more mismatches in the other unit",
+    "fewer nucleated cells together",
+    "fewer CD34+ cells together, or unknown",
+    "more mismatches between the units",
+)
+
+
+@dataclass(frozen=True)
+class DoubleResults:
+    """Pairs of one patient from a rank on.
+
+    `table`: one row a pair; columns in docs/cord.md. `more`: further pairs come after these.
+    `n_units`: units that match the patient; `without_count`: of these, how many were left out since
+    a count is unknown that is asked for.
+    """
+
+    patient: str
+    table: pd.DataFrame
+    more: bool
+    n_units: int
+    without_count: int
+    notes: tuple[str, ...]
+
+
+def find_pairs(
+    person: Person,
+    search: DonorSearch,
+    settings: SearchSettings,
+    rule: DoubleRule,
+    start: int,
+    size: int,
+) -> DoubleResults:
+    """The pairs of units from rank `start`, from 0, on. Raises `TypingError`, `StoreError`, and
+    `InputFileError` where the weight of the patient is unknown."""
+    weight = person.facts["weight_kg"]
+    if weight is None:
+        raise InputFileError(
+            f"patient {person.id}: the dose of two units is asked a kg, and the weight of the "
+            "patient is unknown; give weight_kg, or --patient-facts weight_kg=70"
+        )
+    wanted = wanted_of(person, settings)
+    index, criteria = search.index, settings.criteria
+    kept = None if wanted is None else partial(index.kept, wanted, settings.as_of)
+    found = match(typing_of(person.written), search.nomenclature, index.donors, criteria, kept)
+    if len(index.segments) > 1:
+        # Rows of one segment are in the order of their identifiers.
+        ids = np.array(index.ids(found.candidates.rows), dtype=object)
+        found = found.take(np.argsort(ids, kind="stable"))
+    rows = found.candidates.rows
+    doses = doses_per_kg(index, rows, float(weight))
+    counted = counted_mismatches(index.donors, found.candidates.patient, criteria, rows)
+    units = Units(rows, counted, doses["tnc"], doses["cd34"])
+    pairs = double_units(index.donors, units, criteria, rule, start + size)
+    unknown = np.isnan(units.tnc)
+    if rule.min_cd34 is not None or rule.min_unit_cd34 is not None:
+        unknown |= np.isnan(units.cd34)
+    return DoubleResults(
+        person.id,
+        _table(person.id, search, settings, found, units, pairs, start),
+        not pairs.are_all,
+        len(rows),
+        int(unknown.sum()),
+        found.notes,
+    )
+
+
+def _table(
+    patient: str,
+    search: DonorSearch,
+    settings: SearchSettings,
+    found: Matches,
+    units: Units,
+    pairs: DoubleUnits,
+    start: int,
+) -> pd.DataFrame:
+    # The pair before the first of a page says why that one stands below it.
+    reasons = _reasons(units, pairs)[start:]
+    between = pairs.between[start:]
+    sides = (pairs.first[start:], pairs.second[start:])
+    columns: dict[str, Any] = {
+        "patient": np.full(len(between), patient, dtype=object),
+        "rank": np.arange(start + 1, start + 1 + len(between)),
+    }
+    for number, side in enumerate(sides, 1):
+        rows = units.rows[side]
+        nima = search.mothers.matches(
+            search.index, found.candidates.patient, rows, settings.criteria
+        )
+        columns[f"unit_{number}"] = search.index.ids(rows)
+        columns[f"mismatches_{number}"] = units.mismatches[side]
+        columns[f"tnc_1e7_per_kg_{number}"] = units.tnc[side]
+        columns[f"cd34_1e6_per_kg_{number}"] = units.cd34[side]
+        columns[f"nima_{number}"] = [nima_text(one) for one in nima]
+    columns["mismatches_between"] = between
+    columns["tnc_1e7_per_kg"] = units.tnc[sides[0]] + units.tnc[sides[1]]
+    columns["cd34_1e6_per_kg"] = units.cd34[sides[0]] + units.cd34[sides[1]]
+    columns["ranked_below_previous_for"] = reasons
+    return pd.DataFrame(columns)
+
+
+def _reasons(units: Units, pairs: DoubleUnits) -> list[str]:
+    """Why each pair stands below the one before it, "" for the first."""
+    mismatches = np.stack([units.mismatches[pairs.first], units.mismatches[pairs.second]])
+    cd34 = _steps(units.cd34[pairs.first] + units.cd34[pairs.second], CD34_STEP)
+    keys = np.stack(
+        [
+            mismatches.max(axis=0),
+            mismatches.min(axis=0),
+            -_steps(units.tnc[pairs.first] + units.tnc[pairs.second], TNC_STEP),
+            np.where(np.isnan(cd34), np.inf, -cd34),
+            pairs.between,
+        ]
+    )
+    differs = keys[:, 1:] != keys[:, :-1]
+    texts = (*REASONS, BY_IDENTIFIER)
+    first = np.where(differs.any(axis=0), differs.argmax(axis=0), len(REASONS))
+    return ["", *(texts[i] for i in first)][: len(pairs.first)]
+
+
+def _steps(dose: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float64]:
+    return np.floor(dose / step + 1e-6)
+
+
+def double_document(
+    results: DoubleResults, rule: DoubleRule, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """The pairs as values of JSON."""
+    pairs = results.table.drop(columns="patient").astype(object)
+    return {
+        **provenance,
+        "double": asdict(rule),
+        "ordered_by": list(REASONS),
+        "patient": results.patient,
+        "notes": list(results.notes),
+        "units": results.n_units,
+        "units_without_count": results.without_count,
+        "pairs": pairs.where(pairs.notna(), None).to_dict(orient="records"),
+    }
