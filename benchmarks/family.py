@@ -66,18 +66,20 @@ def milliseconds(
     nomenclature: Nomenclature,
     frequencies: FounderFrequencies | None,
 ) -> dict[str, float]:
-    """Of the analysis of each family with C1 as the patient."""
-    taken = []
+    """Wall and processor time of the analysis of each family with C1 as the patient."""
+    wall, processor = [], []
     for pedigree in families:
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         analyse(pedigree, "C1", nomenclature, FIVE, frequencies)
-        taken.append(1000 * (time.perf_counter() - start))
+        wall.append(1000 * (time.perf_counter() - start[0]))
+        processor.append(1000 * (time.process_time() - start[1]))
     # The first one opens what the release holds.
     return {
-        "first": round(taken[0], 1),
-        "p50": round(float(np.median(taken[1:])), 1),
-        "p99": round(float(np.percentile(taken[1:], 99)), 1),
-        "most": round(max(taken[1:]), 1),
+        "first": round(wall[0], 1),
+        "p50": round(float(np.median(wall[1:])), 1),
+        "p99": round(float(np.percentile(wall[1:], 99)), 1),
+        "processor_p50": round(float(np.median(processor[1:])), 1),
+        "processor_p99": round(float(np.percentile(processor[1:], 99)), 1),
     }
 
 

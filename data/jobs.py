@@ -143,7 +143,10 @@ class JobFiles:
     def progress(self) -> JobProgress | None:
         """Raises `StoreError`."""
         content = self._read(_PROGRESS)
-        return None if content is None else JobProgress(**content)
+        try:
+            return None if content is None else JobProgress(**content)
+        except TypeError:
+            raise StoreError(f"{self.root / _PROGRESS} is not of this version") from None
 
     def ending(self) -> JobEnding | None:
         """Raises `StoreError`."""
@@ -159,7 +162,11 @@ class JobFiles:
             state = ending.state
         else:
             state = JobState.RUNNING if self._is_worked_on() else JobState.WAITING
-        return Job(self.root.name, self.asked(), state, self.progress(), ending)
+        progress = None
+        # Whoever takes the job up, or has done so, says in its ending that it is damaged.
+        with suppress(StoreError):
+            progress = self.progress()
+        return Job(self.root.name, self.asked(), state, progress, ending)
 
     def tell(self, progress: JobProgress) -> None:
         """Raises `OutputError`."""

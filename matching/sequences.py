@@ -65,6 +65,8 @@ _STRETCH, _LEAST_AGREEING = 20, 5
 _GAP_COST, _COMMON_GAP_COST = 6, 2
 _LONGEST_GAP = 9
 _MOST_PAIRS = 100_000
+# P groups of ambiguous positions whose domains are kept together.
+_MOST_ROWS = 50_000
 
 
 def place(reference: str, sequence: str, absent: int | None = None) -> tuple[str, ...]:
@@ -166,6 +168,9 @@ class Domains:
     _residue_codes: dict[str, int] = field(default_factory=lambda: {UNKNOWN: 0}, repr=False)
     _encoded: dict[int, _Codes] = field(default_factory=dict, repr=False)
     _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _stacked: Memory[tuple[int, ...], _Codes] = field(
+        default_factory=lambda: Memory(_MOST_ROWS, len), repr=False
+    )
     _compared: Memory[tuple[tuple[int, ...], tuple[int, ...]], ArdMismatches | None] = field(
         default_factory=lambda: Memory(_MOST_PAIRS), repr=False
     )
@@ -264,6 +269,9 @@ class Domains:
 
     def _rows(self, groups: tuple[int, ...]) -> _Codes:
         """The domains of P groups as codes of residues, shape (n_groups, length), 0 unknown."""
+        return self._stacked.of(groups, lambda: self._rows_anew(groups))
+
+    def _rows_anew(self, groups: tuple[int, ...]) -> _Codes:
         for group in groups:
             if group not in self._encoded:
                 residues = self.residues(group)

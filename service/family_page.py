@@ -202,7 +202,7 @@ def _box(
                 f'<text class="letter" x="{left + 17}" y="{middle + 13}" text-anchor="middle">'
                 f"{escape(letter)}</text>"
                 f'<text class="small" x="{left + 26}" y="{middle + 13}">'
-                f"{_fit(analysis.alleles[letter][i], 10)}</text>"
+                f"{_fit(_short(analysis.alleles[letter][i]), 10)}</text>"
             )
     last = y + _HEAD + _ROW * len(analysis.loci) + 20
     for i, text in enumerate(below):
@@ -221,6 +221,11 @@ def _symbol(sex: str | None, x: float, y: float) -> str:
 
 def _colour(analysis: FamilyAnalysis, letter: str) -> str:
     return _COLOURS[list(analysis.labels).index(letter) % len(_COLOURS)]
+
+
+def _short(alleles: str) -> str:
+    """Alleles of DRB3, DRB4 and DRB5 by the number of the gene, as the row names the rest."""
+    return alleles.replace("DRBX*NNNN", "absent").replace("DRB", "")
 
 
 def _fit(text: str, most: int) -> str:

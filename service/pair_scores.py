@@ -32,11 +32,11 @@ from service.sharing import shared_haplotypes
 # are remembered. What comes with each takes about as much memory as so many.
 _MOST_CHARACTERS = 20_000_000
 _MOST_GENOTYPES = 2_000_000
-_MOST_NAMES = 20_000_000
+_MOST_NAMES = 10_000_000
 # People with more would drive out many others.
 _LARGEST = 20_000
 _OF_TYPING = 2_000
-_OF_PERSON = 100
+_OF_PERSON = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +125,9 @@ class PairScorer:
                     return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
                 none, dropped = np.zeros(1, dtype=bool), ours.own.genotypes[2]
                 return CandidateProbabilities(found.p, np.zeros(1, np.int8), dropped, none)
-        donors = [donor.typing]
-        return predict_in_pairs(self.sets, ours.own, donors, priors[1], limits.pairs)
+        # An imputer remembers donors and stays in its thread, so it must not be the patient's.
+        own = ExplainedPatient(self.sets.imputer(), ours.own.explained)
+        return predict_in_pairs(self.sets, own, [donor.typing], priors[1], limits.pairs)
 
     def shared(
         self, patient: ReadTyping, donor: ReadTyping, facts: Sequence[Facts] | None
@@ -139,7 +140,7 @@ class PairScorer:
 
     def _explain(self, read: ReadTyping, prior: Prior) -> _Patient | Outcome:
         assert self.sets is not None
-        own = explain_patient(self.sets, self.sets.imputer(), read.typing, prior)
+        own = explain_patient(self.sets, self.sets.shared_imputer.fresh(), read.typing, prior)
         return own if isinstance(own, Outcome) else _Patient(own, self.sets.masses.tables[0])
 
     def _mass(self, read: ReadTyping, prior: Prior) -> _Mass | None:

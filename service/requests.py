@@ -116,10 +116,18 @@ class RequestFolder:
         for path in self.root.iterdir():
             # Another process may be looking too, or be doing it again.
             with suppress(OSError, UnderWayError):
-                if now - path.stat().st_mtime > KEPT_SECONDS:
+                if _is_old(path, now):
                     handle = _lock(path)
-                    path.unlink()
-                    os.close(handle)
+                    try:
+                        # Unless it was done again meanwhile.
+                        if _is_old(path, now):
+                            path.unlink()
+                    finally:
+                        os.close(handle)
+
+
+def _is_old(path: Path, now: float) -> bool:
+    return now - path.stat().st_mtime > KEPT_SECONDS
 
 
 def _lock(path: Path) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 from matching.antibodies.names import SYSTEMS, Protein, System
 from matching.antibodies.profile import Profile
@@ -107,13 +107,43 @@ def combined(systems: Sequence[SystemResult], profile: Profile) -> CrossmatchRes
     return CrossmatchResult(tuple(systems), untested, low, high, mfi)
 
 
-def options(locus: Locus, position: Position, profile: Profile) -> tuple[Option, ...]:
-    """What a position may present.
+@dataclass(frozen=True, slots=True, eq=False)
+class Options:
+    """What a position may present: one option for each that the report tells apart.
+
+    `names`: the proteins that each option stands for.
+    """
+
+    ways: tuple[Option, ...]
+    names: Mapping[Option, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, found: Iterable[Option], profile: Profile) -> Options:
+        """Of proteins, and of calls for what is no protein."""
+        names: dict[Option, dict[str, None]] = {}
+        for option in found:
+            if isinstance(option, Protein):
+                names.setdefault(profile.alike(option), {})[option.name] = None
+            else:
+                names[option] = {option.basis.value: None}
+        return cls(tuple(names), {option: tuple(of) for option, of in names.items()})
+
+
+def options(locus: Locus, position: Position, profile: Profile) -> Options:
+    """What a position may present; remembered in the profile.
 
     Within a string, group or shorter name, alleles with an expression letter are left out as nulls
     are (R4); where no other is left, N is not expressed and the others cannot be assessed.
     Raises `TypingError`.
     """
+    key = locus, position
+    known: Options | None = profile.remembered.get(key)
+    if known is None:
+        known = profile.remembered[key] = Options.of(_read(locus, position, profile), profile)
+    return known
+
+
+def _read(locus: Locus, position: Position, profile: Profile) -> Sequence[Option]:
     if position.form is Form.NEW:
         return (NEW,)
     if position.form is Form.ABSENT:
@@ -143,10 +173,15 @@ def _system_result(typing: Typing, system: System, profile: Profile) -> SystemRe
     typed = [typing.loci[locus] for locus in system.loci]
     if all(one is None for one in typed):
         return untyped_result(system, profile)
-    copies = [
+    read = [
         [tuple(options(locus, position, profile) for position in pair) for pair in _pairs(one)]
         for locus, one in zip(system.loci, typed, strict=True)
     ]
+    copies = [[tuple(copy.ways for copy in pair) for pair in pairs] for pairs in read]
+    names: dict[Option, dict[str, None]] = {}
+    for copy in (copy for pairs in read for pair in pairs for copy in pair):
+        for option, of in copy.names.items():
+            names.setdefault(option, {}).update(dict.fromkeys(of))
     is_open = any(one is None for one in typed)
     genotypes = [
         molecules(system, chosen, is_open, profile) or [_NO_PAIR] for chosen in product(*copies)
@@ -159,7 +194,7 @@ def _system_result(typing: Typing, system: System, profile: Profile) -> SystemRe
         min(low for low, _ in ranges),
         max(high for _, high in ranges),
         Total(min(t.low for t in totals), max(t.high for t in totals)),
-        _findings(genotypes),
+        _findings(genotypes, names),
     )
 
 
@@ -179,8 +214,8 @@ def either_copy(
 
 
 def _any_of(locus: Locus, positions: Iterable[Position], profile: Profile) -> Sequence[Option]:
-    found = (option for position in positions for option in options(locus, position, profile))
-    return tuple(dict.fromkeys(found))
+    found = (options(locus, position, profile).ways for position in positions)
+    return tuple(dict.fromkeys(chain.from_iterable(found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +225,14 @@ class _May:
     call: Call
     chains: tuple[Option, ...]
 
-    @property
-    def name(self) -> str:
-        """Proteins joined by a slash, or why there is none."""
-        others = [chain for chain in self.chains if isinstance(chain, Call)]
+    def names(self, of: Mapping[Option, Iterable[str]]) -> Iterable[str]:
+        """The proteins that it may be, or why there is none; of a pair the first of each chain."""
+        others = [one for one in self.chains if isinstance(one, Call)]
         if others or not self.chains:
-            return others[0].basis.value if others else "chains that do not join"
-        return "/".join(chain.name for chain in self.chains if isinstance(chain, Protein))
+            return (others[0].basis.value if others else "chains that do not join",)
+        if len(self.chains) == 1:
+            return of[self.chains[0]]
+        return ("/".join(next(iter(of[one])) for one in self.chains),)
 
 
 # The ways in which one molecule may be.
@@ -252,13 +288,15 @@ def _pair(alpha: Option, beta: Option, system: System, profile: Profile) -> _May
     return next(_May(chain, chains) for chain in chains if isinstance(chain, Call))
 
 
-def _findings(genotypes: Sequence[Sequence[Molecule]]) -> tuple[Finding, ...]:
+def _findings(
+    genotypes: Sequence[Sequence[Molecule]], names: Mapping[Option, Iterable[str]]
+) -> tuple[Finding, ...]:
     found: dict[tuple[Call, bool], dict[str, None]] = {}
     for molecule in (molecule for genotype in genotypes for molecule in genotype):
         is_certain = len(genotypes) == 1 and len({way.call for way in molecule}) == 1
         for way in molecule:
-            found.setdefault((way.call, is_certain), {})[way.name] = None
-    findings = [Finding(call, tuple(names), sure) for (call, sure), names in found.items()]
+            found.setdefault((way.call, is_certain), {}).update(dict.fromkeys(way.names(names)))
+    findings = [Finding(call, tuple(of), sure) for (call, sure), of in found.items()]
     findings.sort(key=lambda f: (-f.call.high, -f.call.low, not f.is_certain, f.molecules))
     return tuple(findings)
 

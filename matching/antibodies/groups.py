@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from matching.antibodies.crossmatch import ABSENT, ALTERED, NEW, Option, options
-from matching.antibodies.names import Protein
-from matching.antibodies.profile import Profile, chain_class
+from matching.antibodies.profile import Profile
 from matching.genotypes import NEW_ALLELE
 from matching.kernels import ABSENT_GENE
 from matching.loci import Locus
@@ -32,7 +29,8 @@ class GroupOptions:
         known = self._known.get(group)
         if known is None:
             proteins = self._profile.names.of_group(group)
-            known = self._known[group] = self._told_apart(proteins) or (ALTERED,)
+            told_apart = tuple(dict.fromkeys(map(self._profile.alike, proteins)))
+            known = self._known[group] = told_apart or (ALTERED,)
         return known
 
     def of_token(self, locus: Locus, token: str) -> tuple[Option, ...]:
@@ -41,10 +39,6 @@ class GroupOptions:
             return (ABSENT,)
         groups = [self._codes.get(part) for part in token.split("/")]
         if None in groups:
-            return options(locus, parse_position(locus.value, token), self._profile)
+            return options(locus, parse_position(locus.value, token), self._profile).ways
         found = (o for group in groups if group is not None for o in self.of_group(group))
         return tuple(dict.fromkeys(found))
-
-    def _told_apart(self, proteins: Iterable[Protein]) -> tuple[Option, ...]:
-        told = {(self._profile.places(p), chain_class(p)): p for p in proteins}
-        return tuple(told.values())

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from matching.errors import TypingSyntaxError, UnknownNameError
 from matching.loci import LOCI, LOCUS_OF_GENE, Locus
 from matching.nomenclature import Nomenclature, split_name, two_fields
+from matching.nomenclature.alleles import EXPRESSION_SUFFIXES
 from matching.serology import PREFIX_OF_CARRIER, assigned_antigens, reported_antigens
 
 
@@ -70,9 +71,9 @@ _ONE_FIELD = re.compile(r"[A-Z0-9]+\*[0-9]{2,4}")
 _PAIR = re.compile(r"(D[QP][AB]1\*[^/,~ -]+) *[/,~-] *(D[QP][AB]1\*[^/,~ -]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Protein:
-    """What an expressed allele presents: two fields of its name.
+    """What an expressed allele presents: two fields of its name. `Names` makes one of each.
 
     `group`: its P group code. `antigens`: those that are assigned to it, `possible`: those that
     experts name besides. Genes without antigens in the release have their first field instead.
@@ -124,27 +125,30 @@ class Names:
         self.nomenclature = nomenclature
         self._serology = nomenclature.serology
         self._proteins: dict[int, Protein] = {}
+        self._distinct: dict[tuple[object, ...], Protein] = {}
 
     def protein(self, allele: int) -> Protein:
         """What an allele of the release presents where it is expressed."""
         known = self._proteins.get(allele)
         if known is None:
-            known = self._proteins[allele] = self._protein(allele)
+            fields = self._fields(allele)
+            known = self._distinct.get(fields) or Protein(*fields)
+            self._distinct[fields] = self._proteins[allele] = known
         return known
 
-    def _protein(self, allele: int) -> Protein:
+    def _fields(self, allele: int) -> tuple[str, int, frozenset[str], frozenset[str]]:
         row = self.nomenclature.alleles[allele]
         gene, fields, _ = split_name(row.name)
         name, group = two_fields(row.name), int(self.nomenclature.p_group_codes[allele])
         prefix = PREFIX_OF_CARRIER.get(gene)
         if prefix is None:
-            return Protein(name, group, _own_antigens(gene, name, fields[0]), frozenset())
+            return name, group, _own_antigens(gene, name, fields[0]), frozenset()
         assigned = frozenset(prefix + number for number in assigned_antigens(row.serology))
         reported = frozenset(prefix + number for number in reported_antigens(row.serology))
         if gene == "C" and not assigned and (own := f"Cw{int(fields[0])}") not in self._serology:
             # Cw12 to Cw18 are no antigens of the release, but kits print them for C*12 to C*18.
             assigned = frozenset([own])
-        return Protein(name, group, assigned, reported - assigned)
+        return name, group, assigned, reported - assigned
 
     def expressed(self, alleles: tuple[int, ...]) -> tuple[Protein, ...]:
         """What those of `alleles` whose names have no expression letter present, each once."""
@@ -167,7 +171,8 @@ class Names:
         return {self._letter(i) for i in alleles}
 
     def _letter(self, allele: int) -> str:
-        return split_name(self.nomenclature.alleles[allele].name)[2]
+        last = self.nomenclature.alleles[allele].name[-1]
+        return last if last in EXPRESSION_SUFFIXES else ""
 
     def read(self, text: str, partner: str = "") -> tuple[Target, Target | None]:
         """The target and the other chain of a line, which may also stand in one name.

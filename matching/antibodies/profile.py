@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 from matching.antibodies.epitopes import PublicEpitopes
 from matching.antibodies.names import (
@@ -83,15 +84,21 @@ class Profile:
             for system in SYSTEMS
             for locus in system.loci
         }
+        self._named = {locus: _by_name(targets) for locus, targets in self._targets.items()}
         self._has_epitopes = {
             system: any(read.target.antigen in (BW4, BW6) for read in beads)
             for system, beads in self._of_system.items()
         }
+        # What others have read of positions under this report.
+        self.remembered: dict[Any, Any] = {}
         self._places: dict[Protein, Places] = {}
         self._unnamed: dict[tuple[object, ...], Places] = {}
         self._any: dict[str, tuple[Protein, ...]] = {}
-        self._calls: dict[tuple[System, Places], Call] = {}
-        self._pairs: dict[tuple[System, Places, Places, bool], Call | None] = {}
+        self._alike: dict[Protein, Protein] = {}
+        self._first: dict[tuple[Locus, Places, bool], Protein] = {}
+        self._calls: dict[Protein, Call] = {}
+        self._pairs: dict[tuple[Protein, Protein], Call | None] = {}
+        self._distinct: dict[tuple[object, ...], Call] = {}
 
     @cached_property
     def systems(self) -> tuple[System, ...]:
@@ -114,19 +121,32 @@ class Profile:
 
     def call(self, protein: Protein) -> Call:
         """The answer for a molecule of which one chain varies (A, B, C, DRB)."""
-        system = SYSTEM_OF_GENE[protein.gene]
-        places = self.places(protein)
-        found = self._calls.get((system, places))
-        if found is None:
-            found = self._call(self._of_system[system], places)
-            self._calls[system, places] = found
-        return found
+        first = self.alike(protein)
+        if first not in self._calls:
+            beads = self._of_system[SYSTEM_OF_GENE[protein.gene]]
+            self._calls[first] = self._one_of(self._call(beads, self.places(first)))
+        return self._calls[first]
 
     def pair_call(self, system: System, alpha: Protein, beta: Protein) -> Call | None:
         """The answer for a pair of DQ or DP; None where the chains do not join."""
-        return self.call_of_places(
-            system, self.places(alpha), self.places(beta), joins(system, alpha, beta)
-        )
+        key = self.alike(alpha), self.alike(beta)
+        if key not in self._pairs:
+            beads, joined = self._of_system[system], joins(system, *key)
+            call = self._pair_call(beads, self.places(key[0]), self.places(key[1]), joined)
+            self._pairs[key] = None if call is None else self._one_of(call)
+        return self._pairs[key]
+
+    def _one_of(self, call: Call) -> Call:
+        """The same object for calls that say the same."""
+        return self._distinct.setdefault((call.low, call.high, call.basis, call.beads), call)
+
+    def alike(self, protein: Protein) -> Protein:
+        """The first of the proteins that neither the report nor their partners tell apart."""
+        known = self._alike.get(protein)
+        if known is None:
+            key = LOCUS_OF_GENE[protein.gene], self.places(protein), chain_class(protein)
+            known = self._alike[protein] = self._first.setdefault(key, protein)
+        return known
 
     def any_chain(self, gene: str) -> tuple[Protein, ...]:
         """One protein of a gene for each way in which the report and its partners tell them
@@ -136,18 +156,8 @@ class Profile:
             prefix = f"{gene}*"
             alleles = [i for i, a in enumerate(nomenclature.alleles) if a.name.startswith(prefix)]
             proteins = self.names.expressed(tuple(alleles))
-            told = {(self.places(p), chain_class(p)): p for p in reversed(proteins)}
-            self._any[gene] = tuple(told.values())
+            self._any[gene] = tuple(dict.fromkeys(map(self.alike, proteins)))
         return self._any[gene]
-
-    def call_of_places(
-        self, system: System, alpha: Places, beta: Places, joined: bool
-    ) -> Call | None:
-        """`pair_call` of chains by the places of `places`, and whether they join."""
-        key = (system, alpha, beta, joined)
-        if key not in self._pairs:
-            self._pairs[key] = self._pair_call(self._of_system[system], alpha, beta, joined)
-        return self._pairs[key]
 
     def places(self, protein: Protein) -> Places:
         """How close each bead of its system is to a chain."""
@@ -171,10 +181,13 @@ class Profile:
                 Near.WHOLE if target is None else self._near(target, protein, epitopes)
                 for target in self._targets[locus]
             )
+        named = self._named[locus]
+        held = [*named.get(protein.group, ()), *named.get(protein.name, ())]
+        if not held:
+            return self._unnamed[key]
         places = list(self._unnamed[key])
-        for i, target in enumerate(self._targets[locus]):
-            if target is not None and not target.antigen:
-                places[i] = min(places[i], _near_name(target, protein))
+        for i, near in held:
+            places[i] = min(places[i], near)
         return tuple(places)
 
     def _near(
@@ -272,14 +285,18 @@ def _at(locus: Locus, read: ReadBead) -> Target | None:
     return next((target for target in named if target.locus in (locus, None)), None)
 
 
-def _near_name(target: Target, protein: Protein) -> Near:
-    """How close a target is by its name and its domain alone."""
-    bead = target.protein
-    if bead is None:
-        return Near.ANTIGEN if protein.name in target.proteins else Near.FAR
-    if bead.name == protein.name:
-        return Near.ALLELE
-    return Near.DOMAIN if bead.group == protein.group != NO_P_GROUP else Near.FAR
+def _by_name(targets: Sequence[Target | None]) -> dict[str | int, list[tuple[int, Near]]]:
+    """How close targets are to proteins by their name or P group alone, by number."""
+    found: dict[str | int, list[tuple[int, Near]]] = {}
+    for i, target in enumerate(targets):
+        if target is not None:
+            for name in target.proteins:
+                found.setdefault(name, []).append((i, Near.ANTIGEN))
+            if (bead := target.protein) is not None:
+                found.setdefault(bead.name, []).append((i, Near.ALLELE))
+                if bead.group != NO_P_GROUP:
+                    found.setdefault(bead.group, []).append((i, Near.DOMAIN))
+    return found
 
 
 def joins(system: System, alpha: Protein, beta: Protein) -> bool:

@@ -59,7 +59,9 @@ def registry_answers(index: DonorIndex, profile: Profile) -> RegistryAnswers:
     packed = [np.empty(0, dtype=np.uint8)]
     for segment in index.segments:
         found = _of_segment(segment, profile, options)
-        packed.append(found[segment.is_valid(np.arange(len(segment)))])
+        if segment.removed is not None:
+            found = found[segment.is_valid(np.arange(len(segment)))]
+        packed.append(found)
     return _unpacked(np.concatenate(packed))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import cached_property
 
 
 class Answer(IntEnum):
@@ -94,9 +95,9 @@ class CutOffs:
         return (bead.result is Answer.POSITIVE) != (bead.mfi >= self.mfi)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Call:
-    """What a report says of one molecule.
+    """What a report says of one molecule. A `Profile` makes one of each.
 
     `low` and `high`: the best and the worst that it may be; unequal where the allele may carry a
     reported antigen. `beads`: those that it rests on, positive ones first.
@@ -112,7 +113,7 @@ class Call:
         """The one answer."""
         return self.low if self.low is self.high else Answer.NOT_ASSESSABLE
 
-    @property
+    @cached_property
     def strongest(self) -> Bead | None:
         """The bead of the highest MFI; None where none decides or no MFI is known."""
         if self.high is Answer.NOT_ASSESSABLE:

@@ -18,9 +18,8 @@ from matching.loci import Locus
 from matching.nomenclature import Nomenclature
 from matching.typings import ABSENT_GENE, Form, LocusTyping, Position
 
-# An allele is a P group by its name, a null allele by its own, `ABSENT_GENE`, or one of these: an
-# allele without a name, and whatever no typing of the family admits.
-NEW = "NEW"
+# An allele is a P group by its name, a null allele by its own, `ABSENT_GENE`, `A*NEW` for one
+# without a name, or this: whatever no typing of the family admits.
 OTHER = "other"
 Pairs = frozenset[tuple[int, int]]
 # The alleles of every name of a position; None where the position is untyped and may be any.
@@ -53,17 +52,19 @@ class FamilyLocus:
             ),
             nomenclature,
         )
-        signatures: defaultdict[str, set[Position]] = defaultdict(set)
-        for position, names in readings.items():
+        # Of every allele one bit for each position that admits it.
+        signatures: defaultdict[str, int] = defaultdict(int)
+        for number, names in enumerate(readings.values()):
             for allele in _alleles(names):
-                signatures[allele].add(position)
-        by_signature: defaultdict[frozenset[Position], list[str]] = defaultdict(list)
+                signatures[allele] |= 1 << number
+        by_signature: defaultdict[int, list[str]] = defaultdict(list)
         for allele in sorted(signatures):
-            by_signature[frozenset(signatures[allele])].append(allele)
+            by_signature[signatures[allele]].append(allele)
         classes = (*sorted(map(tuple, by_signature.values())), (OTHER,))
-        found = cls(locus, classes, typings, {}, readings)
-        admitted = {name: found._pairs(typing) for name, typing in typings.items()}
-        return cls(locus, classes, typings, admitted, readings)
+        admitted: dict[str, Pairs] = {}
+        found = cls(locus, classes, typings, admitted, readings)
+        admitted.update((name, found._pairs(typing)) for name, typing in typings.items())
+        return found
 
     @cached_property
     def class_of(self) -> Mapping[str, int]:
@@ -80,7 +81,7 @@ class FamilyLocus:
     def is_single(self, number: int) -> bool:
         """Whether a class is one known allele, or the absent gene, so that two of it match."""
         alleles = self.classes[number]
-        if len(alleles) > 1 or alleles[0] in (NEW, OTHER):
+        if len(alleles) > 1 or alleles[0] == OTHER or alleles[0].endswith("*NEW"):
             return False
         return alleles[0] == ABSENT_GENE or not self.is_silent(number)
 
@@ -154,8 +155,7 @@ def _read(positions: Iterable[Position], nomenclature: Nomenclature) -> Readings
         if position.form is Form.UNTYPED:
             found[position] = None
         elif position.form in (Form.NEW, Form.ABSENT):
-            allele = NEW if position.form is Form.NEW else ABSENT_GENE
-            found[position] = {position.text: frozenset({allele})}
+            found[position] = {position.text: frozenset({position.text})}
         else:
             rows[position] = {name: nomenclature.read(name).alleles for name in position.names}
     expressing = {

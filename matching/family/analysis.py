@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain, product
+from math import exp, inf
 
 from matching.errors import FamilyError
 from matching.family.alleles import FamilyLocus
@@ -23,7 +24,7 @@ from matching.family.faults import (
     refuse_many,
 )
 from matching.family.pedigree import Pedigree
-from matching.family.segregation import Chromosome, Chromosomes, Segregation, Ways
+from matching.family.segregation import Chromosome, Chromosomes, Crossing, Segregation, Ways
 from matching.family.values import (
     FamilyAnalysis,
     RefinedLocus,
@@ -124,7 +125,7 @@ class _Analysis:
             ways = self.segregation.ways(frozenset(), self.n_crossings)
             if not under.columns:
                 self.notes.append("the frequency set carries no typed locus; equal weights")
-            elif any(weights.of(one.states) for one in ways):
+            elif any(weights.log_of(one.states) > -inf for one in ways):
                 self.weights, self.weighting = weights, Weighting.FREQUENCIES
             else:
                 self.notes.append(
@@ -136,7 +137,9 @@ class _Analysis:
         """Ways that differ in the members asked for, with probabilities that sum to 1, and those
         that the frequencies rule out."""
         ways = self.segregation.ways(frozenset(filter(None, asked)), self.n_crossings)
-        weights = [one.count * self.weights.of(one.states) for one in ways]
+        logs = [self.weights.log_of(one.states) for one in ways]
+        # Relative to the likeliest, as the product over a large family would be 0.
+        weights = [one.count * exp(w - max(logs)) for one, w in zip(ways, logs, strict=True)]
         total = sum(weights)
         found = [(one, w / total) for one, w in zip(ways, weights, strict=True) if w]
         return found, [one for one, w in zip(ways, weights, strict=True) if not w]
@@ -145,7 +148,7 @@ class _Analysis:
         everyone, _ = self.weighted()
         best = max(everyone, key=lambda one: one[1] / one[0].count)[0]
         letters = self._letters(best)
-        crossings: defaultdict[tuple[object, ...], float] = defaultdict(float)
+        crossings: defaultdict[tuple[Crossing, ...], float] = defaultdict(float)
         for ways, weight in everyone:
             crossings[ways.crossings] += weight
         mother = self.related.members[self.patient].mother
@@ -161,14 +164,16 @@ class _Analysis:
             self.weighting,
             {letters[i]: owners[i] for i in sorted(letters, key=letters.__getitem__)},
             {
-                name: tuple(tuple(letters[h] for h in one) for one in best.chromosomes[place])  # type: ignore[misc]
-                for name, place in self.segregation.place.items()
+                name: (tuple(letters[h] for h in paternal), tuple(letters[h] for h in maternal))
+                for name, (paternal, maternal) in zip(
+                    self.segregation.order, best.chromosomes, strict=True
+                )
             },
             {letter: self._alleles(best, number) for number, letter in letters.items()},
             sum(w / one.count for one, w in everyone if one is best),
             relatives,
             {name: self._refined(name) for name in self.related.members if self._typed(name)},
-            recombinations(self.segregation, crossings) if self.n_crossings else (),  # type: ignore[arg-type]
+            recombinations(self.segregation, crossings) if self.n_crossings else (),
             self.n_crossings,
             set_aside,
             tuple(self.notes),
@@ -197,12 +202,13 @@ class _Analysis:
         worlds = self.weights.possible(ways.states, [number])
         found = []
         for i, locus in enumerate(self.loci):
-            classes = Counter[int]()
+            classes: defaultdict[int, float] = defaultdict(float)
             for part in worlds:
                 for carried, weight in part:
                     if (i, number) in carried:
-                        classes[carried[i, number]] += weight  # type: ignore[assignment]
-            texts = [locus.text(one) for one, weight in classes.most_common() if weight > 0]
+                        classes[carried[i, number]] += weight
+            likely = sorted(classes.items(), key=lambda one: (-one[1], one[0]))
+            texts = [locus.text(one) for one, weight in likely if weight > 0]
             found.append("|".join(texts[:3]) + "|..." * (len(texts) > 3) if texts else "?")
         return tuple(found)
 
@@ -280,29 +286,32 @@ class _Analysis:
 
     def _refined(self, name: str) -> tuple[RefinedLocus, ...]:
         likely, ruled_out = self.weighted(name)
-        found = []
-        for i, locus in enumerate(self.loci):
-            if name not in locus.admitted:
+        columns = [i for i, locus in enumerate(self.loci) if name in locus.admitted]
+        weights: list[defaultdict[tuple[int, int], float]] = [defaultdict(float) for _ in self.loci]
+        admitted: list[set[tuple[int, int]]] = [set() for _ in self.loci]
+        for ways, weight in [*likely, *((one, 0.0) for one in ruled_out)]:
+            pairs = list(zip(*self._chromosomes(ways, name), strict=True))
+            for i in columns:
+                admitted[i] |= self._pairs(ways, i, pairs[i])
+            if not weight:
                 continue
-            weights: defaultdict[tuple[int, int], float] = defaultdict(float)
-            admitted = set()
-            for ways, weight in [*likely, *((one, 0.0) for one in ruled_out)]:
-                pair = [one[i] for one in self._chromosomes(ways, name)]
-                admitted |= self._pairs(ways, i, pair)
-                if weight:
-                    parts = self.weights.possible(ways.states, pair)
-                    for _, worlds in independent([i], parts):
-                        for carried, p in worlds:
-                            first, second = sorted(carried[i, h] for h in pair)
-                            weights[first, second] += weight * p
+            parts = self.weights.possible(ways.states, set().union(*(pairs[i] for i in columns)))
+            for together, worlds in independent(columns, parts):
+                for carried, p in worlds:
+                    for i in together:
+                        first, second = sorted(carried[i, haplotype] for haplotype in pairs[i])
+                        weights[i][first, second] += weight * p
+        found = []
+        for i in columns:
+            locus = self.loci[i]
+            likeliest = sorted(weights[i].items(), key=lambda one: (-one[1], one[0]))
             texts = [
                 (f"{locus.text(a)}+{locus.text(b)}", weight)
-                for (a, b), weight in sorted(weights.items(), key=lambda one: (-one[1], one[0]))
+                for (a, b), weight in likeliest
                 if weight > 0
             ]
-            written = locus.typings[name].text
-            reduced = locus.reduced(name, admitted)
-            found.append(RefinedLocus(locus.locus, written, reduced, tuple(texts)))
+            reduced = locus.reduced(name, admitted[i])
+            found.append(RefinedLocus(locus.locus, locus.typings[name].text, reduced, tuple(texts)))
         return tuple(found)
 
     def _pairs(self, ways: Ways, i: int, pair: Sequence[int]) -> set[tuple[int, int]]:

@@ -102,10 +102,14 @@ def least_crossings(segregation: Segregation) -> int:
             pedigree, patient, [_without(locus, name) for locus in segregation.loci]
         ).ways(frozenset())
     ]
-    without = f"without {' or without '.join(suspects)} none" if suspects else "no single member"
+    whose = (
+        f"there were none without the typing of {' or of '.join(suspects)}"
+        if suspects
+        else "whose typing is at fault is open"
+    )
     raise FamilyError(
-        f"the typings of the family need more than {MAX_CROSSINGS} recombinations ({without} "
-        "explains it); check parentage and whether samples were exchanged"
+        f"the typings of the family need more than {MAX_CROSSINGS} recombinations, or two in one "
+        f"chromosome; {whose}; check parentage and whether samples were exchanged"
     )
 
 

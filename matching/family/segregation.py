@@ -27,7 +27,7 @@ Chromosomes = tuple[Chromosome, Chromosome]
 Factor = tuple[tuple[int, ...], frozenset[tuple[int, ...]]]
 State = frozenset[Factor]
 ROLES = ("father", "mother")
-MAX_WAYS = 20_000
+MAX_WAYS = 5_000
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -110,7 +110,7 @@ class Segregation:
         return known
 
     def _all_ways(self, asked: frozenset[str], n_crossings: int) -> tuple[Ways, ...]:
-        found = {(): Ways((0,) * len(self.loci), 1, (), ())}
+        found: dict[tuple[object, ...], Ways] = {(): Ways((0,) * len(self.loci), 1, (), ())}
         for place, name in enumerate(self.order):
             told = [
                 i
@@ -134,7 +134,7 @@ class Segregation:
                     f"differ, counted up to {name}; type parents or children more exactly, or "
                     "leave out distant relatives"
                 )
-            found = merged  # type: ignore[assignment]
+            found = merged
         return tuple(w for w in found.values() if len(w.crossings) == n_crossings)
 
     def _inherited(
@@ -201,31 +201,25 @@ class Segregation:
 def constrained(state: State, admitted: Pairs, first: int, second: int) -> State | None:
     """A state where two founder haplotypes, or one twice, carry one of the admitted pairs."""
     touched = [factor for factor in state if first in factor[0] or second in factor[0]]
-    haplotypes = sorted({first, second}.union(*(factor[0] for factor in touched)))
-    place = {haplotype: i for i, haplotype in enumerate(haplotypes)}
-    held = {haplotype for factor in touched for haplotype in factor[0]}
-    free = [haplotype for haplotype in dict.fromkeys((first, second)) if haplotype not in held]
-    found = set()
-    for rows in product(*(factor[1] for factor in touched)):
-        row: list[int | None] = [None] * len(haplotypes)
-        for (owners, _), classes in zip(touched, rows, strict=True):
-            for owner, number in zip(owners, classes, strict=True):
-                row[place[owner]] = number
-        known = row[place[first]], row[place[second]]
-        if not free:
-            if known in admitted:
-                found.add(tuple(row))
+    haplotypes = sorted({first, second}.union(*(owners for owners, _ in touched)))
+    found: set[tuple[int, ...]] = set()
+    for rows in product(*(rows for _, rows in touched)):
+        carried = {
+            owner: number
+            for (owners, _), row in zip(touched, rows, strict=True)
+            for owner, number in zip(owners, row, strict=True)
+        }
+        if first in carried and second in carried:
+            if (carried[first], carried[second]) in admitted:
+                found.add(tuple(carried[haplotype] for haplotype in haplotypes))
             continue
         for one, other in admitted:
             if first == second and one != other:
                 continue
-            if known[0] in (None, one) and known[1] in (None, other):
-                row[place[first]], row[place[second]] = one, other
-                found.add(tuple(row))
-    if not found:
-        return None
-    rest = state.difference(touched)
-    return rest | frozenset(_split(haplotypes, found))  # type: ignore[arg-type]
+            if carried.get(first, one) == one and carried.get(second, other) == other:
+                with_both = {**carried, first: one, second: other}
+                found.add(tuple(with_both[haplotype] for haplotype in haplotypes))
+    return state.difference(touched).union(_split(haplotypes, found)) if found else None
 
 
 def _split(haplotypes: Sequence[int], rows: set[tuple[int, ...]]) -> Iterator[Factor]:

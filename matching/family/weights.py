@@ -9,8 +9,8 @@ each chromosome of a parent is passed on with probability 1/2.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from math import prod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf, log, prod
 
 import networkx as nx
 import numpy as np
@@ -29,6 +29,8 @@ _NO_CLASS = -2
 MAX_WORLDS = 100_000
 # Classes of haplotypes at some loci, by (locus, haplotype).
 Carried = Mapping[tuple[int, int], int]
+# Factors at some loci that have haplotypes in common, each with the position of its locus.
+Component = frozenset[tuple[int, Factor]]
 # Possible classes of some haplotypes at some loci, and their weights.
 World = tuple[Carried, float]
 
@@ -129,18 +131,21 @@ class Weights:
         joint = frequencies.columns if frequencies else ()
         self._alone = tuple(i for i in range(len(segregation.loci)) if i not in joint)
         self._of_factor: dict[tuple[int, Factor], float] = {}
-        self._of_states: dict[tuple[int, ...], list[frozenset[tuple[int, Factor]]]] = {}
-        self._of_component: dict[frozenset[tuple[int, Factor]], tuple[World, ...]] = {}
+        self._asked: dict[tuple[Component, frozenset[int]], list[World]] = {}
+        self._of_states: dict[tuple[int, ...], list[Component]] = {}
+        self._of_component: dict[Component, tuple[World, ...]] = {}
 
-    def of(self, states: tuple[int, ...]) -> float:
-        """Weight of one way of transmission with these states."""
-        found = prod(
-            self._factor_weight(i, factor)
+    def log_of(self, states: tuple[int, ...]) -> float:
+        """Logarithm of the weight of one way of transmission with these states; -inf where the
+        frequencies rule it out."""
+        found = sum(
+            log(self._factor_weight(i, factor))
             for i in self._alone
             for factor in self._segregation.states[states[i]]
         )
         for component in self._components(states):
-            found *= sum(weight for _, weight in self._worlds(component))
+            weight = sum(weight for _, weight in self._worlds(component))
+            found += log(weight) if weight > 0 else -inf
         return found
 
     def possible(self, states: tuple[int, ...], haplotypes: Iterable[int]) -> list[list[World]]:
@@ -151,22 +156,27 @@ class Weights:
         asked = frozenset(haplotypes)
         found: list[list[World]] = []
         for i in self._alone:
-            shares = self._segregation.loci[i].shares
-            for owners, rows in self._segregation.states[states[i]]:
-                if asked.isdisjoint(owners):
-                    continue
-                worlds: list[World] = [
-                    (
-                        {(i, owner): c for owner, c in zip(owners, row, strict=True)},
-                        prod(shares[c] for c in row),
-                    )
-                    for row in rows
-                ]
-                found.append(_projected(worlds, asked))
+            for factor in self._segregation.states[states[i]]:
+                if own := asked.intersection(factor[0]):
+                    found.append(self._of_asked(frozenset({(i, factor)}), own, joint=False))
         for component in self._components(states):
-            if any(not asked.isdisjoint(factor[0]) for _, factor in component):
-                found.append(_projected(self._worlds(component), asked))
+            if own := asked & _owners(component):
+                found.append(self._of_asked(component, own, joint=True))
         return found
+
+    def _of_asked(self, factors: Component, asked: frozenset[int], joint: bool) -> list[World]:
+        """Worlds of the asked haplotypes alone, with weights that sum to 1 unless all are 0."""
+        known = self._asked.get((factors, asked))
+        if known is None:
+            worlds = self._worlds(factors) if joint else self._alone_worlds(*next(iter(factors)))
+            known = self._asked[factors, asked] = _projected(worlds, asked)
+        return known
+
+    def _alone_worlds(self, i: int, factor: Factor) -> Iterator[World]:
+        shares = self._segregation.loci[i].shares
+        for row in factor[1]:
+            carried = {(i, owner): c for owner, c in zip(factor[0], row, strict=True)}
+            yield carried, prod(shares[c] for c in row)
 
     def _factor_weight(self, i: int, factor: Factor) -> float:
         known = self._of_factor.get((i, factor))
@@ -176,7 +186,7 @@ class Weights:
             self._of_factor[i, factor] = known
         return known
 
-    def _components(self, states: tuple[int, ...]) -> list[frozenset[tuple[int, Factor]]]:
+    def _components(self, states: tuple[int, ...]) -> list[Component]:
         """The factors at the loci of the set, those of common haplotypes together."""
         if self._frequencies is None:
             return []
@@ -186,9 +196,7 @@ class Weights:
             known = self._of_states[key] = self._connected(states, self._frequencies.columns)
         return known
 
-    def _connected(
-        self, states: tuple[int, ...], columns: Iterable[int]
-    ) -> list[frozenset[tuple[int, Factor]]]:
+    def _connected(self, states: tuple[int, ...], columns: Iterable[int]) -> list[Component]:
         factors = [(i, factor) for i in columns for factor in self._segregation.states[states[i]]]
         graph = nx.Graph()
         for _, (owners, _) in factors:
@@ -198,13 +206,13 @@ class Weights:
             for together in nx.connected_components(graph)
         ]
 
-    def _worlds(self, component: frozenset[tuple[int, Factor]]) -> tuple[World, ...]:
+    def _worlds(self, component: Component) -> tuple[World, ...]:
         known = self._of_component.get(component)
         if known is None:
             known = self._of_component[component] = self._listed(component)
         return known
 
-    def _listed(self, component: frozenset[tuple[int, Factor]]) -> tuple[World, ...]:
+    def _listed(self, component: Component) -> tuple[World, ...]:
         assert self._frequencies is not None
         columns = self._frequencies.columns
         worlds: list[dict[tuple[int, int], int]] = [{}]
@@ -238,6 +246,10 @@ class Weights:
             self._frequencies.of(tuple(world.get((i, h), UNKNOWN) for i in columns))
             for h in sorted(haplotypes)
         )
+
+
+def _owners(component: Component) -> frozenset[int]:
+    return frozenset(owner for _, (owners, _) in component for owner in owners)
 
 
 def _projected(worlds: Iterable[World], asked: frozenset[int]) -> list[World]:

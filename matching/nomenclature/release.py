@@ -386,8 +386,8 @@ class Nomenclature:
 
     def expressing(self, alleles: Iterable[int]) -> tuple[int, ...]:
         """Those of `alleles` whose name carries no N; all of them if none is left (rule R4)."""
-        kept = tuple(i for i in alleles if i not in self._nulls)
-        return kept or tuple(alleles)
+        listed = tuple(alleles)
+        return tuple(i for i in listed if i not in self._nulls) or listed
 
     @cached_property
     def _nulls(self) -> frozenset[int]:

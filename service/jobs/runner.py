@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import grpc
 
 from data.jobs import JobFiles, JobFolder, JobProgress, JobState
-from matching.errors import GraftmatchError
+from matching.errors import StoreError
 from service.calls import CURRENT, Call
 from service.jobs.work import MOST_ATTEMPTS, Telling, do_job
 from service.observability.metrics import JOBS
@@ -90,12 +90,11 @@ class JobRunner:
                     self._folder.remove_older(self._kept_seconds)
                     remove_at = time.monotonic() + _REMOVE_SECONDS
                 self.look()
-            except GraftmatchError as error:
+            except Exception as error:
+                # The thread goes on: a disk that is full now may not be later.
                 _LOG.error(
                     "jobs cannot be worked on: %s at %s", type(error).__name__, places(error)
                 )
-            except OSError as error:
-                _LOG.error("jobs cannot be worked on: %s", error.strerror)
 
     def look(self) -> None:
         """Work on a job, if one waits and there is a place for it."""
@@ -114,7 +113,12 @@ class JobRunner:
 
     def _work(self, files: JobFiles) -> None:
         """Do a job whose lock is held, and write down how it ended."""
-        now, former = time.time(), files.progress()
+        try:
+            now, former = time.time(), files.progress()
+        except StoreError as error:
+            _LOG.error("job: %s at %s", type(error).__name__, places(error))
+            self._end(files, JobState.FAILED, NOT_TOLD)
+            return
         began = now if former is None else former.began
         attempts, before = (0, 0) if former is None else (former.attempts, former.before)
         if attempts >= MOST_ATTEMPTS:

@@ -165,7 +165,18 @@ def test_more_recombinations_than_two_are_refused(demo: Nomenclature) -> None:
         "U": typed(crossed(A, B, 2), C),
         "V": typed(crossed(A, B, 3), C),
     }
-    with pytest.raises(FamilyError, match=r"more than 2 recombinations.*samples"):
+    with pytest.raises(FamilyError, match=r"more than 2 recombinations.*is open.*samples"):
+        analyse(nuclear(children), "P", demo, FIVE)
+
+
+def test_two_recombinations_in_one_chromosome_name_the_member(demo: Nomenclature) -> None:
+    twice = [*A.split()[:2], B.split()[2], *A.split()[3:]]
+    children: dict[str, Typing | None] = {
+        **{name: typed(A, C) for name in ("P", "Q")},
+        "R": typed(B, D),
+        "T": typed(" ".join(twice), C),
+    }
+    with pytest.raises(FamilyError, match=r"two in one chromosome.*without the typing of T"):
         analyse(nuclear(children), "P", demo, FIVE)
 
 
@@ -291,6 +302,22 @@ def test_the_absent_gene_segregates(nomenclature: Nomenclature) -> None:
     assert by_id(found)["S"].likeliest is RelativeClass.IDENTICAL
     refined = {one.locus: one.text for one in found.refined["S"]}
     assert refined[Locus.DRB345] == "DRBX*NNNN+DRB4*01:03"
+
+
+def test_a_new_allele_matches_by_descent_alone(demo: Nomenclature) -> None:
+    family = Pedigree.of(
+        [
+            Member("F", typing=parse_typing("A*NEW+A*01:01")),
+            Member("M", typing=parse_typing("A*NEW+A*02:01")),
+            Member("P", "F", "M", typing=parse_typing("A*NEW+A*02:01")),
+            Member("S", "F", "M", typing=parse_typing("A*NEW+A*02:01")),
+            Member("T", "F", "M", typing=parse_typing("A*01:01+A*NEW")),
+        ]
+    )
+    relatives = by_id(analyse(family, "P", demo, FIVE))
+    assert relatives["S"].likeliest is RelativeClass.IDENTICAL
+    # T has the mother's new allele, which is not known to be the father's.
+    assert relatives["T"].mismatches == pytest.approx({2: 1.0})
 
 
 def test_parents_of_one_blood_give_the_same_haplotype_twice(demo: Nomenclature) -> None:

@@ -24,6 +24,7 @@ S2,F,M,M,1995-03-01,A*01:01+A*03:01^B*08:01+B*07:02^C*07:01+C*07:02^DRB1*04:01+D
 S3,F,M,M,1997-03-01,A*01:01+A*03:01/A*24:02^B*08:01+B*07:02^C*07:01+C*07:02^DRB1*03:01+DRB1*15:01
 """
 PATIENT = "P<b>"
+EXAMPLE = Path(__file__).parents[2] / "examples/family.csv"
 
 
 @pytest.fixture
@@ -88,6 +89,17 @@ def test_a_rule_file_changes_the_order(run: Run, family: Path, tmp_path: Path) -
     rule.write_text('keys = ["fame"]', encoding="utf-8")
     code, _, errors = run(*arguments, "--rule", rule)
     assert code == 1 and "no key is called 'fame'" in errors and len(errors.splitlines()) == 1
+
+
+def test_the_example_of_the_documentation(run: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "family.html"
+    code, printed, errors = run(
+        *("family", EXAMPLE, "--patient", "P", "--release", "demo", "--frequencies", "demo"),
+        *("--picture", picture),
+    )
+    assert (code, errors) == (0, "")
+    assert "S2 has a recombination of father F's haplotypes between B and DRB1" in printed
+    assert picture.exists()
 
 
 def test_refusals_are_one_line(run: Run, family: Path, tmp_path: Path) -> None:

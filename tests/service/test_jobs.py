@@ -398,6 +398,26 @@ def test_one_that_ends_its_process_again_and_again_is_given_up(
     assert job.state == pb.JOB_STATE_FAILED and "taken up 3 times" in job.error
 
 
+@pytest.mark.parametrize("content", ["{", '{"attempts": 1}'])
+def test_a_damaged_job_does_not_keep_others_from_being_done(
+    waiting: Any, served: Snapshot, place: Path, content: str
+) -> None:
+    folder = JobFolder(place / "jobs")
+    names = [waiting.SubmitJob(ONE).job.name for _ in range(2)]
+    damaged, whole = (folder.files("", name.removeprefix("jobs/")) for name in names)
+    assert damaged is not None and whole is not None
+    os.utime(damaged.root / "job.json", (1000, 1000))
+    (damaged.root / "progress.json").write_text(content)
+    runner = job_runner.JobRunner(folder, 1, 1e6, lambda: served)
+    runner.look()
+    runner.look()
+    listed = {job.name: job for job in waiting.ListJobs(pb.ListJobsRequest()).jobs}
+    assert [listed[name].state for name in names] == [
+        *(pb.JOB_STATE_FAILED, pb.JOB_STATE_SUCCEEDED),
+    ]
+    assert listed[names[0]].error
+
+
 def test_data_that_are_away_are_waited_for(waiting: Any, served: Snapshot, place: Path) -> None:
     name = waiting.SubmitJob(ONE).job.name
     there = False

@@ -36,7 +36,8 @@ def load(served: Served, seconds: float, per_second: float) -> list[tuple[float,
         found: list[tuple[float, float]] = []
         with grpc.insecure_channel(served.address, (("client", number),)) as channel:
             stub, n = stub_of(channel), number
-            while (due := max(begun + n / per_second, first())) < begun + seconds:
+            end = begun + seconds
+            while (due := max(begun + n / per_second, first())) < end > time.monotonic():
                 time.sleep(max(due - time.monotonic(), 0.0))
                 # Typings that recur and typings that do not.
                 donor = PATIENT if n % 2 else f"{PATIENT}^MICA*{n}+MICA*{n}"

@@ -194,6 +194,7 @@ def working_on(job: Path, workers: list[int]) -> int | None:
     return None
 
 
+@pytest.mark.slow
 def test_a_job_whose_worker_is_killed_is_done_by_another(
     run: Run, patients: Path, tmp_path: Path
 ) -> None:

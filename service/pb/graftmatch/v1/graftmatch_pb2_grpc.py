@@ -152,8 +152,8 @@ class GraftMatchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamCandidates(self, request, context):
-        """SearchDonors, column by column: for many donors, in a tenth of the time. 1,000 donors in a
-        response where `batch_size` is 0.
+        """SearchDonors, column by column, for many donors. 1,000 donors in a response where `batch_size`
+        is 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
