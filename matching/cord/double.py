@@ -186,20 +186,21 @@ def _book(
         widths.append(of_position)
         codes.append(groups)
     groups, numbers = np.unique(np.concatenate(codes), return_inverse=True)
+    # A new allele is like no other.
+    known = groups != NEW_ALLELE
     if antigens is None:
-        classes, matches = np.arange(len(groups)), np.eye(len(groups), dtype=bool)
+        classes, starts, related = np.arange(len(groups)), np.cumsum(known), np.flatnonzero(known)
     else:
         classes, matches = antigens.classes(groups)
-    matches |= matches.T
-    # A new allele is like no other.
-    matches[classes[groups == NEW_ALLELE]] = False
-    related = np.concatenate([[0], np.cumsum(matches.sum(axis=1))]).astype(np.int64)
+        matches |= matches.T
+        matches[classes[~known]] = False
+        starts, related = np.cumsum(matches.sum(axis=1)), np.nonzero(matches)[1]
     return (
         np.cumsum(np.concatenate(sizes)),
         np.cumsum(np.concatenate(widths)),
         classes[numbers].astype(np.int32),
-        related,
-        np.nonzero(matches)[1].astype(np.int32),
+        np.concatenate([[0], starts]).astype(np.int64),
+        related.astype(np.int32),
     )
 
 

@@ -40,7 +40,7 @@ _CD34 = st.sampled_from([None, None, 300, 500, 700, 701, 1_000, 2_000])
 _DOSE = st.sampled_from([0.0, 1.0, 1.5, 2.5, 3.0, 3.5])
 RULES = st.builds(
     DoubleRule,
-    st.integers(0, 4),
+    st.integers(0, 8),
     _DOSE,
     _DOSE,
     st.sampled_from([None, 0.1, 0.14]),
@@ -93,6 +93,38 @@ def test_pairs_are_those_of_all_pairs(
         pairs = zip(found.first.tolist(), found.second.tolist(), found.between, strict=True)
         assert list(pairs) == expected[:end]
         assert found.are_all == (len(expected) <= end)
+
+
+@pytest.mark.parametrize("cord_rule", CordRule)
+def test_many_pairs_are_those_of_all_pairs(cord_rule: CordRule) -> None:
+    """So many that every step of the dose and every class of mismatches has pairs."""
+    rng = np.random.default_rng(3)
+    of_locus = {
+        "A": ("A*01:01", "A*02:01", "A*02:06", "A*23:01/A*24:02"),
+        "B": ("B*51:01", "B*07:02", "B*07:05"),
+        "C": ("C*01:02", "C*03:03"),
+        "DRB1": ("DRB1*01:01", "DRB1*15:01/DRB1*16:01"),
+    }
+    typings = [
+        parse_typing("^".join("+".join(rng.choice(names, 2)) for names in of_locus.values()))
+        for _ in range(60)
+    ]
+    mismatches = rng.integers(0, 3, 60)
+    tnc = rng.integers(10_000, 40_000, 60)
+    cd34 = [None if part < 300 else int(part) for part in rng.integers(0, 2_000, 60)]
+    criteria, rule = cord_criteria(cord_rule), DoubleRule(3, 3.7, 1.2)
+    described = [
+        oracle.Unit(encode(one, RELEASE), int(with_patient), int(cells), part)
+        for one, with_patient, cells, part in zip(typings, mismatches, tnc, cd34, strict=True)
+    ]
+    expected = oracle.pairs(described, criteria, rule, ANTIGENS)
+    assert 300 < len(expected) < 1_700
+    units = Units(np.arange(60), mismatches, tnc / 10_000, doses(cd34))
+    for end in (1, 40, len(expected) - 1, len(expected), 5_000):
+        found = double_units(DonorIndex.of(typings, RELEASE), units, criteria, rule, end)
+        pairs = zip(found.first.tolist(), found.second.tolist(), found.between, strict=True)
+        assert list(pairs) == expected[:end]
+        assert found.are_all == (end >= len(expected))
 
 
 @settings(max_examples=30, deadline=None)
