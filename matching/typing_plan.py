@@ -276,6 +276,9 @@ class _Search:
         while left:
             gains = self.gains(failed)[left]
             best = int(gains.argmax())
+            if not gains[best] > 0:
+                # A certain match is asked for already.
+                break
             pairs.append(left.pop(best))
             gained.append(float(gains[best]))
             failed[:, self.patient[pairs[-1]]] *= 1 - self.success[:, pairs[-1]]

@@ -63,6 +63,18 @@ def check(problem: TypingProblem, plan: TypingPlan, budget: int, per_patient: in
         assert plan.gain[n] == pytest.approx(after - before)
 
 
+def test_nothing_is_asked_for_beside_a_certain_match() -> None:
+    problem = TypingProblem(
+        patient=np.zeros(2, dtype=np.int64),
+        donor=np.array([0, 1]),
+        p10=np.array([1.0, 0.1]),
+        p9=np.zeros(2),
+        availability=np.ones(2),
+        weight=np.ones(1),
+    )
+    assert plan_typing(problem, 2, 2).pairs.tolist() == [0]
+
+
 @settings(deadline=None)
 @given(problems(), st.integers(0, 4), st.integers(0, 3))
 def test_few_plans_are_all_looked_at(problem: TypingProblem, budget: int, most: int) -> None:
