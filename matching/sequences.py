@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from matching.memory import Memory
 from matching.nomenclature import NO_P_GROUP, Nomenclature
+from matching.sequence_kernels import LONGEST_GAP, best_placement
 
 _Codes = npt.NDArray[np.uint16]
 
@@ -60,10 +61,6 @@ UNKNOWN, DELETED = "", "-"
 # A placement is plausible if the residues that are covered agree with the reference this often in
 # every stretch: at least 5 of 20 among expressed alleles of 3.58.0, about 1 by chance.
 _STRETCH, _LEAST_AGREEING = 20, 5
-# Agreeing residues that an insertion or deletion must gain, a common deletion less; those that are
-# longer are not believed.
-_GAP_COST, _COMMON_GAP_COST = 6, 2
-_LONGEST_GAP = 9
 _MOST_PAIRS = 100_000
 # P groups of ambiguous positions whose domains are kept together.
 _MOST_ROWS = 50_000
@@ -80,44 +77,24 @@ def place(reference: str, sequence: str, absent: int | None = None) -> tuple[str
     >>> place("GSHSMRYFYTSVSRPGRGEPRFISV", "SHSMKYFYTSVSRPGRGEPRFI")[:6]
     ('', 'S', 'H', 'S', 'M', 'K')
     """
-    n = len(reference)
     letters = np.frombuffer(sequence.removesuffix("X").encode(), dtype=np.uint8)
-    padded = np.pad(letters, n + _LONGEST_GAP)
-    # Row d holds the residues that stand at the reference if the sequence is shifted by d.
-    shifted = np.lib.stride_tricks.sliding_window_view(padded, n)
-    agrees = shifted == np.frombuffer(reference.encode(), dtype=np.uint8)
-    whole = int(agrees.sum(axis=1)[_LONGEST_GAP:-_LONGEST_GAP].argmax()) + _LONGEST_GAP
-    lowest = whole - _LONGEST_GAP
-    near = slice(lowest, whole + _LONGEST_GAP + 1)
-    # 1 where a residue agrees, -1 where it differs, 0 where there is none; summed up.
-    score = np.where(agrees[near], 1, -(shifted[near] != 0).astype(np.int32))
-    head = np.pad(score.cumsum(axis=1), ((0, 0), (1, 0)))
-    tail = head[:, -1:] - head
-    row = int(head[:, -1].argmax())
-    best, shift, cut, gap = int(head[row, -1]), lowest + row, n, 0
-    for size in range(1, _LONGEST_GAP + 1):
-        # An insertion moves what follows to a later row, a deletion to an earlier one.
-        inserted = head[:-size] + tail[size:] - _GAP_COST
-        deleted = head[size:, :-size] + tail[:-size, size:] - _GAP_COST
-        if absent is not None and size == 1:
-            deleted[:, absent] += _GAP_COST - _COMMON_GAP_COST
-        for total, change, above in ((inserted, size, 0), (deleted, -size, size)):
-            row, column = divmod(int(total.argmax()), total.shape[1])
-            if total[row, column] > best:
-                best = int(total[row, column])
-                shift, cut, gap = lowest + row + above, column, change
+    expected = np.frombuffer(reference.encode(), dtype=np.uint8)
+    padded = np.pad(letters, len(reference) + LONGEST_GAP)
+    shift, cut, gap = best_placement(padded, expected, -1 if absent is None else absent)
     missing = max(-gap, 0)
-    residues = [chr(code) if code else UNKNOWN for code in shifted[shift, :cut]]
-    residues += [DELETED] * missing
-    residues += [chr(c) if c else UNKNOWN for c in shifted[shift + gap, cut + missing :]]
+    codes = np.zeros(len(reference), dtype=np.uint8)
+    codes[:cut] = padded[shift : shift + cut]
+    codes[cut + missing :] = padded[shift + gap + cut + missing : shift + gap + len(reference)]
+    covered = np.flatnonzero(codes)
+    agreeing = np.concatenate([[0], np.cumsum(codes[covered] == expected[covered])])
+    stretches = agreeing[_STRETCH:] - agreeing[:-_STRETCH]
+    if not len(stretches) or stretches.min() < _LEAST_AGREEING:
+        return (UNKNOWN,) * len(reference)
+    residues = [chr(code) if code else UNKNOWN for code in codes.tolist()]
+    residues[cut : cut + missing] = [DELETED] * missing
     if gap > 0:
         start = shift + cut
         residues[cut - 1] += padded[start : start + gap].tobytes().decode()
-    pairs = zip(residues, reference, strict=True)
-    agreeing = [r[0] == expected for r, expected in pairs if r not in (UNKNOWN, DELETED)]
-    starts = range(len(agreeing) - _STRETCH + 1)
-    if min((sum(agreeing[i : i + _STRETCH]) for i in starts), default=0) < _LEAST_AGREEING:
-        return (UNKNOWN,) * n
     return tuple(residues)
 
 

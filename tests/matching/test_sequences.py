@@ -6,10 +6,13 @@ from collections import defaultdict
 from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.nomenclature import ReferenceFolder
 from matching.nomenclature import Allele, Nomenclature
 from matching.sequences import DELETED, FRAMES, UNKNOWN, ArdMismatches, Difference, Domains, place
+from tests.oracles import sequences as oracle
 
 DOMAIN = "GSHSMRYFYTSVSRPGRGEPRFISVGYVDDTQFVRFDSDAASPREEPRAPWIEQEGPEYWDRNTQIYKAQAQTDRESLRNLRG"
 
@@ -40,6 +43,27 @@ def test_place(sequence: str, expected: list[str]) -> None:
 def test_a_long_gap_is_not_believed() -> None:
     """A stretch that was not sequenced leaves no gap in the file, so nothing is certain."""
     assert set(place(DOMAIN, DOMAIN[:30] + DOMAIN[50:])) == {UNKNOWN}
+
+
+_LETTERS = st.text("ACDEFGHIKLMNPQRSTVWY", max_size=12)
+_AT = st.integers(0, len(DOMAIN))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(_AT, st.integers(0, 12), _LETTERS), max_size=3),
+    _LETTERS,
+    _LETTERS,
+    st.none() | st.integers(0, len(DOMAIN) - 1),
+)
+def test_placements_are_those_of_whole_tables(
+    changes: list[tuple[int, int, str]], before: str, after: str, absent: int | None
+) -> None:
+    sequence = DOMAIN
+    for start, removed, inserted in changes:
+        sequence = sequence[:start] + inserted + sequence[start + removed :]
+    sequence = before + sequence + after
+    assert place(DOMAIN, sequence, absent) == oracle.place(DOMAIN, sequence, absent)
 
 
 def toy(sequences: dict[str, str], groups: dict[str, str]) -> Domains:

@@ -1,0 +1,63 @@
+"""Where a protein lies on the domain of its gene."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from matching.array_types import U8
+from matching.kernels import Bytes, kernel
+
+# Agreeing residues that an insertion or deletion must gain, a common deletion less; those that are
+# longer are not believed.
+GAP_COST, COMMON_GAP_COST = 6, 2
+LONGEST_GAP = 9
+_N_SHIFTS = 2 * LONGEST_GAP + 1
+
+
+@kernel(numba.types.UniTuple(numba.int64, 3)(U8, U8, numba.int64))
+def best_placement(padded: Bytes, reference: Bytes, absent: int) -> tuple[int, int, int]:
+    """The best placement with at most one insertion or deletion: shift, cut and gap.
+
+    `padded`: letters between `len(reference) + LONGEST_GAP` zeros on either side. Up to the residue
+    `cut` of the reference stand the letters from `shift` on, then those from `shift + gap` on; a
+    gap above 0 is an insertion, below 0 a deletion. A residue that agrees counts 1, one that
+    differs -1. `absent`: a residue that is commonly deleted, -1 for none. Of equals the first: no
+    gap, then shorter ones, insertions before deletions, earlier shifts, earlier cuts.
+    """
+    n = len(reference)
+    whole, most = LONGEST_GAP, -1
+    for shift in range(LONGEST_GAP, len(padded) - n + 1 - LONGEST_GAP):
+        agreeing = 0
+        for i in range(n):
+            agreeing += padded[shift + i] == reference[i]
+        if agreeing > most:
+            whole, most = shift, agreeing
+    lowest = whole - LONGEST_GAP
+    head = np.zeros((_N_SHIFTS, n + 1), dtype=np.int32)
+    for row in range(_N_SHIFTS):
+        for i in range(n):
+            letter = padded[lowest + row + i]
+            value = 1 if letter == reference[i] else (-1 if letter else 0)
+            head[row, i + 1] = head[row, i] + value
+    best, found_shift, found_cut, found_gap = head[0, n], lowest, n, 0
+    for row in range(1, _N_SHIFTS):
+        if head[row, n] > best:
+            best, found_shift = head[row, n], lowest + row
+    for size in range(1, LONGEST_GAP + 1):
+        # An insertion moves what follows to a later row, a deletion to an earlier one.
+        for row in range(_N_SHIFTS - size):
+            later = row + size
+            for cut in range(n + 1):
+                total = head[row, cut] + head[later, n] - head[later, cut] - GAP_COST
+                if total > best:
+                    best, found_shift, found_cut, found_gap = total, lowest + row, cut, size
+        for row in range(_N_SHIFTS - size):
+            later = row + size
+            for cut in range(n + 1 - size):
+                total = head[later, cut] + head[row, n] - head[row, cut + size] - GAP_COST
+                if size == 1 and cut == absent:
+                    total += GAP_COST - COMMON_GAP_COST
+                if total > best:
+                    best, found_shift, found_cut, found_gap = total, lowest + later, cut, -size
+    return found_shift, found_cut, found_gap
