@@ -261,7 +261,10 @@ class Registry:
 
     def holds_donors(self) -> bool:
         """Whether there is anyone to search."""
-        return self._database.exists() and self.count() > 0
+        if not self._database.exists():
+            return False
+        with self.opened() as source:
+            return not source.is_empty()
 
     def count(self) -> int:
         """Number of stored donors. Raises `StoreError`."""

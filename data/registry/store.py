@@ -94,6 +94,10 @@ class StoredDonors:
         query = sa.select(sa.func.count()).select_from(donors)
         return int(self.session.connection.execute(query).scalar_one())
 
+    def is_empty(self) -> bool:
+        """Whether it holds no donor, without counting them."""
+        return self.session.connection.execute(sa.select(donors.c.id).limit(1)).first() is None
+
     def counts(self, fact: str) -> dict[str, int]:
         """Number of donors by the values of a fact, "" for unknown, most frequent first."""
         column = donors.c[fact]
