@@ -29,7 +29,7 @@ from grpc_status import rpc_status
 from data.frequencies import read_frequencies
 from data.frequency_store import FrequencyFolder
 from data.literature import literature_model
-from data.models import add_file, model_hash, promote, rollback, write_model
+from data.models import active_version, add_file, model_hash, promote, rollback, write_model
 from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
 from matching.haplotypes import Imputer, NullImputation, Resolution
@@ -375,31 +375,35 @@ def test_gvhd_is_not_applicable_to_the_patients_own_cells(stub: Any) -> None:
     assert all(risk.not_applicable and risk.probability == 0 for risk in answer.outcomes)
 
 
-def test_a_promoted_model_is_taken_up_without_a_restart(
-    stub: Any, snapshot: Snapshot, tmp_path: Path
-) -> None:
+def test_a_promoted_model_is_taken_up_without_a_restart(snapshot: Snapshot, tmp_path: Path) -> None:
+    home = Settings(home=tmp_path / "home")
+    own = replace(snapshot, home=home, models_version=active_version(home.models))
+    with running(own) as address, grpc.insecure_channel(address) as channel:
+        _promote_and_damage(stub_of(channel), home.models, tmp_path / "mine")
+
+
+def _promote_and_damage(stub: Any, models: Path, folder: Path) -> None:
     request = pb.PredictRiskRequest(factors={})
     before = stub.PredictRisk(request)
     assert {risk.outcome for risk in before.outcomes} == {"agvhd_2_4", "agvhd_3_4", "cgvhd"}
     literature = literature_model()
     mine = RiskModel("mine", "fitted", literature.outcomes[:1], "ab" * 32)
-    folder = tmp_path / "mine"
     digest = write_model(folder, mine, {})
     add_file(folder, "evaluation-1.json", {"model": digest, "cohort": "cd" * 32})
     compared = {"first": digest, "second": model_hash(literature)}
     add_file(folder, "comparison-1.json", compared)
-    promote(snapshot.home.models, str(folder))
+    promote(models, str(folder))
     after = stub.PredictRisk(request)
     assert [risk.outcome for risk in after.outcomes] == ["agvhd_2_4"]
     assert after.provenance.model.startswith("mine@")
-    rollback(snapshot.home.models)
+    rollback(models)
     again = stub.PredictRisk(request)
     assert again.provenance == before.provenance and again.outcomes == before.outcomes
     # A promoted model that is damaged: the one before stays in use.
-    promote(snapshot.home.models, str(folder))
+    promote(models, str(folder))
     stub.PredictRisk(request)
-    (snapshot.home.models / digest / "model.json").write_text("{}")
-    active = snapshot.home.models / "active.json"
+    (models / digest / "model.json").write_text("{}")
+    active = models / "active.json"
     active.write_text(active.read_text())
     assert stub.PredictRisk(request).provenance == after.provenance
     active.unlink()
