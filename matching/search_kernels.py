@@ -284,7 +284,7 @@ def compare_by_relation(
     column: int,
     out: Bytes,
 ) -> None:
-    """One of the columns COUNT_WORST to HVG_WORST of `kernels.compare_genotypes` for every genotype
+    """One of the columns COUNT_WORST to HVG_WORST of `compare_genotypes` for every genotype
     of a book, where groups match by a relation; groups are distinct where they are not the same.
 
     p1, p2: rows of `relation` (n_patient_groups, n_groups) uint8; groups: its columns. p_absent,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from data.index import IndexMasses
 from matching.errors import TooAmbiguousError
 from matching.haplotypes import ExplainingClasses, ImputedGenotypes, Imputer
-from matching.probability import HaplotypeSums, predict, predict_by_class
+from matching.probability import MOST_IN_PAIRS, HaplotypeSums, predict, predict_by_class
 from matching.typings import Typing
 from service.ancestry import Prior
 from service.calls import checkpoint, watched
@@ -26,8 +26,6 @@ _IN_PAIRS = 5
 # Of a patient with more genotypes the lightest are left out, together this share of all at most.
 MANY_GENOTYPES = 1_000
 LEFT_OUT = 0.001
-# Beyond so many pairs of haplotype pairs the haplotypes of one side are summed by class.
-MOST_IN_PAIRS = 5_000_000
 
 
 class Outcome(IntEnum):

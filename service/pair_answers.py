@@ -8,7 +8,7 @@ import numpy as np
 
 from data.donor_files import Person
 from matching.haplotypes import MOST_LISTED, Imputer
-from matching.probability import DonorTable, HaplotypeSums, predict_by_class
+from matching.probability import MOST_IN_PAIRS, DonorTable, HaplotypeSums, predict_by_class
 from service import convert
 from service.ancestry import Ancestries
 from service.answering import provenance
@@ -24,7 +24,7 @@ from service.convert_pairs import (
 )
 from service.convert_typing import pair_detail
 from service.imputation import UNREPRESENTED, Explanations, impute_by_ancestry
-from service.masses import MOST_IN_PAIRS, CandidateProbabilities, Outcome
+from service.masses import CandidateProbabilities, Outcome
 from service.pair_scores import PairScorer
 from service.pb.graftmatch.v1 import graftmatch_pb2, prediction_pb2
 from service.snapshot import Snapshot

@@ -20,6 +20,7 @@ from data.files import replacing
 from matching.haplotypes import MAX_PAIRS, ImputedGenotypes, Imputer
 from matching.loci import Locus
 from matching.probability import (
+    MOST_IN_PAIRS,
     CarriedHaplotypes,
     DonorTable,
     ExactPairs,
@@ -32,7 +33,6 @@ from matching.probability import (
 )
 from matching.typings import Written
 from service.imputation import Explanations, ImputedPeople
-from service.masses import MOST_IN_PAIRS
 
 # Patients, and genotypes of theirs, that are predicted and written at once.
 _PATIENTS = 500

@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from matching.haplotypes import ExplainingClasses, Imputer, NullImputation, cut_pairs
 from matching.imputation_kernels import ABSENT
-from matching.probability.class_kernels import NO_GENE, NULL, match_by_class
 from matching.probability.prediction import Prediction
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
+# Beyond so many pairs of haplotype pairs the haplotypes of one side are summed by class.
+MOST_IN_PAIRS = 5_000_000
 # Haplotype pairs of the first side, and steps of the kernel, between two calls of `between`.
 _PAIRS = 10_000
 _STEPS = 2_000_000
@@ -36,7 +37,7 @@ _MOST_WORK = 150_000_000_000
 
 @dataclass(frozen=True)
 class _Tree:
-    """A person's haplotypes over some loci as `match_by_class` takes them."""
+    """A person's haplotypes over some loci as `class_kernels.match_by_class` takes them."""
 
     following: Codes
     tokens: Codes
@@ -95,6 +96,9 @@ class HaplotypeSums:
         between: Callable[[], object],
     ) -> tuple[Floats, Floats]:
         """Mismatches and tokens lacked over the loci of `order`, of sorted genotypes."""
+        # Compiled only where somebody is so ambiguous.
+        from matching.probability import class_kernels as kernels
+
         tree = self._tree(order)
         tokens = np.stack([self.imputer.genotypes(c)[codes[:, c]] for c in order], axis=1)
         total, lacking = (np.zeros((len(codes), 2 * len(order) + 1)) for _ in range(2))
@@ -104,7 +108,7 @@ class HaplotypeSums:
             some, steps = slice(first, first + most), np.zeros(1, dtype=np.int64)
             starting = changed[some].copy()
             starting[0] = 0
-            match_by_class(
+            kernels.match_by_class(
                 np.ascontiguousarray(tokens[some]), starting, tree.following, tree.tokens,
                 tree.kinds, tree.weights, tree.pairs, tree.null_sides, with_lacking, total[some],
                 lacking[some], steps,
@@ -124,6 +128,8 @@ class HaplotypeSums:
     @cached_property
     def _held(self) -> tuple[Codes, npt.NDArray[np.uint8], Ints, Floats]:
         """Tokens, kinds (n, n_loci), class and frequency (n,) of the haplotypes."""
+        from matching.probability.class_kernels import NO_GENE, NULL
+
         found, columns = self.found, range(len(self.imputer.frequencies.loci))
         names = found.haplotypes.rows[found.rows]
         tokens = np.stack([self.imputer.name_tokens(c)[names[:, c]] for c in columns], axis=1)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.haplotypes import ExplainingClasses
-from matching.probability import shared_kernels as kernels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -37,6 +36,9 @@ class CarriedHaplotypes:
     @classmethod
     def of(cls, distinct: Ints, found: ExplainingClasses) -> CarriedHaplotypes:
         """Those of someone whom haplotypes of a set explain; `distinct`: those of its imputer."""
+        # Compiled only where it is asked for.
+        from matching.probability import shared_kernels as kernels
+
         classes = np.repeat(np.arange(len(found.held)), np.diff(found.bounds))
         order = np.argsort(distinct[found.rows], kind="stable")
         haplotypes, classes = distinct[found.rows][order], classes[order]
@@ -49,6 +51,8 @@ class CarriedHaplotypes:
 
     def shared_with(self, donor: CarriedHaplotypes, out: Floats) -> None:
         """P(0, 1, 2 haplotypes in common) with a donor, out (3,), exact for any ambiguity."""
+        from matching.probability import shared_kernels as kernels
+
         kernels.shared_haplotypes(*self._arrays, *donor._arrays, out)
 
     @property

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from matching import kernels, search_kernels
 from matching.antigens import AntigenRelation
+from matching.comparison_kernels import compare_genotypes
 from matching.donor_index import Holders
 from matching.genotypes import NEW_ALLELE, UNTYPED, Book, LocusGenotype
 from matching.kernels import (
@@ -184,7 +185,7 @@ def _compare_typed(
     tables = []
     for one in patient.alternatives:
         table = np.empty((len(genotypes), N_COMPARED), dtype=np.uint8)
-        kernels.compare_genotypes(
+        compare_genotypes(
             *_sets(one), one.linked, genotypes, book.offsets, book.groups, book.linked, table
         )
         tables.append(table)
