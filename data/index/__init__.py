@@ -8,14 +8,8 @@ from data.index.encoding import encode_donors
 from data.index.filters import DonorFilter
 from data.index.masses import MIXED, IndexMasses, Masses, MassSets, fill_masses, open_masses
 from data.index.segments import DamagedIndexError
-from data.index.stored import (
-    Changed,
-    DonorSource,
-    StoredIndex,
-    open_index,
-    state_name,
-    update_index,
-)
+from data.index.stored import DonorSource, StoredIndex, open_index, state_name
+from data.index.updating import Changed, update_index
 
 __all__ = [
     "MIXED",

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from data.index import DamagedIndexError, DonorFilter, StoredIndex, open_index, update_index
-from data.index.stored import MAX_SEGMENTS
+from data.index.updating import MAX_SEGMENTS
 from matching.errors import OutputError, StoreError
 from matching.genotypes import encode
 from matching.loci import LOCI, Locus

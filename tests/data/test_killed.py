@@ -16,7 +16,7 @@ import pytest
 
 from data.frequencies import read_frequencies
 from data.index import open_index, open_masses, update_index
-from data.index.stored import MAX_SEGMENTS
+from data.index.updating import MAX_SEGMENTS
 from data.registry import ImportRequest, Mode, Registry
 from data.saved_searches import Run, SavedFolder, SavedSearch
 from data.synthetic import simulate
