@@ -42,7 +42,7 @@ class Resolution(Enum):
 
 @dataclass(frozen=True)
 class Table:
-    """What one locus, or several in phase, admit (see `matching.imputation_kernels`).
+    """What one locus, or several in phase, admit (see `matching.explanation_kernels`).
 
     `columns`: of the set. `patterns`: (n_names,) uint16, (n_haplotypes,) where there are several
     columns; `compatible`: (n_patterns, n_patterns) int16; `nulls`: (n_entries, n_columns) uint8.

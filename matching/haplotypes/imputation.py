@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from matching import imputation_kernels as kernels
 from matching.errors import TooAmbiguousError
+from matching.explanation_kernels import compatible_classes, explaining_classes
 from matching.haplotypes.admitted import Admission, NullImputation, Resolution, Table
 from matching.haplotypes.classes import (
     ExplainingClasses,
@@ -315,11 +316,11 @@ class Imputer:
         tables = [self._tables[unit] for unit in units]
         _check_size(tables)
         packed, chosen = PackedTables.of(tables), np.arange(len(tables))
-        rows, bounds, held = kernels.explaining_classes(
+        rows, bounds, held = explaining_classes(
             haplotypes.rows, haplotypes.frequencies, haplotypes.by_name, haplotypes.name_offsets,
             haplotypes.name_starts, packed.tables, packed.patterns, chosen,
         )  # fmt: skip
-        pairs, mass, n_pairs = kernels.compatible_classes(
+        pairs, mass, n_pairs = compatible_classes(
             rows, bounds, held, haplotypes.frequencies, packed.tables, packed.compatible, chosen
         )
         return ExplainingClasses(
