@@ -260,9 +260,9 @@ def impute_people(
 ) -> tuple[Int32Table, Floats, Int64s, Floats, Int64s]:
     """Genotypes of people, person p with the tables people[offsets[p] : offsets[p + 1]].
 
-    Other arguments as in `explaining_classes` and above. Returns codes and weights of all, before they are divided by the mass;
-    (n_people,) how many are each one's, their mass and their number of haplotype pairs. Someone
-    with more than most_pairs gets no genotypes here.
+    Other arguments as in `explaining_classes` and above. Returns codes and weights of all, before
+    they are divided by the mass; (n_people,) how many are each one's, their mass and their number
+    of haplotype pairs. Someone with more than most_pairs gets no genotypes here.
     """
     n_people = len(offsets) - 1
     n_loci = haplotypes.shape[1]
