@@ -3,7 +3,7 @@ leaves the answer open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,30 @@ from matching.errors import InputFileError, TypingError
 from matching.nomenclature import Nomenclature
 from matching.sequences import Domains
 from matching.typings import Typing, typing_of
+from service.calls import checkpoint, watched
 from service.frequency_sets import SearchSets
 from service.imputation import impute_by_ancestry
+from service.search import DonorSearch
 
 # Molecules that are named in one line of evidence.
 _MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class ReportReader:
+    """Reads reports under a release; made once for any number of reports and threads."""
+
+    names: Names
+    epitopes: PublicEpitopes
+
+    @classmethod
+    def of(cls, nomenclature: Nomenclature, proteins: Mapping[str, str]) -> ReportReader:
+        """`proteins`: sequences by allele name, for Bw4 and Bw6."""
+        return cls(Names(nomenclature), PublicEpitopes(Domains(nomenclature, proteins)))
+
+    def profile(self, beads: Iterable[Bead], cut_offs: CutOffs) -> Profile:
+        """What a report says, for one thread at a time. Raises `TypingError`."""
+        return Profile(self.names, self.epitopes, beads, cut_offs)
 
 
 @dataclass(frozen=True)
@@ -55,13 +74,11 @@ class AntibodyReports:
         cut_offs: CutOffs,
     ) -> AntibodyReports:
         """`proteins`: sequences by allele name, for Bw4 and Bw6. Raises `InputFileError`."""
-        names = Names(nomenclature)
-        file = AntibodyFile(names)
+        reader = ReportReader.of(nomenclature, proteins)
+        file = AntibodyFile(reader.names)
         file.read(path)
-        epitopes = PublicEpitopes(Domains(nomenclature, proteins))
         profiles = {
-            patient: Profile(names, epitopes, beads, cut_offs)
-            for patient, beads in file.beads.items()
+            patient: reader.profile(beads, cut_offs) for patient, beads in file.beads.items()
         }
         return cls(profiles, file.rejects, nomenclature)
 
@@ -181,12 +198,18 @@ _CERTAIN = {Answer.POSITIVE: (1.0, 0.0), Answer.NEGATIVE: (0.0, 1.0)}
 
 
 def crossmatched(
-    people: Sequence[Person], profile: Profile, sets: SearchSets | None
+    people: Sequence[Person],
+    profile: Profile,
+    sets: SearchSets | None,
+    most: int | None = None,
 ) -> list[Crossmatched]:
-    """People in their order; probabilities only of those whose typing leaves the answer open."""
+    """People in their order; probabilities only of those whose typing leaves the answer open.
+
+    `most`: who has more haplotype pairs is not imputed.
+    """
     known: dict[str, CrossmatchResult | str] = {}
     found = []
-    for person in people:
+    for person in watched(people):
         try:
             typing = typing_of(person.written)
             result = known.get(typing.text)
@@ -205,10 +228,15 @@ def crossmatched(
         for i, one in enumerate(found)
         if one.result is not None and one.result.low is not one.result.high
     ]
-    imputed = _imputed([people[i] for i in is_open], [found[i] for i in is_open], profile, sets)
+    imputed = _imputed(
+        [people[i] for i in is_open], [found[i] for i in is_open], profile, sets, most
+    )
     for i, one in zip(is_open, imputed, strict=True):
         found[i] = one
     return found
+
+
+_TOO_AMBIGUOUS = "too ambiguous: too many haplotype pairs explain the typing; type more exactly"
 
 
 def _imputed(
@@ -216,27 +244,30 @@ def _imputed(
     results: Sequence[Crossmatched],
     profile: Profile,
     sets: SearchSets,
+    most: int | None,
 ) -> list[Crossmatched]:
     """The same people with probabilities where their set represents them."""
     if not people:
         return []
+    checkpoint()
     imputer = sets.imputer()
-    imputed = impute_by_ancestry(imputer, people, sets.under)
+    imputed = impute_by_ancestry(imputer, people, sets.under, most=most)
     row = {name: i for i, name in enumerate(imputed.names)}
+    is_listed = imputed.is_listed.tolist()
     answers = ImputedAnswers(imputer, profile)
     found = []
-    for person, one in zip(people, results, strict=True):
+    for person, one in zip(people, watched(results), strict=True):
         assert one.result is not None
         i = row.get(person.id)
-        if i is None:
-            problem = imputed.problems.get(person.id, "")
+        if i is None or not is_listed[i]:
+            problem = imputed.problems.get(person.id, _TOO_AMBIGUOUS)
             found.append(Crossmatched(person.id, one.result, problem=problem))
             continue
         part = slice(*imputed.imputed.offsets[i : i + 2].tolist())
         codes, weights = imputed.imputed.codes[part], imputed.imputed.weights[part]
         low, high = answers.ranges(typing_of(person.written), one.result, codes)
-        most = profile.cut_offs.cumulative
-        if most is not None and one.result.mfi.high >= most:
+        cumulative = profile.cut_offs.cumulative
+        if cumulative is not None and one.result.mfi.high >= cumulative:
             # The sum may reach the cut-off whatever each molecule is.
             high = np.full_like(high, Answer.POSITIVE)
         found.append(
@@ -249,6 +280,25 @@ def _imputed(
             )
         )
     return found
+
+
+_CHANGED = "the donor's record was changed after the registry was read"
+
+
+def crossmatched_rows(
+    search: DonorSearch, rows: npt.NDArray[np.int64], profile: Profile, most: int | None
+) -> list[Crossmatched]:
+    """Donors in some rows of an index, in their order; otherwise as `crossmatched`.
+
+    Whose record was changed since is not assessable, and positive at worst.
+    """
+    people = search.reported(rows)
+    known = [person for person in people if person is not None]
+    found = iter(crossmatched(known, profile, search.sets, most))
+    return [
+        Crossmatched(name, None, problem=_CHANGED) if person is None else next(found)
+        for name, person in zip(search.index.ids(rows), people, strict=True)
+    ]
 
 
 def _share(weights: npt.NDArray[np.float64], held: npt.NDArray[np.bool_]) -> float:

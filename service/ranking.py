@@ -38,7 +38,7 @@ from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION, Candidates, Criteria, counted_mismatches
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
-from service.cord import Mothers, doses_per_kg
+from service.cord import Mothers, doses_per_kg, is_cord
 from service.pairs import Facts, abo_match, pair_factors
 
 RISK_OUTCOME = "agvhd_3_4"
@@ -132,12 +132,12 @@ class _Keys:
         index, rows = self.ranker.index, self.found.rows[members]
         weight = self.facts["weight_kg"]
         dose = doses_per_kg(index, rows, None if weight is None else float(weight))[key]
-        return dose_values(key, dose, _is_cord(index, rows))
+        return dose_values(key, dose, is_cord(index, rows))
 
     def _nima(self, members: Int64s, _: Int64s) -> Floats:
         index, rows = self.ranker.index, self.found.rows[members]
         values = np.zeros(len(rows))
-        cord = np.flatnonzero(_is_cord(index, rows))
+        cord = np.flatnonzero(is_cord(index, rows))
         matches = self.ranker.mothers.matches(
             index, self.found.patient, rows[cord], self.ranker.criteria
         )
@@ -192,11 +192,6 @@ class _Keys:
     def _abo(self, members: Int64s, _: Int64s) -> Floats:
         donors, number = self.ranker.index.distinct("abo", self.found.rows[members])
         return abo_values([abo_match(donor, self.facts["abo"]) for donor in donors])[number]
-
-
-def _is_cord(index: StoredIndex, rows: Int64s) -> npt.NDArray[np.bool_]:
-    types, number = index.distinct("type", rows)
-    return np.array([kind == "cord" for kind in types], dtype=bool)[number]
 
 
 def _text(fact: str | float | None) -> str | None:

@@ -119,7 +119,10 @@ class Target:
 
 
 class Names:
-    """Reads names under one release, and tells what its alleles present."""
+    """Reads names under one release, and tells what its alleles present.
+
+    One object serves any number of threads.
+    """
 
     def __init__(self, nomenclature: Nomenclature) -> None:
         self.nomenclature = nomenclature
@@ -132,8 +135,9 @@ class Names:
         known = self._proteins.get(allele)
         if known is None:
             fields = self._fields(allele)
-            known = self._distinct.get(fields) or Protein(*fields)
-            self._distinct[fields] = self._proteins[allele] = known
+            # In one step, so that threads that ask at once get the same.
+            known = self._distinct.setdefault(fields, Protein(*fields))
+            self._proteins[allele] = known
         return known
 
     def _fields(self, allele: int) -> tuple[str, int, frozenset[str], frozenset[str]]:

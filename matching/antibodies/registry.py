@@ -49,6 +49,12 @@ class RegistryAnswers:
         found["not_assessable"] += int((~same & ~can_be).sum())
         return found
 
+    @property
+    def pra(self) -> tuple[float, float]:
+        """Virtual PRA, 0 to 1: the share of donors that is positive, and that is or may be."""
+        n, can_be = max(len(self.low), 1), self.high == Answer.POSITIVE
+        return int((can_be & (self.low == self.high)).sum()) / n, int(can_be.sum()) / n
+
 
 def registry_answers(index: DonorIndex, profile: Profile) -> RegistryAnswers:
     """All valid donors of an index, in the order of its rows.
@@ -217,9 +223,16 @@ class _Pairs:
         alpha_held, beta_held = _held(alpha_sets, alpha_options), _held(beta_sets, beta_options)
         table = np.empty((len(alpha_sets), len(beta_sets)), dtype=np.uint8)
         for i, held in enumerate(alpha_held):
-            low = _within(lows[held].min(axis=0), beta_held, np.uint8(_NONE), np.min)
-            high = _within(highs[held].max(axis=0), beta_held, np.uint8(0), np.max)
-            some_apart = _within(apart[held].max(axis=0), beta_held, np.uint8(0), np.max) > 0
+            # A set is empty where the release holds no allele of a gene.
+            low, high, some = (
+                _within(reduce(values[held], axis=0, initial=start), beta_held, start, reduce)
+                for values, start, reduce in (
+                    (lows, np.uint8(_NONE), np.min),
+                    (highs, np.uint8(0), np.max),
+                    (apart, np.uint8(0), np.max),
+                )
+            )
+            some_apart = some > 0
             # A chain of which nothing is typed is one that joins.
             some_apart &= np.arange(len(beta_sets)) != UNTYPED
             none = low == _NONE
@@ -281,7 +294,7 @@ def _within(
     reduce: Callable[..., Bytes],
 ) -> Bytes:
     """`reduce` of `values`, one an option, over those that each set holds."""
-    return reduce(np.where(held, values, otherwise), axis=1)
+    return reduce(np.where(held, values, otherwise), axis=1, initial=otherwise)
 
 
 def _numbered(

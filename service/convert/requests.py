@@ -43,6 +43,9 @@ class Limits:
     listed: int = 1000
     import_bytes: int = 4 * 1024**3
     allocation_limits: int = 10_000
+    # Of an antibody report, unacceptable antigens likewise.
+    beads: int = 10_000
+    reason_characters: int = 500
     # Of a site, and donors of each.
     saved_searches: int = 10_000
     saved_donors: int = 100_000

@@ -136,6 +136,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 try:
                     if not handler.request_streaming:
                         await self._note(call, access.asked(_decoded(request)))
+                        await self._note(call, access.kept(request), override=True)
                     return await work(handler, access, call, request, context)
                 finally:
                     self._in_flight -= 1
@@ -188,12 +189,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                     ending.add_done_callback(self._unread.discard)
                     raise asyncio.CancelledError from None
 
-    async def _note(self, call: Call, identifiers: Iterable[str]) -> None:
+    async def _note(self, call: Call, identifiers: Iterable[str], override: bool = False) -> None:
         """Write records into the audit log, if there are any."""
         if self._audit is None or not (named := list(identifiers)):
             return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._audit.records, call, named)
+        await loop.run_in_executor(self._pool, self._audit.records, call, named, override)
 
     async def _conduct(
         self, call: Call, context: Any, parent: Context, work: Callable[[], Awaitable[Any]]

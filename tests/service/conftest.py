@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
+import pandas as pd
 import pytest
 
 from data.frequencies import read_frequencies
@@ -52,6 +54,24 @@ def registry(run: Run, tmp_path: Path) -> Path:
     assert code == 0
     assert "read 300 = new 300 + updated 0 + unchanged 0 + deleted 0 + rejected 0" in printed
     return out
+
+
+@pytest.fixture
+def units(run: Run, registry: Path, tmp_path: Path) -> pd.DataFrame:
+    """The 300 simulated donors, those with an even number being cord units with counts."""
+    donors = pd.read_csv(registry / "donors.csv", dtype=str, keep_default_na=False)
+    rng = np.random.default_rng(5)
+    cord = np.arange(len(donors)) % 2 == 0
+    donors["type"] = np.where(cord, "cord", "adult")
+    donors.loc[cord, ["age_years", "weight_kg"]] = ""
+    donors["tnc_1e7"] = np.where(cord, rng.integers(60, 260, len(donors)).astype(str), "")
+    donors["cd34_1e6"] = np.where(cord, rng.integers(2, 12, len(donors)).astype(str), "")
+    donors.loc[donors.index % 10 == 0, "tnc_1e7"] = ""
+    donors.loc[donors.index % 6 == 0, "cd34_1e6"] = ""
+    donors.to_csv(tmp_path / "units.csv", index=False)
+    code, _, error = run("registry", "import", tmp_path / "units.csv", "--release", "demo")
+    assert code == 0, error
+    return donors.set_index("id")
 
 
 @pytest.fixture

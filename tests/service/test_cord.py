@@ -19,24 +19,6 @@ SEARCH = ("match", "--patient", PATIENT, "--release", "demo", "--as-of", "2026-0
 WEIGHT = ("--patient-facts", "weight_kg=70")
 
 
-@pytest.fixture
-def units(run: Run, registry: Path, tmp_path: Path) -> pd.DataFrame:
-    """The 300 simulated donors, those with an even number being cord units with counts."""
-    donors = pd.read_csv(registry / "donors.csv", dtype=str, keep_default_na=False)
-    rng = np.random.default_rng(5)
-    cord = np.arange(len(donors)) % 2 == 0
-    donors["type"] = np.where(cord, "cord", "adult")
-    donors.loc[cord, ["age_years", "weight_kg"]] = ""
-    donors["tnc_1e7"] = np.where(cord, rng.integers(60, 260, len(donors)).astype(str), "")
-    donors["cd34_1e6"] = np.where(cord, rng.integers(2, 12, len(donors)).astype(str), "")
-    donors.loc[donors.index % 10 == 0, "tnc_1e7"] = ""
-    donors.loc[donors.index % 6 == 0, "cd34_1e6"] = ""
-    donors.to_csv(tmp_path / "units.csv", index=False)
-    code, _, error = run("registry", "import", tmp_path / "units.csv", "--release", "demo")
-    assert code == 0, error
-    return donors.set_index("id")
-
-
 def found(run: Run, out: Path, *options: object) -> pd.DataFrame:
     code, _, error = run(*SEARCH, *options, "--out", out)
     assert code == 0, error

@@ -23,8 +23,8 @@ from service import servicers
 from service.observability import traces
 from service.observability.logs import formatter
 from service.observability.metrics import serve_metrics
-from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import (
+    antibodies_pb2,
     jobs_pb2,
     nomenclature_pb2,
     prediction_pb2,
@@ -32,6 +32,7 @@ from service.pb.graftmatch.v1 import (
     registry_pb2_grpc,
     saved_searches_pb2,
 )
+from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.caller import Role
 from service.snapshot import Snapshot
 from service.status import ServerError
@@ -190,6 +191,25 @@ def test_no_patient_is_in_any_of_them(
                 (stub.SearchDonors, pb.SearchDonorsRequest(as_of="1931-05-06 ZZMARK"), "INVALID"),
                 (stub.AllocateDonors, plan, "OK"),
                 (stub.AllocateDonors, twice, "INVALID"),
+            ]
+            report = antibodies_pb2.AntibodyReport(
+                beads=[
+                    {"antigen_or_allele": "B*44:02", "mfi": 78.125, "kit": "ZZMARK"},
+                    {"antigen_or_allele": "B*08:01", "mfi": 73.0625, "date": "1931-05-06"},
+                ]
+            )
+            kept = [antibodies_pb2.KeptDonor(donor="ZZMARK-D", reason="ZZMARK B*44:02")]
+            with_report = pb.SearchDonorsRequest(
+                patient=PATIENT,
+                antibodies={"report": report, "exclude_positive": True, "kept": kept},
+            )
+            wrong_report = pb.SearchDonorsRequest(
+                patient=PATIENT, antibodies={"report": {"unacceptable": ["ZZMARK"]}}
+            )
+            cases += [
+                (stub.SearchDonors, with_report, "OK"),
+                (stub.StreamCandidates, pb.StreamCandidatesRequest(search=with_report), "OK"),
+                (stub.SearchDonors, wrong_report, "INVALID"),
             ]
             mark = "donors/ZZMARK-D"
             cases += [

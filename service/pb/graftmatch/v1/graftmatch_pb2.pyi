@@ -1,5 +1,7 @@
+from service.pb.graftmatch.v1 import antibodies_pb2 as _antibodies_pb2
 from service.pb.graftmatch.v1 import columns_pb2 as _columns_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
+from service.pb.graftmatch.v1 import cord_pb2 as _cord_pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as _nomenclature_pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
 from service.pb.graftmatch.v1 import risk_models_pb2 as _risk_models_pb2
@@ -198,7 +200,7 @@ class ExplainedAntigen(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
-    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors", "with_haplotypes")
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors", "with_haplotypes", "cord", "antibodies")
     class MaxMismatchesAtEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +226,8 @@ class SearchDonorsRequest(_message.Message):
     WITHOUT_POTENTIAL_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
+    CORD_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
     patient: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     max_mismatches: int
@@ -242,7 +246,9 @@ class SearchDonorsRequest(_message.Message):
     without_potential: bool
     donors: DonorCriteria
     with_haplotypes: bool
-    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ..., with_haplotypes: _Optional[bool] = ...) -> None: ...
+    cord: _cord_pb2.CordSearch
+    antibodies: _antibodies_pb2.SearchAntibodies
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ..., with_haplotypes: _Optional[bool] = ..., cord: _Optional[_Union[_cord_pb2.CordSearch, _Mapping]] = ..., antibodies: _Optional[_Union[_antibodies_pb2.SearchAntibodies, _Mapping]] = ...) -> None: ...
 
 class DonorCriteria(_message.Message):
     __slots__ = ("types", "sexes", "cmv", "abo", "registries", "statuses", "min_age_years", "max_age_years", "min_tnc_1e7_per_kg", "min_cd34_1e6_per_kg", "require_known")
@@ -289,7 +295,7 @@ class PatientFacts(_message.Message):
     def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsResponse(_message.Message):
-    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped", "antibodies")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
@@ -298,6 +304,7 @@ class SearchDonorsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     found: int
     candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
@@ -306,23 +313,30 @@ class SearchDonorsResponse(_message.Message):
     next_page_token: str
     missing_masses: int
     dropped: float
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+    antibodies: _antibodies_pb2.AntibodySummary
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ...) -> None: ...
 
 class Candidate(_message.Message):
-    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for", "rank_values")
+    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for", "rank_values", "crossmatch", "kept_for", "cord_unit")
     RANK_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     RANKED_BELOW_PREVIOUS_FOR_FIELD_NUMBER: _ClassVar[int]
     RANK_VALUES_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCH_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOR_FIELD_NUMBER: _ClassVar[int]
+    CORD_UNIT_FIELD_NUMBER: _ClassVar[int]
     rank: int
     donor: str
     comparison: _common_pb2.Comparison
     facts: DonorFacts
     ranked_below_previous_for: str
     rank_values: _containers.RepeatedCompositeFieldContainer[RankValue]
-    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ..., rank_values: _Optional[_Iterable[_Union[RankValue, _Mapping]]] = ...) -> None: ...
+    crossmatch: _antibodies_pb2.Crossmatch
+    kept_for: str
+    cord_unit: _cord_pb2.CordUnit
+    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ..., rank_values: _Optional[_Iterable[_Union[RankValue, _Mapping]]] = ..., crossmatch: _Optional[_Union[_antibodies_pb2.Crossmatch, _Mapping]] = ..., kept_for: _Optional[str] = ..., cord_unit: _Optional[_Union[_cord_pb2.CordUnit, _Mapping]] = ...) -> None: ...
 
 class RankValue(_message.Message):
     __slots__ = ("key", "value")
@@ -361,7 +375,7 @@ class StreamCandidatesRequest(_message.Message):
     def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ...) -> None: ...
 
 class StreamCandidatesResponse(_message.Message):
-    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped", "antibodies", "crossmatches", "cord_units")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
@@ -370,6 +384,9 @@ class StreamCandidatesResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCHES_FIELD_NUMBER: _ClassVar[int]
+    CORD_UNITS_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     found: int
     candidates: _columns_pb2.CandidateColumns
@@ -378,7 +395,10 @@ class StreamCandidatesResponse(_message.Message):
     next_page_token: str
     missing_masses: int
     dropped: float
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+    antibodies: _antibodies_pb2.AntibodySummary
+    crossmatches: _antibodies_pb2.CrossmatchColumns
+    cord_units: _cord_pb2.CordColumns
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ..., crossmatches: _Optional[_Union[_antibodies_pb2.CrossmatchColumns, _Mapping]] = ..., cord_units: _Optional[_Union[_cord_pb2.CordColumns, _Mapping]] = ...) -> None: ...
 
 class ScorePairRequest(_message.Message):
     __slots__ = ("patient", "donor", "loci", "with_haplotypes", "patient_facts", "donor_facts")

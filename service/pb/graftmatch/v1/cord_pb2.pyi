@@ -1,0 +1,53 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CordRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CORD_RULE_UNSPECIFIED: _ClassVar[CordRule]
+    CORD_RULE_SIX: _ClassVar[CordRule]
+    CORD_RULE_EIGHT: _ClassVar[CordRule]
+CORD_RULE_UNSPECIFIED: CordRule
+CORD_RULE_SIX: CordRule
+CORD_RULE_EIGHT: CordRule
+
+class CordSearch(_message.Message):
+    __slots__ = ("rule", "max_mismatches")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    MAX_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
+    rule: CordRule
+    max_mismatches: int
+    def __init__(self, rule: _Optional[_Union[CordRule, str]] = ..., max_mismatches: _Optional[int] = ...) -> None: ...
+
+class CordUnit(_message.Message):
+    __slots__ = ("tnc_1e7", "cd34_1e6", "tnc_1e7_per_kg", "cd34_1e6_per_kg", "nima")
+    TNC_1E7_FIELD_NUMBER: _ClassVar[int]
+    CD34_1E6_FIELD_NUMBER: _ClassVar[int]
+    TNC_1E7_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    CD34_1E6_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    NIMA_FIELD_NUMBER: _ClassVar[int]
+    tnc_1e7: float
+    cd34_1e6: float
+    tnc_1e7_per_kg: float
+    cd34_1e6_per_kg: float
+    nima: str
+    def __init__(self, tnc_1e7: _Optional[float] = ..., cd34_1e6: _Optional[float] = ..., tnc_1e7_per_kg: _Optional[float] = ..., cd34_1e6_per_kg: _Optional[float] = ..., nima: _Optional[str] = ...) -> None: ...
+
+class CordColumns(_message.Message):
+    __slots__ = ("tnc_1e7", "cd34_1e6", "tnc_1e7_per_kg", "cd34_1e6_per_kg", "nima")
+    TNC_1E7_FIELD_NUMBER: _ClassVar[int]
+    CD34_1E6_FIELD_NUMBER: _ClassVar[int]
+    TNC_1E7_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    CD34_1E6_PER_KG_FIELD_NUMBER: _ClassVar[int]
+    NIMA_FIELD_NUMBER: _ClassVar[int]
+    tnc_1e7: _containers.RepeatedScalarFieldContainer[float]
+    cd34_1e6: _containers.RepeatedScalarFieldContainer[float]
+    tnc_1e7_per_kg: _containers.RepeatedScalarFieldContainer[float]
+    cd34_1e6_per_kg: _containers.RepeatedScalarFieldContainer[float]
+    nima: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tnc_1e7: _Optional[_Iterable[float]] = ..., cd34_1e6: _Optional[_Iterable[float]] = ..., tnc_1e7_per_kg: _Optional[_Iterable[float]] = ..., cd34_1e6_per_kg: _Optional[_Iterable[float]] = ..., nima: _Optional[_Iterable[str]] = ...) -> None: ...
