@@ -39,9 +39,7 @@ from matching.search import UNKNOWN_POSITION, Candidates, Criteria, counted_mism
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
 from service.cord import Mothers, doses_per_kg, is_cord
-from service.pairs import Facts, abo_match, pair_factors
-
-RISK_OUTCOME = "agvhd_3_4"
+from service.pairs import RISK_OUTCOME, Facts, abo_match, pair_factors
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,23 +16,13 @@ from rich.table import Table
 from data.donor_files import Person
 from matching.cord import CordRule, DoubleRule, cord_criteria
 from matching.rank import CORD_KEYS, RankRule
-from matching.risk import RiskModel
 from matching.search import Criteria
 from service.cli.common import console, searched_loci
 from service.cli.criteria import MismatchDirection, hla_criteria
 from service.criteria import criteria_json
 from service.double import DoubleResults, double_document, find_pairs
-from service.results import SearchResults, print_donors
 from service.results_files import write_table
 from service.search import DonorSearch, SearchSettings
-from service.strata import (
-    STRATA,
-    order_of,
-    search_strata,
-    strata_document,
-    strata_settings,
-    strata_table,
-)
 
 FIVE = "A,B,C,DRB1,DQB1"
 LociOption = Annotated[
@@ -76,19 +66,13 @@ BetweenOption = Annotated[
         help="With --double: of the units with each other; as with the patient by default.",
     ),
 ]
-StrataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--strata", help="One list of several types of donors in this order, such as adult,cord."
-    ),
-]
 
 
-class _Found(NamedTuple):
+class Listed(NamedTuple):
     """What the options of cord units found besides `SearchResults`: a table, what it depends on,
     the same as values of JSON, and how it looks on the screen."""
 
-    table: pd.DataFrame
+    table: Callable[[], pd.DataFrame]
     provenance: dict[str, Any]
     document: Callable[[], dict[str, Any]]
     show: Callable[[Console], None]
@@ -97,9 +81,9 @@ class _Found(NamedTuple):
         if form == "table":
             self.show(console())
             return
-        write_table(self.table, self.provenance, self.document, form, out or sys.stdout)
+        write_table(self.table(), self.provenance, self.document, form, out or sys.stdout)
         if out is not None:
-            typer.echo(f"{len(self.table):,} rows written to {out}")
+            typer.echo(f"{len(self.table()):,} rows written to {out}")
 
 
 @dataclass(frozen=True)
@@ -172,7 +156,7 @@ class CordOptions:
 
     def pairs(
         self, person: Person, search: DonorSearch, wanted: SearchSettings, start: int, size: int
-    ) -> tuple[_Found, bool]:
+    ) -> tuple[Listed, bool]:
         """Pairs of units, and whether there are more. `--min-tnc` and `--min-cd34`, which `wanted`
         holds, are of both together."""
         donors = dict(wanted.donors)
@@ -197,61 +181,14 @@ class CordOptions:
             "as_of": wanted.as_of.isoformat(),
         }
         return (
-            _Found(
-                found.table,
+            Listed(
+                lambda: found.table,
                 {**provenance, "double": asdict(rule)},
                 lambda: double_document(found, rule, provenance),
                 lambda screen: _print_pairs(screen, found, rule, wanted.criteria),
             ),
             found.more,
         )
-
-    def list(
-        self,
-        people: Sequence[Person],
-        search: DonorSearch,
-        model: RiskModel,
-        wanted: SearchSettings,
-        limit: int,
-    ) -> _Found:
-        """Donors of several types, stratum by stratum."""
-        assert self.strata is not None
-        names = [name.strip() for name in self.strata.split(",")]
-        if not set(names) <= set(STRATA) or len(set(names)) != len(names):
-            raise typer.BadParameter(
-                f"{self.strata!r} is no list of {', '.join(STRATA)}, each once",
-                param_hint="--strata",
-            )
-        strata = strata_settings(names, wanted, self.rule or CordRule.SIX)
-        found = search_strata(people, search, model, strata)
-        ids = {
-            name
-            for results in found.values()
-            for matches in results.matches.values()
-            for name in search.index.ids(matches.candidates.rows)
-        }
-        table = strata_table(found, search.registry.typings(sorted(ids)))
-        return _Found(
-            table,
-            {"strata": {name: results.provenance for name, results in found.items()}},
-            lambda: strata_document(found, table),
-            lambda screen: _print_strata(screen, found, people, limit),
-        )
-
-
-def _print_strata(
-    screen: Console, found: Mapping[str, SearchResults], people: Sequence[Person], limit: int
-) -> None:
-    for number, (name, results) in enumerate(found.items(), 1):
-        screen.print(f"stratum {number} of {len(found)}: {STRATA[name]}", style="bold")
-        screen.print(f"below another for: {order_of(results)}", style="dim")
-        for person in people:
-            print_donors(screen, results, limit, person.id)
-    screen.print(
-        "the strata stand in the order of --strata, and their ranks do not compare; risks do: they "
-        "are of one model, in which donor type and graft source are factors",
-        style="dim",
-    )
 
 
 def _print_pairs(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +42,7 @@ from service.cli.common import (
     end_with_rejects,
     open_nomenclature,
     parse_day,
+    progress_of,
     read_people,
     settings,
 )
@@ -48,9 +51,9 @@ from service.cli.cord import (
     CordOptions,
     CordRuleOption,
     DoubleOption,
+    Listed,
     LociOption,
     MaxMismatchesOption,
-    StrataOption,
     UnitCd34Option,
     UnitTncOption,
 )
@@ -91,10 +94,12 @@ from service.cli.searching import (
     search_sets,
 )
 from service.cli.store import RegistryOption, open_registry
+from service.cli.strata import FamilyOption, StrataOption, families_of, strata_of, told
 from service.convert import LIMITS
 from service.criteria import criteria_json
 from service.details import detail_columns
 from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
+from service.relatives import Families
 from service.results import (
     print_donors,
     print_patients,
@@ -102,6 +107,8 @@ from service.results import (
 )
 from service.results_files import FORMATS, write_results
 from service.search import DonorSearch, SearchSettings
+from service.strata import Asked, search_strata
+from service.strata_tables import print_strata, strata_document, strata_table
 
 
 def match(
@@ -133,6 +140,10 @@ def match(
     min_unit_cd34: UnitCd34Option = None,
     max_mismatches_between: BetweenOption = None,
     strata: StrataOption = None,
+    family: FamilyOption = None,
+    patient_id: Annotated[
+        str, typer.Option(help="With --patient: the identifier, as in --family and --antibodies.")
+    ] = "patient",
     patient_facts: PatientFactsOption = None,
     form: Annotated[
         str | None,
@@ -208,19 +219,14 @@ def match(
     )
     overrides = overrides_of(keep_donor)
     check_antibody_options(antibodies, exclude_positive, overrides, page_size, save)
-    if antibodies is not None and ranked_by is None:
+    if antibodies is not None and ranked_by is None and strata is None:
         usual = DEFAULT_KEYS if cord.of_search is None else CORD_KEYS
         ranked_by = ",".join(("antibody", *usual))
-    if antibodies is not None and (double or strata is not None):
-        raise typer.BadParameter(
-            "pairs and strata know no antibodies yet; search one type of donors with --donor-type",
-            param_hint="--antibodies",
-        )
     wanted = SearchSettings(
         cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         parse_day(as_of),
         null_imputation,
-        cord.rank(rank_rule(ranked_by, bands), ranked_by),
+        cord.rank(rank_rule(None if strata else ranked_by, bands), ranked_by),
         donor_criteria(
             cord.types(donor_type),
             *(age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
@@ -230,6 +236,13 @@ def match(
         shared_of=(limit if chosen == "table" else None) if haplotypes else 0,
         maternal=cord.of_search is not None,
     )
+    asked_of = (
+        None
+        if strata is None
+        else strata_of(strata, family, wanted, cord_rule, ranked_by, bands, antibodies is not None)
+    )
+    if strata is None and family is not None:
+        raise typer.BadParameter("relatives are a stratum: give --strata", param_hint="--family")
     if (double or strata is not None) and (save is not None or details or haplotypes):
         raise typer.BadParameter(
             "not with --double or --strata", param_hint="--save, --details or --haplotypes"
@@ -252,7 +265,7 @@ def match(
         if blank_second is BlankSecond.HOMOZYGOUS:
             written = homozygous_where_blank(written)
         encode(typing_of(written), replace(nomenclature, strict=strict))
-        people, rejects_file = [Person("patient", facts_of(patient_facts), written)], None
+        people, rejects_file = [Person(patient_id, facts_of(patient_facts), written)], None
     else:
         assert patients is not None
         beside = out or patients
@@ -276,12 +289,6 @@ def match(
             typer.echo(f"next page: --page {page_token(start + size, state)}", err=True)
         end_with_rejects(rejects_file)
         return
-    if strata is not None:
-        search = open_search(nomenclature, store, index, wanted.nulls)
-        model = active_model(settings().models)
-        cord.list(people, search, model, wanted, limit).write(chosen, out)
-        end_with_rejects(rejects_file)
-        return
     reported = None
     if antibodies is not None:
         reported = ReportedAntibodies.read(
@@ -289,12 +296,21 @@ def match(
             *(exclude_positive, overrides),
         )
         rejects_file = rejects_file or reported.rejects
+    if asked_of is not None:
+        families = None
+        if family is not None:
+            families = families_of(family, people, nomenclature, wanted)
+        search = open_search(nomenclature, store, index, wanted.nulls)
+        _list(people, search, asked_of, reported, families, limit).write(chosen, out)
+        end_with_rejects(rejects_file)
+        return
     results = run_search(
         *(people, nomenclature, store, index, replace(wanted, start=start, size=page_size)),
         None if reported is None else reported.use,
     )
     if reported is not None:
-        results = reported.stated(results)
+        stated = reported.stated(results.index.donors, results.excluded)
+        results = replace(results, antibodies=stated)
     if page_size is not None and start + page_size < results.found[people[0].id]:
         results = replace(results, next_page_token=page_token(start + page_size, state))
     if save is not None:
@@ -330,6 +346,57 @@ def match(
     if results.next_page_token:
         typer.echo(f"next page: --page {results.next_page_token}", err=True)
     end_with_rejects(rejects_file)
+
+
+def _list(
+    people: Sequence[Person],
+    search: DonorSearch,
+    asked: Mapping[str, Asked],
+    reported: ReportedAntibodies | None,
+    families: Families | None,
+    limit: int,
+) -> Listed:
+    """Donors of several types, stratum by stratum."""
+    reports = {} if reported is None else reported.use
+    model = active_model(settings().models)
+    with progress_of(f"of {len(people):,} patients searched") as progress:
+        found = search_strata(
+            *(people, search, model, asked, progress), antibodies=reports, families=families
+        )
+    told(found.notes)
+    stated = None
+    if reported is not None:
+        left_out = {
+            patient: [name for stratum in asked for name in found.excluded(stratum, patient)]
+            for patient in found.patients
+        }
+        stated = reported.stated(search.index.donors, left_out)
+    sets = None if reported is None else reported.sets
+
+    def typings(most: int | None) -> dict[str, str]:
+        rows = [
+            matches.candidates.rows[:most]
+            for results in found.registry.values()
+            for matches in results.matches.values()
+        ]
+        return search.registry.typings(sorted({i for r in rows for i in search.index.ids(r)}))
+
+    @cache
+    def table() -> pd.DataFrame:
+        return strata_table(found, typings(None), sets)
+
+    provenance = {
+        "strata": {name: results.provenance for name, results in found.registry.items()},
+        "strata_order": list(asked),
+        "compared_risk": found.outcome,
+        **({} if stated is None else {"antibodies": stated}),
+    }
+    return Listed(
+        table,
+        provenance,
+        lambda: strata_document(found, table(), stated),
+        lambda screen: print_strata(screen, found, limit, typings(limit), sets),
+    )
 
 
 def _state(
