@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from data.antibodies import AntibodyFile
 from data.donor_files import Person, Rejects
+from data.index import StoredIndex
 from matching.antibodies import (
     SYSTEMS,
     Answer,
@@ -24,6 +25,7 @@ from matching.antibodies import (
     Names,
     Profile,
     PublicEpitopes,
+    RegistryAnswers,
     System,
     crossmatch,
 )
@@ -299,6 +301,13 @@ def crossmatched_rows(
         Crossmatched(name, None, problem=_CHANGED) if person is None else next(found)
         for name, person in zip(search.index.ids(rows), people, strict=True)
     ]
+
+
+def best_rows(index: StoredIndex, answers: RegistryAnswers, most: int) -> npt.NDArray[np.int64]:
+    """Rows of the donors of an index by their answers, the most favourable first, then in its
+    order. `answers`: as `registry_answers` gives them."""
+    keys = 3 * answers.low.astype(np.int64) + answers.high
+    return index.donors.valid_rows()[np.argsort(keys, kind="stable")[:most]]
 
 
 def _share(weights: npt.NDArray[np.float64], held: npt.NDArray[np.bool_]) -> float:

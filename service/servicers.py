@@ -30,6 +30,7 @@ from service.convert.cord import cord_columns, cord_unit
 from service.convert_search import SearchRequest, inside, search_request
 from service.cord import cells_of, is_cord
 from service.criteria import criteria_json
+from service.crossmatch_answers import Crossmatches
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
 from service.pair_answers import predict_match_answer, score_pairs_answer
@@ -349,6 +350,14 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         search = await self._answering.answer(context, _run_inside, request)
         for begin in search.begins(LIMITS.batch_size):
             yield await self._answering.run(context, search.columns_batch, begin)
+
+    async def CrossmatchDonors(  # noqa: N802
+        self, request: antibodies_pb2.CrossmatchDonorsRequest, context: Any
+    ) -> AsyncIterator[antibodies_pb2.CrossmatchDonorsResponse]:
+        """See the proto."""
+        found = await self._answering.answer(context, Crossmatches.of, request)
+        for begin in found.begins():
+            yield await self._answering.run(context, found.batch, begin)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any

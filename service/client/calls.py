@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from service.client.retries import Patience, with_request_id
 from service.pb.graftmatch.v1 import (
+    antibodies_pb2,
     audit_pb2,
     graftmatch_pb2,
     jobs_pb2,
@@ -112,6 +113,9 @@ class Client:
     stream_candidates = Streamed[
         graftmatch_pb2.StreamCandidatesRequest, graftmatch_pb2.StreamCandidatesResponse
     ]("StreamCandidates", graftmatch_pb2.StreamCandidatesResponse)
+    crossmatch_donors = Streamed[
+        antibodies_pb2.CrossmatchDonorsRequest, antibodies_pb2.CrossmatchDonorsResponse
+    ]("CrossmatchDonors", antibodies_pb2.CrossmatchDonorsResponse)
     score_pair = Unary[graftmatch_pb2.ScorePairRequest, graftmatch_pb2.ScorePairResponse](
         "ScorePair", graftmatch_pb2.ScorePairResponse
     )

@@ -46,6 +46,8 @@ class Limits:
     # Of an antibody report, unacceptable antigens likewise.
     beads: int = 10_000
     reason_characters: int = 500
+    # Of donors against one report.
+    crossmatches: int = 10_000
     # Of a site, and donors of each.
     saved_searches: int = 10_000
     saved_donors: int = 100_000

@@ -74,6 +74,11 @@ ACCESS: Mapping[str, Access] = {
     "SearchDonors": Access(
         _SEARCH, told=lambda answer: (c.donor for c in answer.candidates), kept=_kept
     ),
+    "CrossmatchDonors": Access(
+        _SEARCH,
+        asked=lambda request: (one.identifier for one in request.donors if one.identifier),
+        told=lambda answer: (one.donor for one in answer.donors if one.donor),
+    ),
     "ScorePair": Access(_SEARCH),
     "ScorePairs": Access(_SEARCH),
     "PredictMatch": Access(_SEARCH),

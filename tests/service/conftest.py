@@ -21,6 +21,7 @@ from service import cli
 from service.batch import search as batch_search
 from service.config import Settings
 from service.snapshot import Snapshot, load_snapshot
+from tests.service.antibody_reports import write_beads
 from tests.service.serving import running, stub_of
 
 PATIENTS = 24
@@ -120,3 +121,28 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 @pytest.fixture
 def stub(channel: grpc.Channel) -> Any:
     return stub_of(channel)
+
+
+@pytest.fixture
+def beads_file(tmp_path: Path) -> Path:
+    """The beads of `antibody_reports`."""
+    path = tmp_path / "beads.csv"
+    write_beads(path)
+    return path
+
+
+@pytest.fixture
+def own_snapshot(units: pd.DataFrame, tmp_path: Path) -> Snapshot:
+    """Of the home folder of `run`."""
+    return load_snapshot(Settings(home=tmp_path / "home"), DEMO_RELEASE)
+
+
+@pytest.fixture
+def own_channel(own_snapshot: Snapshot) -> Iterator[grpc.Channel]:
+    with running(own_snapshot) as address, grpc.insecure_channel(address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own(own_channel: grpc.Channel) -> Any:
+    return stub_of(own_channel)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.antibodies import COLUMNS
-from data.nomenclature import DEMO_RELEASE
 from matching.nomenclature import Nomenclature
 from service.antibodies import ReportReader
-from service.config import Settings
 from service.convert.antibodies import ANSWERS, bead_message, read_report
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
 from service.pb.graftmatch.v1 import cord_pb2, graftmatch_pb2, jobs_pb2, saved_searches_pb2
 from service.security.audit import audit_key, record_hash
-from service.snapshot import Snapshot, load_snapshot
+from service.snapshot import Snapshot
 from service.status import Violation
+from tests.service.antibody_reports import BEADS, REPORT, crossmatch_row
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT, running, stub_of
 from tests.service.test_candidate_columns import as_candidates
@@ -36,17 +33,6 @@ from tests.service.test_server_audit import lines
 
 pb = graftmatch_pb2
 DAY = "2026-01-01"
-BEADS = (
-    ab.AntibodyBead(antigen_or_allele="A*02:01", mfi=9000, date="2026-01-31", kit="LSA I"),
-    ab.AntibodyBead(antigen_or_allele="A*01:01", mfi=100),
-    ab.AntibodyBead(antigen_or_allele="A*03:01", mfi=200.5),
-    ab.AntibodyBead(antigen_or_allele="A*24:02", mfi=150),
-    ab.AntibodyBead(
-        antigen_or_allele="B*07:02", mfi=4000, result=ab.CROSSMATCH_ANSWER_NEGATIVE, kit="LSA I"
-    ),
-)
-REPORT = ab.AntibodyReport(beads=BEADS)
-TEXTS = {number: answer.text for answer, number in ANSWERS.items()}
 MATCH = ("match", "--patient", PATIENT, "--release", "demo", "--as-of", DAY)
 FACTS = pb.PatientFacts(weight_kg=70)
 WEIGHT = ("--patient-facts", "weight_kg=70")
@@ -61,42 +47,6 @@ def with_antibodies(**fields: Any) -> ab.SearchAntibodies:
     return ab.SearchAntibodies(**{"report": REPORT, **fields})
 
 
-@pytest.fixture
-def report(tmp_path: Path) -> Path:
-    """`REPORT` as a file."""
-    rows = [
-        {
-            "antigen_or_allele": bead.antigen_or_allele,
-            "partner_chain": bead.partner_chain,
-            "mfi": bead.mfi,
-            "date": bead.date,
-            "kit": bead.kit,
-            "result": TEXTS.get(bead.result, ""),
-        }
-        for bead in BEADS
-    ]
-    path = tmp_path / "antibodies.csv"
-    pd.DataFrame(rows, columns=COLUMNS[:-1]).to_csv(path, index=False)
-    return path
-
-
-@pytest.fixture
-def own_snapshot(units: pd.DataFrame, tmp_path: Path) -> Snapshot:
-    """Of the home folder of `run`."""
-    return load_snapshot(Settings(home=tmp_path / "home"), DEMO_RELEASE)
-
-
-@pytest.fixture
-def own_channel(own_snapshot: Snapshot) -> Iterator[grpc.Channel]:
-    with running(own_snapshot) as address, grpc.insecure_channel(address) as opened:
-        yield opened
-
-
-@pytest.fixture
-def own(own_channel: grpc.Channel) -> Any:
-    return stub_of(own_channel)
-
-
 def candidates_of(stub: Any, search: pb.SearchDonorsRequest) -> list[pb.Candidate]:
     return [one for answer in stub.SearchDonors(search) for one in answer.candidates]
 
@@ -108,27 +58,6 @@ def matched(run: Run, out: Path, *options: object) -> pd.DataFrame:
     return pd.read_csv(out, keep_default_na=False, na_values=[""])
 
 
-def crossmatch_row(one: ab.Crossmatch) -> dict[str, Any]:
-    """A crossmatch as the columns of a file."""
-
-    def known(name: str) -> float:
-        return getattr(one, name) if one.HasField(name) else math.nan
-
-    systems = {
-        f"{of.system.lower()}_answer": "untyped"
-        if of.untyped
-        else TEXTS.get(of.answer, "not tested")
-        for of in one.systems
-    }
-    return {
-        "answer": TEXTS[one.answer],
-        "worst": TEXTS[one.worst],
-        **{name: known(name) for name in ("p_positive", "p_positive_worst")},
-        **{name: known(name) for name in ("cumulative_mfi_low", "cumulative_mfi_high")},
-        **systems,
-    }
-
-
 def check_crossmatches(found: list[pb.Candidate], table: pd.DataFrame) -> None:
     """Candidates are those of a file, in their order, with the same crossmatches."""
     assert [one.donor for one in found] == table["donor"].tolist() and len(found) > 20
@@ -138,9 +67,9 @@ def check_crossmatches(found: list[pb.Candidate], table: pd.DataFrame) -> None:
 
 
 def test_a_search_with_antibodies_is_that_of_the_command(
-    run: Run, own: Any, report: Path, tmp_path: Path
+    run: Run, own: Any, beads_file: Path, tmp_path: Path
 ) -> None:
-    options = ("--antibodies", report, "--max-mismatches", 10, "--cumulative-mfi", 9500)
+    options = ("--antibodies", beads_file, "--max-mismatches", 10, "--cumulative-mfi", 9500)
     table = matched(run, tmp_path / "t.csv", *options)
     limits = ab.AntibodyReport(beads=BEADS, cumulative_mfi_cut_off=9500)
     search = search_of(max_mismatches=10, antibodies=with_antibodies(report=limits))
@@ -232,7 +161,7 @@ def test_pages_and_columns_hold_what_rows_hold(own: Any) -> None:
 
 
 def test_positive_donors_are_left_out_and_overrides_written_down(
-    run: Run, own_snapshot: Snapshot, report: Path, tmp_path: Path
+    run: Run, own_snapshot: Snapshot, beads_file: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "audit.jsonl"
     with running(own_snapshot, audit_log=log) as address, grpc.insecure_channel(address) as channel:
@@ -248,7 +177,7 @@ def test_positive_donors_are_left_out_and_overrides_written_down(
         columns = list(stub.StreamCandidates(stream))
     found = [one for answer in answers for one in answer.candidates]
     keep = ("--keep-donor", f"{positive[0]}=ZZMARK no other donor")
-    options = ("--antibodies", report, "--exclude-positive", *keep, "--max-mismatches", 3)
+    options = ("--antibodies", beads_file, "--exclude-positive", *keep, "--max-mismatches", 3)
     table = matched(run, tmp_path / "t.csv", *options)
     check_crossmatches(found, table)
     assert {one.donor for one in everyone} - {one.donor for one in found} == set(positive[1:])

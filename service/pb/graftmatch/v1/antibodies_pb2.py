@@ -22,39 +22,49 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from service.pb.graftmatch.v1 import common_pb2 as graftmatch_dot_v1_dot_common__pb2
+from service.pb.graftmatch.v1 import prediction_pb2 as graftmatch_dot_v1_dot_prediction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egraftmatch/v1/antibodies.proto\x12\rgraftmatch.v1\"\xbc\x01\n\x0e\x41ntibodyReport\x12*\n\x05\x62\x65\x61\x64s\x18\x01 \x03(\x0b\x32\x1b.graftmatch.v1.AntibodyBead\x12\x14\n\x0cunacceptable\x18\x02 \x03(\t\x12\x18\n\x0bmfi_cut_off\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16\x63umulative_mfi_cut_off\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_mfi_cut_offB\x19\n\x17_cumulative_mfi_cut_off\"\xa6\x01\n\x0c\x41ntibodyBead\x12\x19\n\x11\x61ntigen_or_allele\x18\x01 \x01(\t\x12\x15\n\rpartner_chain\x18\x02 \x01(\t\x12\x10\n\x03mfi\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x64\x61te\x18\x04 \x01(\t\x12\x0b\n\x03kit\x18\x05 \x01(\t\x12/\n\x06result\x18\x06 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswerB\x06\n\x04_mfi\"\xc3\x03\n\nCrossmatch\x12/\n\x06\x61nswer\x18\x01 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12.\n\x05worst\x18\x02 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12\x17\n\np_positive\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10p_positive_worst\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12\x63umulative_mfi_low\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12 \n\x13\x63umulative_mfi_high\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x30\n\x07systems\x18\x07 \x03(\x0b\x32\x1f.graftmatch.v1.SystemCrossmatch\x12\x32\n\x08\x66indings\x18\x08 \x03(\x0b\x32 .graftmatch.v1.CrossmatchFinding\x12\x0f\n\x07imputed\x18\t \x03(\t\x12\x0f\n\x07problem\x18\n \x01(\tB\r\n\x0b_p_positiveB\x13\n\x11_p_positive_worstB\x15\n\x13_cumulative_mfi_lowB\x16\n\x14_cumulative_mfi_high\"d\n\x10SystemCrossmatch\x12\x0e\n\x06system\x18\x01 \x01(\t\x12/\n\x06\x61nswer\x18\x02 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12\x0f\n\x07untyped\x18\x03 \x01(\x08\"\xe6\x01\n\x11\x43rossmatchFinding\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\x11\n\tmolecules\x18\x02 \x03(\t\x12\x12\n\nis_certain\x18\x03 \x01(\x08\x12/\n\x06\x61nswer\x18\x04 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12.\n\x05worst\x18\x05 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12\r\n\x05\x62\x61sis\x18\x06 \x01(\t\x12*\n\x05\x62\x65\x61\x64s\x18\x07 \x03(\x0b\x32\x1b.graftmatch.v1.EvidenceBead\"K\n\x0c\x45videnceBead\x12)\n\x04\x62\x65\x61\x64\x18\x01 \x01(\x0b\x32\x1b.graftmatch.v1.AntibodyBead\x12\x10\n\x08position\x18\x02 \x01(\r\"\xce\x01\n\x0f\x41ntibodySummary\x12\x13\n\x0bmfi_cut_off\x18\x01 \x01(\x01\x12#\n\x16\x63umulative_mfi_cut_off\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08own_type\x18\x03 \x03(\t\x12\r\n\x05notes\x18\x04 \x03(\t\x12\x33\n\x08registry\x18\x05 \x01(\x0b\x32!.graftmatch.v1.RegistryCrossmatch\x12\x10\n\x08\x65xcluded\x18\x06 \x01(\rB\x19\n\x17_cumulative_mfi_cut_off\"\x81\x01\n\x12RegistryCrossmatch\x12\x10\n\x08negative\x18\x01 \x01(\r\x12\x16\n\x0enot_assessable\x18\x02 \x01(\r\x12\x10\n\x08positive\x18\x03 \x01(\r\x12\x0c\n\x04open\x18\x04 \x01(\r\x12\x0f\n\x07pra_low\x18\x05 \x01(\x01\x12\x10\n\x08pra_high\x18\x06 \x01(\x01\"\x83\x01\n\x10SearchAntibodies\x12-\n\x06report\x18\x01 \x01(\x0b\x32\x1d.graftmatch.v1.AntibodyReport\x12\x18\n\x10\x65xclude_positive\x18\x02 \x01(\x08\x12&\n\x04kept\x18\x03 \x03(\x0b\x32\x18.graftmatch.v1.KeptDonor\"*\n\tKeptDonor\x12\r\n\x05\x64onor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xfc\x01\n\x11\x43rossmatchColumns\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\x0c\x12\r\n\x05worst\x18\x02 \x01(\x0c\x12\x12\n\np_positive\x18\x03 \x03(\x01\x12\x18\n\x10p_positive_worst\x18\x04 \x03(\x01\x12\x1a\n\x12\x63umulative_mfi_low\x18\x05 \x03(\x01\x12\x1b\n\x13\x63umulative_mfi_high\x18\x06 \x03(\x01\x12,\n\x07systems\x18\x07 \x03(\x0b\x32\x1b.graftmatch.v1.SystemColumn\x12\x10\n\x08\x65vidence\x18\x08 \x03(\t\x12\x0f\n\x07problem\x18\t \x03(\t\x12\x10\n\x08kept_for\x18\n \x03(\t\"?\n\x0cSystemColumn\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\x0c\x12\x0f\n\x07untyped\x18\x03 \x01(\x0c*\x9b\x01\n\x10\x43rossmatchAnswer\x12!\n\x1d\x43ROSSMATCH_ANSWER_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ROSSMATCH_ANSWER_NEGATIVE\x10\x01\x12$\n CROSSMATCH_ANSWER_NOT_ASSESSABLE\x10\x02\x12\x1e\n\x1a\x43ROSSMATCH_ANSWER_POSITIVE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egraftmatch/v1/antibodies.proto\x12\rgraftmatch.v1\x1a\x1agraftmatch/v1/common.proto\x1a\x1egraftmatch/v1/prediction.proto\"\xbc\x01\n\x0e\x41ntibodyReport\x12*\n\x05\x62\x65\x61\x64s\x18\x01 \x03(\x0b\x32\x1b.graftmatch.v1.AntibodyBead\x12\x14\n\x0cunacceptable\x18\x02 \x03(\t\x12\x18\n\x0bmfi_cut_off\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16\x63umulative_mfi_cut_off\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_mfi_cut_offB\x19\n\x17_cumulative_mfi_cut_off\"\xa6\x01\n\x0c\x41ntibodyBead\x12\x19\n\x11\x61ntigen_or_allele\x18\x01 \x01(\t\x12\x15\n\rpartner_chain\x18\x02 \x01(\t\x12\x10\n\x03mfi\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x64\x61te\x18\x04 \x01(\t\x12\x0b\n\x03kit\x18\x05 \x01(\t\x12/\n\x06result\x18\x06 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswerB\x06\n\x04_mfi\"\xc3\x03\n\nCrossmatch\x12/\n\x06\x61nswer\x18\x01 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12.\n\x05worst\x18\x02 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12\x17\n\np_positive\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10p_positive_worst\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12\x63umulative_mfi_low\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12 \n\x13\x63umulative_mfi_high\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x30\n\x07systems\x18\x07 \x03(\x0b\x32\x1f.graftmatch.v1.SystemCrossmatch\x12\x32\n\x08\x66indings\x18\x08 \x03(\x0b\x32 .graftmatch.v1.CrossmatchFinding\x12\x0f\n\x07imputed\x18\t \x03(\t\x12\x0f\n\x07problem\x18\n \x01(\tB\r\n\x0b_p_positiveB\x13\n\x11_p_positive_worstB\x15\n\x13_cumulative_mfi_lowB\x16\n\x14_cumulative_mfi_high\"d\n\x10SystemCrossmatch\x12\x0e\n\x06system\x18\x01 \x01(\t\x12/\n\x06\x61nswer\x18\x02 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12\x0f\n\x07untyped\x18\x03 \x01(\x08\"\xe6\x01\n\x11\x43rossmatchFinding\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\x11\n\tmolecules\x18\x02 \x03(\t\x12\x12\n\nis_certain\x18\x03 \x01(\x08\x12/\n\x06\x61nswer\x18\x04 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12.\n\x05worst\x18\x05 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswer\x12\r\n\x05\x62\x61sis\x18\x06 \x01(\t\x12*\n\x05\x62\x65\x61\x64s\x18\x07 \x03(\x0b\x32\x1b.graftmatch.v1.EvidenceBead\"K\n\x0c\x45videnceBead\x12)\n\x04\x62\x65\x61\x64\x18\x01 \x01(\x0b\x32\x1b.graftmatch.v1.AntibodyBead\x12\x10\n\x08position\x18\x02 \x01(\r\"\xce\x01\n\x0f\x41ntibodySummary\x12\x13\n\x0bmfi_cut_off\x18\x01 \x01(\x01\x12#\n\x16\x63umulative_mfi_cut_off\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08own_type\x18\x03 \x03(\t\x12\r\n\x05notes\x18\x04 \x03(\t\x12\x33\n\x08registry\x18\x05 \x01(\x0b\x32!.graftmatch.v1.RegistryCrossmatch\x12\x10\n\x08\x65xcluded\x18\x06 \x01(\rB\x19\n\x17_cumulative_mfi_cut_off\"\x81\x01\n\x12RegistryCrossmatch\x12\x10\n\x08negative\x18\x01 \x01(\r\x12\x16\n\x0enot_assessable\x18\x02 \x01(\r\x12\x10\n\x08positive\x18\x03 \x01(\r\x12\x0c\n\x04open\x18\x04 \x01(\r\x12\x0f\n\x07pra_low\x18\x05 \x01(\x01\x12\x10\n\x08pra_high\x18\x06 \x01(\x01\"\x83\x01\n\x10SearchAntibodies\x12-\n\x06report\x18\x01 \x01(\x0b\x32\x1d.graftmatch.v1.AntibodyReport\x12\x18\n\x10\x65xclude_positive\x18\x02 \x01(\x08\x12&\n\x04kept\x18\x03 \x03(\x0b\x32\x18.graftmatch.v1.KeptDonor\"*\n\tKeptDonor\x12\r\n\x05\x64onor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xfc\x01\n\x11\x43rossmatchColumns\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\x0c\x12\r\n\x05worst\x18\x02 \x01(\x0c\x12\x12\n\np_positive\x18\x03 \x03(\x01\x12\x18\n\x10p_positive_worst\x18\x04 \x03(\x01\x12\x1a\n\x12\x63umulative_mfi_low\x18\x05 \x03(\x01\x12\x1b\n\x13\x63umulative_mfi_high\x18\x06 \x03(\x01\x12,\n\x07systems\x18\x07 \x03(\x0b\x32\x1b.graftmatch.v1.SystemColumn\x12\x10\n\x08\x65vidence\x18\x08 \x03(\t\x12\x0f\n\x07problem\x18\t \x03(\t\x12\x10\n\x08kept_for\x18\n \x03(\t\"?\n\x0cSystemColumn\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\x0c\x12\x0f\n\x07untyped\x18\x03 \x01(\x0c\"\xad\x01\n\x17\x43rossmatchDonorsRequest\x12-\n\x06report\x18\x01 \x01(\x0b\x32\x1d.graftmatch.v1.AntibodyReport\x12\x0f\n\x07patient\x18\x02 \x01(\t\x12\x30\n\x06\x64onors\x18\x03 \x03(\x0b\x32 .graftmatch.v1.DonorToCrossmatch\x12\x0c\n\x04\x62\x65st\x18\x04 \x01(\r\x12\x12\n\nbatch_size\x18\x05 \x01(\r\"`\n\x11\x44onorToCrossmatch\x12\x14\n\nidentifier\x18\x01 \x01(\tH\x00\x12,\n\x06person\x18\x02 \x01(\x0b\x32\x1a.graftmatch.v1.TypedPersonH\x00\x42\x07\n\x05\x64onor\"\xad\x01\n\x18\x43rossmatchDonorsResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\x32\n\nantibodies\x18\x02 \x01(\x0b\x32\x1e.graftmatch.v1.AntibodySummary\x12.\n\x06\x64onors\x18\x03 \x03(\x0b\x32\x1e.graftmatch.v1.DonorCrossmatch\"O\n\x0f\x44onorCrossmatch\x12\r\n\x05\x64onor\x18\x01 \x01(\t\x12-\n\ncrossmatch\x18\x02 \x01(\x0b\x32\x19.graftmatch.v1.Crossmatch*\x9b\x01\n\x10\x43rossmatchAnswer\x12!\n\x1d\x43ROSSMATCH_ANSWER_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ROSSMATCH_ANSWER_NEGATIVE\x10\x01\x12$\n CROSSMATCH_ANSWER_NOT_ASSESSABLE\x10\x02\x12\x1e\n\x1a\x43ROSSMATCH_ANSWER_POSITIVE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graftmatch.v1.antibodies_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CROSSMATCHANSWER']._serialized_start=2115
-  _globals['_CROSSMATCHANSWER']._serialized_end=2270
-  _globals['_ANTIBODYREPORT']._serialized_start=50
-  _globals['_ANTIBODYREPORT']._serialized_end=238
-  _globals['_ANTIBODYBEAD']._serialized_start=241
-  _globals['_ANTIBODYBEAD']._serialized_end=407
-  _globals['_CROSSMATCH']._serialized_start=410
-  _globals['_CROSSMATCH']._serialized_end=861
-  _globals['_SYSTEMCROSSMATCH']._serialized_start=863
-  _globals['_SYSTEMCROSSMATCH']._serialized_end=963
-  _globals['_CROSSMATCHFINDING']._serialized_start=966
-  _globals['_CROSSMATCHFINDING']._serialized_end=1196
-  _globals['_EVIDENCEBEAD']._serialized_start=1198
-  _globals['_EVIDENCEBEAD']._serialized_end=1273
-  _globals['_ANTIBODYSUMMARY']._serialized_start=1276
-  _globals['_ANTIBODYSUMMARY']._serialized_end=1482
-  _globals['_REGISTRYCROSSMATCH']._serialized_start=1485
-  _globals['_REGISTRYCROSSMATCH']._serialized_end=1614
-  _globals['_SEARCHANTIBODIES']._serialized_start=1617
-  _globals['_SEARCHANTIBODIES']._serialized_end=1748
-  _globals['_KEPTDONOR']._serialized_start=1750
-  _globals['_KEPTDONOR']._serialized_end=1792
-  _globals['_CROSSMATCHCOLUMNS']._serialized_start=1795
-  _globals['_CROSSMATCHCOLUMNS']._serialized_end=2047
-  _globals['_SYSTEMCOLUMN']._serialized_start=2049
-  _globals['_SYSTEMCOLUMN']._serialized_end=2112
+  _globals['_CROSSMATCHANSWER']._serialized_start=2706
+  _globals['_CROSSMATCHANSWER']._serialized_end=2861
+  _globals['_ANTIBODYREPORT']._serialized_start=110
+  _globals['_ANTIBODYREPORT']._serialized_end=298
+  _globals['_ANTIBODYBEAD']._serialized_start=301
+  _globals['_ANTIBODYBEAD']._serialized_end=467
+  _globals['_CROSSMATCH']._serialized_start=470
+  _globals['_CROSSMATCH']._serialized_end=921
+  _globals['_SYSTEMCROSSMATCH']._serialized_start=923
+  _globals['_SYSTEMCROSSMATCH']._serialized_end=1023
+  _globals['_CROSSMATCHFINDING']._serialized_start=1026
+  _globals['_CROSSMATCHFINDING']._serialized_end=1256
+  _globals['_EVIDENCEBEAD']._serialized_start=1258
+  _globals['_EVIDENCEBEAD']._serialized_end=1333
+  _globals['_ANTIBODYSUMMARY']._serialized_start=1336
+  _globals['_ANTIBODYSUMMARY']._serialized_end=1542
+  _globals['_REGISTRYCROSSMATCH']._serialized_start=1545
+  _globals['_REGISTRYCROSSMATCH']._serialized_end=1674
+  _globals['_SEARCHANTIBODIES']._serialized_start=1677
+  _globals['_SEARCHANTIBODIES']._serialized_end=1808
+  _globals['_KEPTDONOR']._serialized_start=1810
+  _globals['_KEPTDONOR']._serialized_end=1852
+  _globals['_CROSSMATCHCOLUMNS']._serialized_start=1855
+  _globals['_CROSSMATCHCOLUMNS']._serialized_end=2107
+  _globals['_SYSTEMCOLUMN']._serialized_start=2109
+  _globals['_SYSTEMCOLUMN']._serialized_end=2172
+  _globals['_CROSSMATCHDONORSREQUEST']._serialized_start=2175
+  _globals['_CROSSMATCHDONORSREQUEST']._serialized_end=2348
+  _globals['_DONORTOCROSSMATCH']._serialized_start=2350
+  _globals['_DONORTOCROSSMATCH']._serialized_end=2446
+  _globals['_CROSSMATCHDONORSRESPONSE']._serialized_start=2449
+  _globals['_CROSSMATCHDONORSRESPONSE']._serialized_end=2622
+  _globals['_DONORCROSSMATCH']._serialized_start=2624
+  _globals['_DONORCROSSMATCH']._serialized_end=2703
 # @@protoc_insertion_point(module_scope)

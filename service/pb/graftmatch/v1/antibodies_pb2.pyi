@@ -1,3 +1,5 @@
+from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
+from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -189,3 +191,43 @@ class SystemColumn(_message.Message):
     answer: bytes
     untyped: bytes
     def __init__(self, system: _Optional[str] = ..., answer: _Optional[bytes] = ..., untyped: _Optional[bytes] = ...) -> None: ...
+
+class CrossmatchDonorsRequest(_message.Message):
+    __slots__ = ("report", "patient", "donors", "best", "batch_size")
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    report: AntibodyReport
+    patient: str
+    donors: _containers.RepeatedCompositeFieldContainer[DonorToCrossmatch]
+    best: int
+    batch_size: int
+    def __init__(self, report: _Optional[_Union[AntibodyReport, _Mapping]] = ..., patient: _Optional[str] = ..., donors: _Optional[_Iterable[_Union[DonorToCrossmatch, _Mapping]]] = ..., best: _Optional[int] = ..., batch_size: _Optional[int] = ...) -> None: ...
+
+class DonorToCrossmatch(_message.Message):
+    __slots__ = ("identifier", "person")
+    IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    identifier: str
+    person: _prediction_pb2.TypedPerson
+    def __init__(self, identifier: _Optional[str] = ..., person: _Optional[_Union[_prediction_pb2.TypedPerson, _Mapping]] = ...) -> None: ...
+
+class CrossmatchDonorsResponse(_message.Message):
+    __slots__ = ("provenance", "antibodies", "donors")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    antibodies: AntibodySummary
+    donors: _containers.RepeatedCompositeFieldContainer[DonorCrossmatch]
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., antibodies: _Optional[_Union[AntibodySummary, _Mapping]] = ..., donors: _Optional[_Iterable[_Union[DonorCrossmatch, _Mapping]]] = ...) -> None: ...
+
+class DonorCrossmatch(_message.Message):
+    __slots__ = ("donor", "crossmatch")
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCH_FIELD_NUMBER: _ClassVar[int]
+    donor: str
+    crossmatch: Crossmatch
+    def __init__(self, donor: _Optional[str] = ..., crossmatch: _Optional[_Union[Crossmatch, _Mapping]] = ...) -> None: ...

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from service.pb.graftmatch.v1 import antibodies_pb2 as graftmatch_dot_v1_dot_antibodies__pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as graftmatch_dot_v1_dot_graftmatch__pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as graftmatch_dot_v1_dot_nomenclature__pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as graftmatch_dot_v1_dot_prediction__pb2
@@ -70,6 +71,11 @@ class GraftMatchServiceStub:
                 '/graftmatch.v1.GraftMatchService/StreamCandidates',
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
+                _registered_method=True)
+        self.CrossmatchDonors = channel.unary_stream(
+                '/graftmatch.v1.GraftMatchService/CrossmatchDonors',
+                request_serializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.FromString,
                 _registered_method=True)
         self.ScorePair = channel.unary_unary(
                 '/graftmatch.v1.GraftMatchService/ScorePair',
@@ -159,6 +165,14 @@ class GraftMatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CrossmatchDonors(self, request, context):
+        """Judges donors by an antibody report, by their typings or those of the registry, or the whole
+        registry. At least one response comes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ScorePair(self, request, context):
         """Compares one patient and one donor by their typings; the registry is not used.
         """
@@ -241,6 +255,11 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     servicer.StreamCandidates,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.SerializeToString,
+            ),
+            'CrossmatchDonors': grpc.unary_stream_rpc_method_handler(
+                    servicer.CrossmatchDonors,
+                    request_deserializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.SerializeToString,
             ),
             'ScorePair': grpc.unary_unary_rpc_method_handler(
                     servicer.ScorePair,
@@ -444,6 +463,33 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/StreamCandidates',
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CrossmatchDonors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/CrossmatchDonors',
+            graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.SerializeToString,
+            graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.FromString,
             options,
             channel_credentials,
             insecure,
