@@ -18,6 +18,7 @@ from matching.pipeline import Matches, match
 from matching.rank import BY_IDENTIFIER
 from matching.search import counted_mismatches
 from matching.typings import typing_of
+from service.calls import checkpoint
 from service.cord import doses_per_kg
 from service.search import DonorSearch, SearchSettings, wanted_of
 
@@ -72,11 +73,13 @@ def find_pairs(
         # Rows of one segment are in the order of their identifiers.
         ids = np.array(index.ids(found.candidates.rows), dtype=object)
         found = found.take(np.argsort(ids, kind="stable"))
+    checkpoint()
     rows = found.candidates.rows
     doses = doses_per_kg(index, rows, float(weight))
     counted = counted_mismatches(index.donors, found.candidates.patient, criteria, rows)
     units = Units(rows, counted, doses["tnc"], doses["cd34"])
     pairs = double_units(index.donors, units, criteria, rule, start + size)
+    checkpoint()
     unknown = np.isnan(units.tnc)
     if rule.min_cd34 is not None or rule.min_unit_cd34 is not None:
         unknown |= np.isnan(units.cd34)

@@ -47,6 +47,7 @@ from service.risk_model_answers import get_risk_model_answer, list_risk_models_a
 from service.search import Page
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
+from service.unit_pairs import unit_pairs_answer
 
 _ONE_PAIR = np.array([0, 1])
 DEFAULT_BATCH = 500
@@ -350,6 +351,12 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         search = await self._answering.answer(context, _run_inside, request)
         for begin in search.begins(LIMITS.batch_size):
             yield await self._answering.run(context, search.columns_batch, begin)
+
+    async def SearchUnitPairs(  # noqa: N802
+        self, request: graftmatch_pb2.SearchUnitPairsRequest, context: Any
+    ) -> graftmatch_pb2.SearchUnitPairsResponse:
+        """See the proto."""
+        return await self._answering.answer(context, unit_pairs_answer, request)
 
     async def CrossmatchDonors(  # noqa: N802
         self, request: antibodies_pb2.CrossmatchDonorsRequest, context: Any

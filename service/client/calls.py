@@ -113,6 +113,9 @@ class Client:
     stream_candidates = Streamed[
         graftmatch_pb2.StreamCandidatesRequest, graftmatch_pb2.StreamCandidatesResponse
     ]("StreamCandidates", graftmatch_pb2.StreamCandidatesResponse)
+    search_unit_pairs = Unary[
+        graftmatch_pb2.SearchUnitPairsRequest, graftmatch_pb2.SearchUnitPairsResponse
+    ]("SearchUnitPairs", graftmatch_pb2.SearchUnitPairsResponse)
     crossmatch_donors = Streamed[
         antibodies_pb2.CrossmatchDonorsRequest, antibodies_pb2.CrossmatchDonorsResponse
     ]("CrossmatchDonors", antibodies_pb2.CrossmatchDonorsResponse)

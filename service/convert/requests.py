@@ -46,6 +46,10 @@ class Limits:
     # Of an antibody report, unacceptable antigens likewise.
     beads: int = 10_000
     reason_characters: int = 500
+    # A least dose, in 10^7 or 10^6 cells a kg.
+    dose: int = 1000
+    # Of two cord units that are ranked, over all pages.
+    unit_pairs: int = 100_000
     # Of donors against one report.
     crossmatches: int = 10_000
     # Of a site, and donors of each.

@@ -74,6 +74,10 @@ ACCESS: Mapping[str, Access] = {
     "SearchDonors": Access(
         _SEARCH, told=lambda answer: (c.donor for c in answer.candidates), kept=_kept
     ),
+    "SearchUnitPairs": Access(
+        _SEARCH,
+        told=lambda answer: (unit.donor for pair in answer.pairs for unit in pair.units),
+    ),
     "CrossmatchDonors": Access(
         _SEARCH,
         asked=lambda request: (one.identifier for one in request.donors if one.identifier),

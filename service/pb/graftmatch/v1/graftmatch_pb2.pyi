@@ -400,6 +400,38 @@ class StreamCandidatesResponse(_message.Message):
     cord_units: _cord_pb2.CordColumns
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ..., crossmatches: _Optional[_Union[_antibodies_pb2.CrossmatchColumns, _Mapping]] = ..., cord_units: _Optional[_Union[_cord_pb2.CordColumns, _Mapping]] = ...) -> None: ...
 
+class SearchUnitPairsRequest(_message.Message):
+    __slots__ = ("search", "rule", "page_size", "page_token")
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    search: SearchDonorsRequest
+    rule: _cord_pb2.UnitPairRule
+    page_size: int
+    page_token: str
+    def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ..., rule: _Optional[_Union[_cord_pb2.UnitPairRule, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class SearchUnitPairsResponse(_message.Message):
+    __slots__ = ("provenance", "pairs", "units", "units_without_count", "notes", "as_of", "next_page_token", "more")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_WITHOUT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    pairs: _containers.RepeatedCompositeFieldContainer[_cord_pb2.UnitPair]
+    units: int
+    units_without_count: int
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    next_page_token: str
+    more: bool
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., pairs: _Optional[_Iterable[_Union[_cord_pb2.UnitPair, _Mapping]]] = ..., units: _Optional[int] = ..., units_without_count: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., more: _Optional[bool] = ...) -> None: ...
+
 class ScorePairRequest(_message.Message):
     __slots__ = ("patient", "donor", "loci", "with_haplotypes", "patient_facts", "donor_facts")
     PATIENT_FIELD_NUMBER: _ClassVar[int]

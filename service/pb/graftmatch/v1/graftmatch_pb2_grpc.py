@@ -72,6 +72,11 @@ class GraftMatchServiceStub:
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
                 _registered_method=True)
+        self.SearchUnitPairs = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/SearchUnitPairs',
+                request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsResponse.FromString,
+                _registered_method=True)
         self.CrossmatchDonors = channel.unary_stream(
                 '/graftmatch.v1.GraftMatchService/CrossmatchDonors',
                 request_serializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.SerializeToString,
@@ -160,6 +165,14 @@ class GraftMatchServiceServicer:
     def StreamCandidates(self, request, context):
         """SearchDonors, column by column, for many donors. 1,000 donors in a response where `batch_size`
         is 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchUnitPairs(self, request, context):
+        """Pairs of cord blood units for one graft that meet dose and match together; best first, page by
+        page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -255,6 +268,11 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     servicer.StreamCandidates,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.SerializeToString,
+            ),
+            'SearchUnitPairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchUnitPairs,
+                    request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsResponse.SerializeToString,
             ),
             'CrossmatchDonors': grpc.unary_stream_rpc_method_handler(
                     servicer.CrossmatchDonors,
@@ -463,6 +481,33 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/StreamCandidates',
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchUnitPairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/SearchUnitPairs',
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsRequest.SerializeToString,
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsResponse.FromString,
             options,
             channel_credentials,
             insecure,
