@@ -31,12 +31,14 @@ from service.convert_search import SearchRequest, inside, search_request
 from service.cord import cells_of, is_cord
 from service.criteria import criteria_json
 from service.crossmatch_answers import Crossmatches
+from service.family_answers import analyse_family_answer
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pages import page_start, page_token, search_state
 from service.pair_answers import predict_match_answer, score_pairs_answer
 from service.pairs import one_pair_factors
 from service.pb.graftmatch.v1 import (
     antibodies_pb2,
+    family_pb2,
     graftmatch_pb2,
     graftmatch_pb2_grpc,
     nomenclature_pb2,
@@ -365,6 +367,12 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         found = await self._answering.answer(context, Crossmatches.of, request)
         for begin in found.begins():
             yield await self._answering.run(context, found.batch, begin)
+
+    async def AnalyseFamily(  # noqa: N802
+        self, request: family_pb2.AnalyseFamilyRequest, context: Any
+    ) -> family_pb2.AnalyseFamilyResponse:
+        """See the proto."""
+        return await self._answering.answer(context, analyse_family_answer, request)
 
     async def ScorePair(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairRequest, context: Any

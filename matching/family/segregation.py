@@ -11,7 +11,7 @@ the members that are asked for or still have children, go on as one: exact as li
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -58,10 +58,18 @@ class Segregation:
     """A family and its typings at some loci, in the order of the chromosome.
 
     `founders`: owner of the two haplotypes 2 k and 2 k + 1, a member or "unknown mother of X".
+    `between`: called between parts of the work; what it raises ends it.
     """
 
-    def __init__(self, pedigree: Pedigree, patient: str, loci: Sequence[FamilyLocus]) -> None:
+    def __init__(
+        self,
+        pedigree: Pedigree,
+        patient: str,
+        loci: Sequence[FamilyLocus],
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
         self.pedigree, self.patient, self.loci = pedigree, patient, tuple(loci)
+        self.between = between
         self.order = pedigree.order(patient)
         self.place = {name: i for i, name in enumerate(self.order)}
         self.founders: list[str] = []
@@ -119,6 +127,7 @@ class Segregation:
             ]
             merged: dict[tuple[object, ...], Ways] = {}
             for ways in found.values():
+                self.between()
                 for pair, crossings in self._inherited(name, ways, n_crossings):
                     states = self._with(name, ways.states, pair)
                     if states is None:

@@ -15,6 +15,7 @@ from service.client.retries import Patience, with_request_id
 from service.pb.graftmatch.v1 import (
     antibodies_pb2,
     audit_pb2,
+    family_pb2,
     graftmatch_pb2,
     jobs_pb2,
     nomenclature_pb2,
@@ -119,6 +120,9 @@ class Client:
     crossmatch_donors = Streamed[
         antibodies_pb2.CrossmatchDonorsRequest, antibodies_pb2.CrossmatchDonorsResponse
     ]("CrossmatchDonors", antibodies_pb2.CrossmatchDonorsResponse)
+    analyse_family = Unary[family_pb2.AnalyseFamilyRequest, family_pb2.AnalyseFamilyResponse](
+        "AnalyseFamily", family_pb2.AnalyseFamilyResponse
+    )
     score_pair = Unary[graftmatch_pb2.ScorePairRequest, graftmatch_pb2.ScorePairResponse](
         "ScorePair", graftmatch_pb2.ScorePairResponse
     )

@@ -50,6 +50,7 @@ class Limits:
     dose: int = 1000
     # Of two cord units that are ranked, over all pages.
     unit_pairs: int = 100_000
+    family_members: int = 100
     # Of donors against one report.
     crossmatches: int = 10_000
     # Of a site, and donors of each.

@@ -83,6 +83,9 @@ ACCESS: Mapping[str, Access] = {
         asked=lambda request: (one.identifier for one in request.donors if one.identifier),
         told=lambda answer: (one.donor for one in answer.donors if one.donor),
     ),
+    "AnalyseFamily": Access(
+        _SEARCH, asked=lambda request: (member.id for member in request.members)
+    ),
     "ScorePair": Access(_SEARCH),
     "ScorePairs": Access(_SEARCH),
     "PredictMatch": Access(_SEARCH),

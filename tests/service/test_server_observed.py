@@ -25,6 +25,7 @@ from service.observability.logs import formatter
 from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import (
     antibodies_pb2,
+    family_pb2,
     jobs_pb2,
     nomenclature_pb2,
     prediction_pb2,
@@ -210,6 +211,27 @@ def test_no_patient_is_in_any_of_them(
                 (stub.SearchDonors, with_report, "OK"),
                 (stub.StreamCandidates, pb.StreamCandidatesRequest(search=with_report), "OK"),
                 (stub.SearchDonors, wrong_report, "INVALID"),
+            ]
+            marked_family = family_pb2.AnalyseFamilyRequest(
+                patient="ZZMARK-P",
+                members=[
+                    {"id": "ZZMARK-P", "typing": PATIENT, "birth_date": "1931-05-06"},
+                    {"id": "ZZMARK-C", "father": "ZZMARK-P", "typing": PATIENT},
+                ],
+            )
+            wrong_family = family_pb2.AnalyseFamilyRequest(
+                patient="ZZMARK-P", members=[{"id": "ZZMARK-P", "father": "ZZMARK-F"}]
+            )
+            against = antibodies_pb2.CrossmatchDonorsRequest(
+                report=report,
+                donors=[{"identifier": "ZZMARK-D"}, {"person": {"typing": "ZZMARK*44:02"}}],
+            )
+            units = pb.SearchUnitPairsRequest(search=pb.SearchDonorsRequest(patient="ZZMARK"))
+            cases += [
+                (stub.AnalyseFamily, marked_family, "OK"),
+                (stub.AnalyseFamily, wrong_family, "INVALID"),
+                (stub.CrossmatchDonors, against, "OK"),
+                (stub.SearchUnitPairs, units, "INVALID"),
             ]
             mark = "donors/ZZMARK-D"
             cases += [

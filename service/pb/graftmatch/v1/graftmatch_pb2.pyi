@@ -2,6 +2,7 @@ from service.pb.graftmatch.v1 import antibodies_pb2 as _antibodies_pb2
 from service.pb.graftmatch.v1 import columns_pb2 as _columns_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
 from service.pb.graftmatch.v1 import cord_pb2 as _cord_pb2
+from service.pb.graftmatch.v1 import family_pb2 as _family_pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as _nomenclature_pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
 from service.pb.graftmatch.v1 import risk_models_pb2 as _risk_models_pb2

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from service.pb.graftmatch.v1 import antibodies_pb2 as graftmatch_dot_v1_dot_antibodies__pb2
+from service.pb.graftmatch.v1 import family_pb2 as graftmatch_dot_v1_dot_family__pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as graftmatch_dot_v1_dot_graftmatch__pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as graftmatch_dot_v1_dot_nomenclature__pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as graftmatch_dot_v1_dot_prediction__pb2
@@ -81,6 +82,11 @@ class GraftMatchServiceStub:
                 '/graftmatch.v1.GraftMatchService/CrossmatchDonors',
                 request_serializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.FromString,
+                _registered_method=True)
+        self.AnalyseFamily = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/AnalyseFamily',
+                request_serializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyResponse.FromString,
                 _registered_method=True)
         self.ScorePair = channel.unary_unary(
                 '/graftmatch.v1.GraftMatchService/ScorePair',
@@ -186,6 +192,14 @@ class GraftMatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AnalyseFamily(self, request, context):
+        """Segregates the haplotypes of a family, refines its typings, and ranks the relatives of a patient
+        as donors; the registry is not used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ScorePair(self, request, context):
         """Compares one patient and one donor by their typings; the registry is not used.
         """
@@ -278,6 +292,11 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     servicer.CrossmatchDonors,
                     request_deserializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.SerializeToString,
+            ),
+            'AnalyseFamily': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnalyseFamily,
+                    request_deserializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyResponse.SerializeToString,
             ),
             'ScorePair': grpc.unary_unary_rpc_method_handler(
                     servicer.ScorePair,
@@ -535,6 +554,33 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/CrossmatchDonors',
             graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.SerializeToString,
             graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnalyseFamily(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/AnalyseFamily',
+            graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyRequest.SerializeToString,
+            graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyResponse.FromString,
             options,
             channel_credentials,
             insecure,
