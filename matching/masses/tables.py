@@ -163,9 +163,9 @@ class MassTables:
         """
         out = np.empty(len(codes))
         rows = self._rows
-        if (padding := 3 - codes.shape[1]) > 0:
-            codes = np.pad(codes, ((0, 0), (0, padding)))
         padded = np.ascontiguousarray(codes, dtype=np.int32)
+        if (padding := 3 - codes.shape[1]) > 0:
+            padded = np.pad(padded, ((0, 0), (0, padding)))
         in_chunks(len(codes), threads, lambda part: total_masses(
             padded[part], entries.arrays, rows, out[part]
         ))  # fmt: skip
