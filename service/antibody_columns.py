@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from data.donor_files import Person
+from data.index import StoredIndex
 from matching.antibodies import CutOffs, Profile, RegistryAnswers
 from matching.typings import split_gl
 from service.antibodies import Crossmatched, crossmatch_columns, crossmatched
@@ -24,18 +27,17 @@ COLUMNS = tuple(
 
 
 def candidate_crossmatches(
-    results: SearchResults,
+    index: StoredIndex,
+    rows: npt.NDArray[np.int64],
     typings: Mapping[str, str],
-    patient: str,
     profile: Profile,
     sets: SearchSets | None,
 ) -> list[Crossmatched]:
-    """The candidates of a patient, in their order. `typings`: as reported, by identifier."""
-    rows = results.matches[patient].candidates.rows
-    facts = results.index.facts(rows).to_dict(orient="records")
+    """The donors in some rows, in their order. `typings`: as reported, by identifier."""
+    facts = index.facts(rows).to_dict(orient="records")
     donors = [
         Person(name, {str(k): v for k, v in fact.items()}, split_gl(typings.get(name, "")))
-        for name, fact in zip(results.index.ids(rows), facts, strict=True)
+        for name, fact in zip(index.ids(rows), facts, strict=True)
     ]
     return crossmatched(donors, profile, sets)
 
@@ -58,7 +60,9 @@ def antibody_columns(
             continue
         rows += [
             donor_columns(one, use)
-            for one in candidate_crossmatches(results, typings, patient, use.profile, sets)
+            for one in candidate_crossmatches(
+                results.index, matches.candidates.rows, typings, use.profile, sets
+            )
         ]
     return antibody_table(rows)
 
