@@ -36,7 +36,6 @@ from matching.typings import Typing, typing_of
 from service.calls import checkpoint, watched
 from service.frequency_sets import SearchSets
 from service.imputation import impute_by_ancestry
-from service.search import DonorSearch
 
 # Molecules that are named in one line of evidence.
 _MOST_NAMED = 3
@@ -282,25 +281,6 @@ def _imputed(
             )
         )
     return found
-
-
-_CHANGED = "the donor's record was changed after the registry was read"
-
-
-def crossmatched_rows(
-    search: DonorSearch, rows: npt.NDArray[np.int64], profile: Profile, most: int | None
-) -> list[Crossmatched]:
-    """Donors in some rows of an index, in their order; otherwise as `crossmatched`.
-
-    Whose record was changed since is not assessable, and positive at worst.
-    """
-    people = search.reported(rows)
-    known = [person for person in people if person is not None]
-    found = iter(crossmatched(known, profile, search.sets, most))
-    return [
-        Crossmatched(name, None, problem=_CHANGED) if person is None else next(found)
-        for name, person in zip(search.index.ids(rows), people, strict=True)
-    ]
 
 
 def best_rows(index: StoredIndex, answers: RegistryAnswers, most: int) -> npt.NDArray[np.int64]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from data.donor_files import Person
+from data.index import StoredIndex
 from matching.antibodies import CutOffs, Profile, RegistryAnswers
 from matching.typings import split_gl
 from service.antibodies import Crossmatched, crossmatch_columns, crossmatched
 from service.frequency_sets import SearchSets
 from service.results import SearchResults
-from service.search import AntibodyUse
+from service.search import AntibodyUse, DonorSearch
 
 PREFIX = "antibody_"
 # Of a patient without a report.
@@ -24,20 +27,38 @@ COLUMNS = tuple(
 
 
 def candidate_crossmatches(
-    results: SearchResults,
+    index: StoredIndex,
+    rows: npt.NDArray[np.int64],
     typings: Mapping[str, str],
-    patient: str,
     profile: Profile,
     sets: SearchSets | None,
 ) -> list[Crossmatched]:
-    """The candidates of a patient, in their order. `typings`: as reported, by identifier."""
-    rows = results.matches[patient].candidates.rows
-    facts = results.index.facts(rows).to_dict(orient="records")
+    """The donors in some rows, in their order. `typings`: as reported, by identifier."""
+    facts = index.facts(rows).to_dict(orient="records")
     donors = [
         Person(name, {str(k): v for k, v in fact.items()}, split_gl(typings.get(name, "")))
-        for name, fact in zip(results.index.ids(rows), facts, strict=True)
+        for name, fact in zip(index.ids(rows), facts, strict=True)
     ]
     return crossmatched(donors, profile, sets)
+
+
+_CHANGED = "the donor's record was changed after the registry was read"
+
+
+def crossmatched_rows(
+    search: DonorSearch, rows: npt.NDArray[np.int64], profile: Profile, most: int | None
+) -> list[Crossmatched]:
+    """Donors in some rows of an index, in their order; otherwise as `crossmatched`.
+
+    Whose record was changed since is not assessable, and positive at worst.
+    """
+    people = search.reported(rows)
+    known = [person for person in people if person is not None]
+    found = iter(crossmatched(known, profile, search.sets, most))
+    return [
+        Crossmatched(name, None, problem=_CHANGED) if person is None else next(found)
+        for name, person in zip(search.index.ids(rows), people, strict=True)
+    ]
 
 
 def antibody_columns(
@@ -58,7 +79,9 @@ def antibody_columns(
             continue
         rows += [
             donor_columns(one, use)
-            for one in candidate_crossmatches(results, typings, patient, use.profile, sets)
+            for one in candidate_crossmatches(
+                results.index, matches.candidates.rows, typings, use.profile, sets
+            )
         ]
     return antibody_table(rows)
 

@@ -15,9 +15,9 @@ from service.antibodies import (
     Crossmatched,
     best_rows,
     crossmatched,
-    crossmatched_rows,
     own_warnings,
 )
+from service.antibody_columns import crossmatched_rows
 from service.calls import checkpoint, watched
 from service.convert import LIMITS, checking, read_typing
 from service.convert.antibodies import antibody_summary, crossmatch_messages, read_report

@@ -113,11 +113,12 @@ def _with_patient(family: Pedigree, person: Person, nomenclature: Nomenclature) 
 class RelatedDonors:
     """The relatives of one stratum, (n,), best first.
 
-    `matches`: of their refined `typings` with the patient's. `crossmatches`: None without a report
-    of antibodies. `excluded`: those who were left out for these.
+    `matches`: of their refined `typings` with the `patient`'s. `crossmatches`: None without a
+    report of antibodies. `excluded`: those who were left out for these.
     """
 
     result: FamilyResult
+    patient: Typing
     matches: Matches
     typings: tuple[Typing, ...]
     crossmatches: tuple[Crossmatched, ...] | None
@@ -189,6 +190,7 @@ def related_donors(
     donors = tuple(typings[name] or _UNTYPED for name in order)
     return RelatedDonors(
         result,
+        ours,
         match_typed(ours, donors, nomenclature, analysis.compared),
         donors,
         None if antibodies is None else tuple(crossmatches[name] for name in order),

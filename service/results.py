@@ -32,6 +32,7 @@ from matching.loci import LOCI, Locus
 from matching.pipeline import Matches
 from matching.rank import Ranking, RankRule, value_texts
 from matching.search import POSITION_LETTERS, Criteria
+from service.antibody_tables import FLAGS
 from service.cord import Mothers
 from service.criteria import criteria_json
 from service.pairs import RISK_OUTCOME
@@ -269,7 +270,7 @@ def print_donors(
     console.print(table)
     _print_legend(console, results)
     if antibodies is not None:
-        console.print("antib.: P positive, N tested negative, ? not assessable, ?P may be positive")
+        console.print(FLAGS)
     if len(matches) > len(shown):
         console.print(
             f"{len(shown)} of {len(matches)} shown: --limit N for more, --out FILE for all"

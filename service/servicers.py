@@ -21,7 +21,8 @@ from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
-from service.antibodies import Crossmatched, crossmatched_rows, own_warnings
+from service.antibodies import Crossmatched, own_warnings
+from service.antibody_columns import crossmatched_rows
 from service.calls import checkpoint
 from service.convert import LIMITS
 from service.convert.antibodies import antibody_summary, crossmatch_columns, crossmatch_messages

@@ -17,7 +17,8 @@ from service.antibody_columns import (
     candidate_crossmatches,
     donor_columns,
 )
-from service.antibody_tables import flags
+from service.antibody_tables import FLAGS, flags
+from service.details import Detailed
 from service.family import family_json, print_relatives, relatives_table, warnings_of
 from service.frequency_sets import SearchSets
 from service.results import (
@@ -35,7 +36,10 @@ _LEFT_OUT = ("dpb1", "loci", "release", "frequency_set")
 
 
 def strata_table(
-    found: DonorList, typings: Mapping[str, str], sets: SearchSets | None = None
+    found: DonorList,
+    typings: Mapping[str, str],
+    sets: SearchSets | None = None,
+    detailed: Detailed | None = None,
 ) -> pd.DataFrame:
     """One row a patient and donor, stratum by stratum; `rank` is within the stratum.
 
@@ -46,12 +50,15 @@ def strata_table(
         if name in found.registry:
             results = found.registry[name]
             table = result_table(results, typings)
+            if detailed is not None:
+                more = detailed.columns(results, typings)
+                table = pd.concat([table, more], axis="columns")
             if found.reports:
                 more = antibody_columns(results, typings, found.reports, sets)
                 table = pd.concat([table, more], axis="columns")
             untold = [why for p in found.patients for why in found.untold[name][p]]
         else:
-            table = _related_table(found, name)
+            table = _related_table(found, name, detailed)
             untold = [why for p in found.related[name] for why in found.untold[name][p]]
         table.insert(0, "stratum", name)
         table["risk_not_told"] = untold
@@ -60,7 +67,7 @@ def strata_table(
     return pd.concat([one for one in tables if len(one)] or tables, ignore_index=True)
 
 
-def _related_table(found: DonorList, stratum: str) -> pd.DataFrame:
+def _related_table(found: DonorList, stratum: str, detailed: Detailed | None) -> pd.DataFrame:
     tables = [pd.DataFrame({"patient": [], "rank": [], "donor": []})]
     for patient, family in found.related[stratum].items():
         if not len(family.matches):
@@ -76,6 +83,11 @@ def _related_table(found: DonorList, stratum: str) -> pd.DataFrame:
             "model": found.model,
         }
         table = table.assign(**columns)
+        if detailed is not None:
+            loci = family.result.analysis.compared
+            more = detailed.of(family.patient, family.typings, family.matches.tce, loci)
+            table = table.drop(columns=table.columns.intersection(more.columns))
+            table = pd.concat([table, more], axis="columns")
         if found.reports:
             use = found.reports.get(patient)
             rows: list[Mapping[str, Any]] = [NO_REPORT] * len(table)
@@ -152,7 +164,8 @@ def print_strata(
                 use = found.reports.get(patient)
                 flagged = None
                 if use is not None:
-                    called = candidate_crossmatches(best, typings, patient, use.profile, sets)
+                    rows = best.matches[patient].candidates.rows
+                    called = candidate_crossmatches(best.index, rows, typings, use.profile, sets)
                     flagged = flags({one.id: one for one in called})
                 print_donors(screen, found.registry[name], limit, patient, flagged, found.outcome)
             else:
@@ -188,6 +201,7 @@ def _print_related(
     risks = [risk_text(*one) for one in zip(*columns, strict=True)]
     more: dict[str, Sequence[str]] = {RISK_NAMES.get(found.outcome, found.outcome): risks}
     if family.crossmatches is not None:
+        screen.print(FLAGS)
         more["antib."] = list(flags({one.id: one for one in family.crossmatches}).values())
     print_relatives(screen, family.result, more, limit)
     n = len(family.matches)

@@ -69,7 +69,6 @@ def check_antibody_options(
     antibodies: Path | None,
     exclude: bool,
     overrides: Mapping[str, str],
-    page_size: int | None,
     save: str | None,
 ) -> None:
     """Raises `BadParameter` for options that do not go together."""
@@ -77,8 +76,8 @@ def check_antibody_options(
         raise typer.BadParameter("give --antibodies FILE", param_hint="--exclude-positive")
     if overrides and not exclude:
         raise typer.BadParameter("nobody is left out without --exclude-positive; add it")
-    if antibodies is not None and (page_size is not None or save is not None):
-        raise typer.BadParameter("pages and saved searches know no antibodies; leave one out")
+    if antibodies is not None and save is not None:
+        raise typer.BadParameter("a saved search knows no antibodies; leave one out")
 
 
 def read_reports(
@@ -157,11 +156,12 @@ class ReportedAntibodies:
         """What the list on screen says of each donor of one patient."""
         (patient,) = results.matches
         best = results.best(patient, limit)
-        typings = store.typings(best.index.ids(best.matches[patient].candidates.rows))
+        rows = best.matches[patient].candidates.rows
+        typings = store.typings(best.index.ids(rows))
         if patient not in self.use:
             return dict.fromkeys(typings, "")
         profile = self.use[patient].profile
-        found = candidate_crossmatches(best, typings, patient, profile, self.sets)
+        found = candidate_crossmatches(best.index, rows, typings, profile, self.sets)
         return flags({one.id: one for one in found})
 
     def columns(self, results: SearchResults, typings: Mapping[str, str]) -> pd.DataFrame:

@@ -17,10 +17,12 @@ from data.donor_files import Person
 from matching.cord import CordRule, DoubleRule, cord_criteria
 from matching.rank import CORD_KEYS, RankRule
 from matching.search import Criteria
+from service.antibody_tables import FLAGS, flag
+from service.cli.antibodies import ReportedAntibodies
 from service.cli.common import console, searched_loci
 from service.cli.criteria import MismatchDirection, hla_criteria
 from service.criteria import criteria_json
-from service.double import DoubleResults, double_document, find_pairs
+from service.double import NO_RISK, DoubleResults, double_document, find_pairs
 from service.results_files import write_table
 from service.search import DonorSearch, SearchSettings
 
@@ -155,7 +157,13 @@ class CordOptions:
         return replace(rule, keys=CORD_KEYS) if is_cord else rule
 
     def pairs(
-        self, person: Person, search: DonorSearch, wanted: SearchSettings, start: int, size: int
+        self,
+        person: Person,
+        search: DonorSearch,
+        wanted: SearchSettings,
+        start: int,
+        size: int,
+        reported: ReportedAntibodies | None,
     ) -> tuple[Listed, bool]:
         """Pairs of units, and whether there are more. `--min-tnc` and `--min-cd34`, which `wanted`
         holds, are of both together."""
@@ -173,7 +181,11 @@ class CordOptions:
                 if value is not None
             },
         )
-        found = find_pairs(person, search, replace(wanted, donors=donors), rule, start, size)
+        use = None if reported is None else reported.use.get(person.id)
+        found = find_pairs(person, search, replace(wanted, donors=donors), rule, start, size, use)
+        stated = None
+        if reported is not None:
+            stated = reported.stated(search.index.donors, {person.id: found.excluded})
         provenance = {
             "release": search.nomenclature.release,
             "index": search.index.version,
@@ -183,8 +195,13 @@ class CordOptions:
         return (
             Listed(
                 lambda: found.table,
-                {**provenance, "double": asdict(rule)},
-                lambda: double_document(found, rule, provenance),
+                {
+                    **provenance,
+                    "double": asdict(rule),
+                    "risk_not_told": NO_RISK,
+                    **({"antibodies": stated} if stated else {}),
+                },
+                lambda: double_document(found, rule, provenance, stated),
                 lambda screen: _print_pairs(screen, found, rule, wanted.criteria),
             ),
             found.more,
@@ -198,8 +215,9 @@ def _print_pairs(
     table = Table(
         title=f"pairs of {found.n_units:,} cord units within {criteria.max_mismatches} mismatches"
     )
+    has_report = "antibody_answer" in found.table
     names = ("#", "units", "match", "each other", "TNC 10^7/kg", "CD34 10^6/kg", "maternal")
-    for name in (*names, "below the one above for"):
+    for name in (*names, *(["antib."] if has_report else []), "below the one above for"):
         table.add_column(name)
     for row in found.table.to_dict(orient="records"):
         table.add_row(
@@ -210,9 +228,12 @@ def _print_pairs(
             _dose(row, "tnc_1e7_per_kg"),
             _dose(row, "cd34_1e6_per_kg"),
             "; ".join(filter(None, (row["nima_1"], row["nima_2"]))),
+            *([_flags(row)] if has_report else []),
             row["ranked_below_previous_for"],
         )
     screen.print(table)
+    if has_report:
+        screen.print(FLAGS)
     asked = [f"together at least {rule.min_tnc:g} x 10^7 nucleated cells a kg"]
     asked.append(f"each at least {rule.min_unit_tnc:g}")
     if rule.min_cd34 is not None:
@@ -222,9 +243,15 @@ def _print_pairs(
     asked.append(f"at most {rule.max_mismatches} mismatches between them")
     screen.print(
         f"{', '.join(asked)}\n{found.without_count:,} units without a count that is asked for are "
-        "left out\ndecision support for clinicians, not a medical device",
+        f"left out\n{NO_RISK}\ndecision support for clinicians, not a medical device",
         style="dim",
     )
+
+
+def _flags(row: Mapping[Hashable, Any]) -> str:
+    """The virtual crossmatch of both units."""
+    answers = ((row[f"antibody_answer_{n}"], row[f"antibody_worst_{n}"]) for n in (1, 2))
+    return " ".join(flag(*one) for one in answers)
 
 
 def _dose(row: Mapping[Hashable, Any], name: str) -> str:

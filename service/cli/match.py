@@ -13,6 +13,7 @@ import pandas as pd
 import typer
 
 from data.donor_files import Person
+from data.files import file_digest
 from data.index import StoredIndex
 from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
@@ -97,7 +98,7 @@ from service.cli.store import RegistryOption, open_registry
 from service.cli.strata import FamilyOption, StrataOption, families_of, strata_of, told
 from service.convert import LIMITS
 from service.criteria import criteria_json
-from service.details import detail_columns
+from service.details import Detailed
 from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
 from service.relatives import Families
 from service.results import (
@@ -218,7 +219,7 @@ def match(
         cord_rule, double, min_unit_tnc, min_unit_cd34, max_mismatches_between, strata
     )
     overrides = overrides_of(keep_donor)
-    check_antibody_options(antibodies, exclude_positive, overrides, page_size, save)
+    check_antibody_options(antibodies, exclude_positive, overrides, save)
     if antibodies is not None and ranked_by is None and strata is None:
         usual = DEFAULT_KEYS if cord.of_search is None else CORD_KEYS
         ranked_by = ",".join(("antibody", *usual))
@@ -243,12 +244,22 @@ def match(
     )
     if strata is None and family is not None:
         raise typer.BadParameter("relatives are a stratum: give --strata", param_hint="--family")
-    if (double or strata is not None) and (save is not None or details or haplotypes):
+    if double and (details or haplotypes):
         raise typer.BadParameter(
-            "not with --double or --strata", param_hint="--save, --details or --haplotypes"
+            "they are of a patient and one donor, not of two units with --double",
+            param_hint="--details or --haplotypes",
+        )
+    if (double or strata is not None) and save is not None:
+        raise typer.BadParameter(
+            "a saved search has donors of one type, each for itself: give --donor-type or "
+            "--cord-rule instead of --strata or --double",
+            param_hint="--save",
         )
     if strata is not None and page_size is not None:
-        raise typer.BadParameter("pages are of one type of donors: give --donor-type instead")
+        raise typer.BadParameter(
+            "pages are of one type of donors: give --donor-type or --cord-rule instead of --strata",
+            param_hint="--page-size",
+        )
     if haplotypes and patients is not None and chosen == "table":
         raise typer.BadParameter("of many patients only a file has room; give --out")
     if page and page_size is None and not double:
@@ -278,17 +289,12 @@ def match(
     if save is not None:
         searches().check_free(save)
     paged = page_size is not None or double
-    state = _state(people[0], wanted, repr(cord), nomenclature, index) if paged else {}
+    state = {}
+    if paged:
+        report = "" if antibodies is None else file_digest(antibodies)
+        judged = (report, exclude_positive, overrides, mfi_cut_off, cumulative_mfi)
+        state = _state(people[0], wanted, repr((cord, judged)), nomenclature, index)
     start = page_start(page, state) if page else 0
-    if double:
-        size = page_size or (limit if chosen == "table" else DEFAULT_SIZE)
-        search = DonorSearch.of(nomenclature, {}, store, index, None)
-        pairs, more = cord.pairs(people[0], search, wanted, start, size)
-        pairs.write(chosen, out)
-        if more:
-            typer.echo(f"next page: --page {page_token(start + size, state)}", err=True)
-        end_with_rejects(rejects_file)
-        return
     reported = None
     if antibodies is not None:
         reported = ReportedAntibodies.read(
@@ -296,12 +302,28 @@ def match(
             *(exclude_positive, overrides),
         )
         rejects_file = rejects_file or reported.rejects
+    if double:
+        size = page_size or (limit if chosen == "table" else DEFAULT_SIZE)
+        # Probabilities are of antigens alone.
+        sets = None if reported is None else reported.sets
+        search = DonorSearch.of(nomenclature, {}, store, index, sets)
+        pairs, more = cord.pairs(people[0], search, wanted, start, size, reported)
+        pairs.write(chosen, out)
+        if more:
+            typer.echo(f"next page: --page {page_token(start + size, state)}", err=True)
+        end_with_rejects(rejects_file)
+        return
+    detailed = None
+    if details:
+        proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
+        typings = {person.id: typing_of(person.written) for person in people}
+        detailed = Detailed(typings, PairDetails(nomenclature, proteins))
     if asked_of is not None:
         families = None
         if family is not None:
             families = families_of(family, people, nomenclature, wanted)
         search = open_search(nomenclature, store, index, wanted.nulls)
-        _list(people, search, asked_of, reported, families, limit).write(chosen, out)
+        _list(people, search, asked_of, reported, families, detailed, limit).write(chosen, out)
         end_with_rejects(rejects_file)
         return
     results = run_search(
@@ -325,14 +347,8 @@ def match(
         donors = {i for m in results.matches.values() for i in index.ids(m.candidates.rows)}
         donor_typings = store.typings(sorted(donors))
         table = result_table(results, donor_typings)
-        if details:
-            proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
-            columns = detail_columns(
-                results,
-                {person.id: typing_of(person.written) for person in people},
-                donor_typings,
-                PairDetails(nomenclature, proteins),
-            )
+        if detailed is not None:
+            columns = detailed.columns(results, donor_typings)
             table = pd.concat([table, columns], axis="columns")
         if reported is not None:
             flagged_columns = reported.columns(results, donor_typings)
@@ -354,6 +370,7 @@ def _list(
     asked: Mapping[str, Asked],
     reported: ReportedAntibodies | None,
     families: Families | None,
+    detailed: Detailed | None,
     limit: int,
 ) -> Listed:
     """Donors of several types, stratum by stratum."""
@@ -383,7 +400,7 @@ def _list(
 
     @cache
     def table() -> pd.DataFrame:
-        return strata_table(found, typings(None), sets)
+        return strata_table(found, typings(None), sets, detailed)
 
     provenance = {
         "strata": {name: results.provenance for name, results in found.registry.items()},
@@ -402,7 +419,7 @@ def _list(
 def _state(
     person: Person,
     wanted: SearchSettings,
-    cord: str,
+    more: str,
     nomenclature: Nomenclature,
     index: StoredIndex,
 ) -> dict[str, str]:
@@ -414,7 +431,7 @@ def _state(
         {
             **criteria_json(wanted.criteria, wanted.donors),
             "nulls": wanted.nulls.value,
-            "cord": cord,
+            "more": more,
         },
         wanted.as_of,
         wanted.rule,
