@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from matching.cord import DoubleRule
 from service.convert.requests import LIMITS
-from service.pb.graftmatch.v1 import cord_pb2
+from service.pb.graftmatch.v1 import antibodies_pb2, cord_pb2
 from service.status import Violation
 
 
@@ -56,22 +56,33 @@ def pair_rule(
     return DoubleRule(between, **given) if len(found) == before else None
 
 
-def unit_pair(row: Mapping[Hashable, Any]) -> cord_pb2.UnitPair:
-    """A row of the table of `service.double`."""
+def unit_pair(
+    row: Mapping[Hashable, Any],
+    crossmatches: Mapping[str, antibodies_pb2.Crossmatch],
+    kept_for: Mapping[str, str],
+) -> cord_pb2.UnitPair:
+    """A row of the table of `service.double`. `crossmatches`: by unit, none without a report;
+    `kept_for`: likewise, reasons to keep it."""
+    names = [row[f"unit_{n}"] for n in (1, 2)]
+    answers = [crossmatches[name].answer for name in names if name in crossmatches]
     return cord_pb2.UnitPair(
         rank=row["rank"],
         units=[
             cord_pb2.PairedUnit(
-                donor=row[f"unit_{n}"],
+                donor=name,
                 mismatches=row[f"mismatches_{n}"],
                 unit=cord_pb2.CordUnit(
                     tnc_1e7_per_kg=_known(row[f"tnc_1e7_per_kg_{n}"]),
                     cd34_1e6_per_kg=_known(row[f"cd34_1e6_per_kg_{n}"]),
                     nima=row[f"nima_{n}"],
                 ),
+                crossmatch=crossmatches.get(name),
+                kept_for=kept_for.get(name, ""),
             )
-            for n in (1, 2)
+            for n, name in enumerate(names, 1)
         ],
+        # Their numbers rise from the best answer to the worst.
+        crossmatch_answer=max(answers, default=None),
         mismatches_between=row["mismatches_between"],
         tnc_1e7_per_kg=row["tnc_1e7_per_kg"],
         cd34_1e6_per_kg=_known(row["cd34_1e6_per_kg"]),

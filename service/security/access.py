@@ -77,6 +77,7 @@ ACCESS: Mapping[str, Access] = {
     "SearchUnitPairs": Access(
         _SEARCH,
         told=lambda answer: (unit.donor for pair in answer.pairs for unit in pair.units),
+        kept=lambda request: _kept(request.search),
     ),
     "CrossmatchDonors": Access(
         _SEARCH,

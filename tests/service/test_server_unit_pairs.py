@@ -14,6 +14,7 @@ from service.client import Client, pages
 from service.client.retries import Patience
 from service.pb.graftmatch.v1 import antibodies_pb2, cord_pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from tests.service.antibody_reports import REPORT, TEXTS, crossmatch_row
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT
 from tests.service.test_jobs import refusal
@@ -117,6 +118,53 @@ def test_pages_together_are_the_whole(own_channel: grpc.Channel, own: Any) -> No
     assert code == "INVALID_ARGUMENT" and "the criteria changed" in wrong["page_token"]
 
 
+def test_both_units_are_judged_by_antibodies(
+    run: Run, own: Any, beads_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "pairs.csv"
+    command = ("match", "--patient", PATIENT, "--release", "demo", "--as-of", DAY, "--double")
+    given = ("--patient-facts", "weight_kg=70", "--min-tnc", 2, "--min-unit-tnc", 0.9)
+    report = ("--antibodies", beads_file, "--page-size", 10_000, "--out", out)
+    rule = cord_pb2.UnitPairRule(min_tnc_1e7_per_kg=2, min_unit_tnc_1e7_per_kg=0.9)
+    code, _, error = run(*command, *given, *report)
+    assert code == 0, error
+    expected = pd.read_csv(out, keep_default_na=False, na_values=[""])
+    asked = antibodies_pb2.SearchAntibodies(report=REPORT)
+    request = pb.SearchUnitPairsRequest(
+        search=search_of(antibodies=asked), rule=rule, page_size=10_000
+    )
+    answer = own.SearchUnitPairs(request)
+    assert answer.antibodies.registry.positive > 0 and len(answer.pairs) > 20
+    assert [TEXTS[p.crossmatch_answer] for p in answer.pairs] == expected[
+        "antibody_answer"
+    ].tolist()
+    for n in (0, 1):
+        assert [p.units[n].donor for p in answer.pairs] == expected[f"unit_{n + 1}"].tolist()
+        rows = pd.DataFrame([crossmatch_row(p.units[n].crossmatch) for p in answer.pairs])
+        names = ["answer", "worst", "p_positive", "p_positive_worst"]
+        of_file = expected[[f"antibody_{name}_{n + 1}" for name in names]].set_axis(names, axis=1)
+        pd.testing.assert_frame_equal(rows[names], of_file, check_dtype=False)
+    told = {p.crossmatch_answer for p in answer.pairs}
+    assert len(told) > 1 and any(u.crossmatch.findings for u in answer.pairs[-1].units)
+    positive = next(
+        unit.donor
+        for pair in answer.pairs
+        for unit in pair.units
+        if unit.crossmatch.answer == antibodies_pb2.CROSSMATCH_ANSWER_POSITIVE
+    )
+    request.search.antibodies.exclude_positive = True
+    request.search.antibodies.kept.add(donor=positive, reason="no other unit")
+    fewer = own.SearchUnitPairs(request)
+    assert fewer.antibodies.excluded > 0 and 0 < len(fewer.pairs) < len(answer.pairs)
+    kept = {unit.donor for pair in fewer.pairs for unit in pair.units if unit.kept_for}
+    assert kept == {positive}
+    keep = ("--exclude-positive", "--keep-donor", f"{positive}=no other unit")
+    assert run(*command, *given, *report, *keep)[0] == 0
+    left = pd.read_csv(out, keep_default_na=False, na_values=[""])
+    assert [p.units[0].donor for p in fewer.pairs] == left["unit_1"].tolist()
+    assert [p.units[1].donor for p in fewer.pairs] == left["unit_2"].tolist()
+
+
 @pytest.mark.parametrize(
     ("search", "rule", "field", "reason"),
     [
@@ -125,7 +173,7 @@ def test_pages_together_are_the_whole(own_channel: grpc.Channel, own: Any) -> No
         ({"rank_keys": ["tnc"]}, {}, "search.rank_keys", "must be empty here"),
         (
             {"antibodies": antibodies_pb2.SearchAntibodies()},
-            *({}, "search.antibodies", "must be empty here"),
+            *({}, "search.antibodies.report.beads", "give beads"),
         ),
         ({"loci": ["A"]}, {}, "search.loci", "must be empty with a rule"),
         (

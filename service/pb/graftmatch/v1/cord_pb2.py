@@ -22,27 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from service.pb.graftmatch.v1 import antibodies_pb2 as graftmatch_dot_v1_dot_antibodies__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graftmatch/v1/cord.proto\x12\rgraftmatch.v1\"c\n\nCordSearch\x12%\n\x04rule\x18\x01 \x01(\x0e\x32\x17.graftmatch.v1.CordRule\x12\x1b\n\x0emax_mismatches\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x11\n\x0f_max_mismatches\"\xc0\x01\n\x08\x43ordUnit\x12\x14\n\x07tnc_1e7\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x63\x64\x33\x34_1e6\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0etnc_1e7_per_kg\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1c\n\x0f\x63\x64\x33\x34_1e6_per_kg\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x0c\n\x04nima\x18\x05 \x01(\tB\n\n\x08_tnc_1e7B\x0b\n\t_cd34_1e6B\x11\n\x0f_tnc_1e7_per_kgB\x12\n\x10_cd34_1e6_per_kg\"o\n\x0b\x43ordColumns\x12\x0f\n\x07tnc_1e7\x18\x01 \x03(\x01\x12\x10\n\x08\x63\x64\x33\x34_1e6\x18\x02 \x03(\x01\x12\x16\n\x0etnc_1e7_per_kg\x18\x03 \x03(\x01\x12\x17\n\x0f\x63\x64\x33\x34_1e6_per_kg\x18\x04 \x03(\x01\x12\x0c\n\x04nima\x18\x05 \x03(\t\"\xc6\x02\n\x0cUnitPairRule\x12#\n\x16max_mismatches_between\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1f\n\x12min_tnc_1e7_per_kg\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12$\n\x17min_unit_tnc_1e7_per_kg\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12 \n\x13min_cd34_1e6_per_kg\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12%\n\x18min_unit_cd34_1e6_per_kg\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x19\n\x17_max_mismatches_betweenB\x15\n\x13_min_tnc_1e7_per_kgB\x1a\n\x18_min_unit_tnc_1e7_per_kgB\x16\n\x14_min_cd34_1e6_per_kgB\x1b\n\x19_min_unit_cd34_1e6_per_kg\"\xcb\x01\n\x08UnitPair\x12\x0c\n\x04rank\x18\x01 \x01(\r\x12(\n\x05units\x18\x02 \x03(\x0b\x32\x19.graftmatch.v1.PairedUnit\x12\x1a\n\x12mismatches_between\x18\x03 \x01(\r\x12\x16\n\x0etnc_1e7_per_kg\x18\x04 \x01(\x01\x12\x1c\n\x0f\x63\x64\x33\x34_1e6_per_kg\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12!\n\x19ranked_below_previous_for\x18\x06 \x01(\tB\x12\n\x10_cd34_1e6_per_kg\"V\n\nPairedUnit\x12\r\n\x05\x64onor\x18\x01 \x01(\t\x12\x12\n\nmismatches\x18\x02 \x01(\r\x12%\n\x04unit\x18\x03 \x01(\x0b\x32\x17.graftmatch.v1.CordUnit*M\n\x08\x43ordRule\x12\x19\n\x15\x43ORD_RULE_UNSPECIFIED\x10\x00\x12\x11\n\rCORD_RULE_SIX\x10\x01\x12\x13\n\x0f\x43ORD_RULE_EIGHT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graftmatch/v1/cord.proto\x12\rgraftmatch.v1\x1a\x1egraftmatch/v1/antibodies.proto\"c\n\nCordSearch\x12%\n\x04rule\x18\x01 \x01(\x0e\x32\x17.graftmatch.v1.CordRule\x12\x1b\n\x0emax_mismatches\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x11\n\x0f_max_mismatches\"\xc0\x01\n\x08\x43ordUnit\x12\x14\n\x07tnc_1e7\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x63\x64\x33\x34_1e6\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0etnc_1e7_per_kg\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1c\n\x0f\x63\x64\x33\x34_1e6_per_kg\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x0c\n\x04nima\x18\x05 \x01(\tB\n\n\x08_tnc_1e7B\x0b\n\t_cd34_1e6B\x11\n\x0f_tnc_1e7_per_kgB\x12\n\x10_cd34_1e6_per_kg\"o\n\x0b\x43ordColumns\x12\x0f\n\x07tnc_1e7\x18\x01 \x03(\x01\x12\x10\n\x08\x63\x64\x33\x34_1e6\x18\x02 \x03(\x01\x12\x16\n\x0etnc_1e7_per_kg\x18\x03 \x03(\x01\x12\x17\n\x0f\x63\x64\x33\x34_1e6_per_kg\x18\x04 \x03(\x01\x12\x0c\n\x04nima\x18\x05 \x03(\t\"\xc6\x02\n\x0cUnitPairRule\x12#\n\x16max_mismatches_between\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1f\n\x12min_tnc_1e7_per_kg\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12$\n\x17min_unit_tnc_1e7_per_kg\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12 \n\x13min_cd34_1e6_per_kg\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12%\n\x18min_unit_cd34_1e6_per_kg\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x19\n\x17_max_mismatches_betweenB\x15\n\x13_min_tnc_1e7_per_kgB\x1a\n\x18_min_unit_tnc_1e7_per_kgB\x16\n\x14_min_cd34_1e6_per_kgB\x1b\n\x19_min_unit_cd34_1e6_per_kg\"\x87\x02\n\x08UnitPair\x12\x0c\n\x04rank\x18\x01 \x01(\r\x12(\n\x05units\x18\x02 \x03(\x0b\x32\x19.graftmatch.v1.PairedUnit\x12\x1a\n\x12mismatches_between\x18\x03 \x01(\r\x12\x16\n\x0etnc_1e7_per_kg\x18\x04 \x01(\x01\x12\x1c\n\x0f\x63\x64\x33\x34_1e6_per_kg\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12!\n\x19ranked_below_previous_for\x18\x06 \x01(\t\x12:\n\x11\x63rossmatch_answer\x18\x07 \x01(\x0e\x32\x1f.graftmatch.v1.CrossmatchAnswerB\x12\n\x10_cd34_1e6_per_kg\"\x97\x01\n\nPairedUnit\x12\r\n\x05\x64onor\x18\x01 \x01(\t\x12\x12\n\nmismatches\x18\x02 \x01(\r\x12%\n\x04unit\x18\x03 \x01(\x0b\x32\x17.graftmatch.v1.CordUnit\x12-\n\ncrossmatch\x18\x04 \x01(\x0b\x32\x19.graftmatch.v1.Crossmatch\x12\x10\n\x08kept_for\x18\x05 \x01(\t*M\n\x08\x43ordRule\x12\x19\n\x15\x43ORD_RULE_UNSPECIFIED\x10\x00\x12\x11\n\rCORD_RULE_SIX\x10\x01\x12\x13\n\x0f\x43ORD_RULE_EIGHT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graftmatch.v1.cord_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CORDRULE']._serialized_start=1075
-  _globals['_CORDRULE']._serialized_end=1152
-  _globals['_CORDSEARCH']._serialized_start=43
-  _globals['_CORDSEARCH']._serialized_end=142
-  _globals['_CORDUNIT']._serialized_start=145
-  _globals['_CORDUNIT']._serialized_end=337
-  _globals['_CORDCOLUMNS']._serialized_start=339
-  _globals['_CORDCOLUMNS']._serialized_end=450
-  _globals['_UNITPAIRRULE']._serialized_start=453
-  _globals['_UNITPAIRRULE']._serialized_end=779
-  _globals['_UNITPAIR']._serialized_start=782
-  _globals['_UNITPAIR']._serialized_end=985
-  _globals['_PAIREDUNIT']._serialized_start=987
-  _globals['_PAIREDUNIT']._serialized_end=1073
+  _globals['_CORDRULE']._serialized_start=1233
+  _globals['_CORDRULE']._serialized_end=1310
+  _globals['_CORDSEARCH']._serialized_start=75
+  _globals['_CORDSEARCH']._serialized_end=174
+  _globals['_CORDUNIT']._serialized_start=177
+  _globals['_CORDUNIT']._serialized_end=369
+  _globals['_CORDCOLUMNS']._serialized_start=371
+  _globals['_CORDCOLUMNS']._serialized_end=482
+  _globals['_UNITPAIRRULE']._serialized_start=485
+  _globals['_UNITPAIRRULE']._serialized_end=811
+  _globals['_UNITPAIR']._serialized_start=814
+  _globals['_UNITPAIR']._serialized_end=1077
+  _globals['_PAIREDUNIT']._serialized_start=1080
+  _globals['_PAIREDUNIT']._serialized_end=1231
 # @@protoc_insertion_point(module_scope)

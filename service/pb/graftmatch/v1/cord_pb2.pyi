@@ -1,3 +1,4 @@
+from service.pb.graftmatch.v1 import antibodies_pb2 as _antibodies_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -67,27 +68,33 @@ class UnitPairRule(_message.Message):
     def __init__(self, max_mismatches_between: _Optional[int] = ..., min_tnc_1e7_per_kg: _Optional[float] = ..., min_unit_tnc_1e7_per_kg: _Optional[float] = ..., min_cd34_1e6_per_kg: _Optional[float] = ..., min_unit_cd34_1e6_per_kg: _Optional[float] = ...) -> None: ...
 
 class UnitPair(_message.Message):
-    __slots__ = ("rank", "units", "mismatches_between", "tnc_1e7_per_kg", "cd34_1e6_per_kg", "ranked_below_previous_for")
+    __slots__ = ("rank", "units", "mismatches_between", "tnc_1e7_per_kg", "cd34_1e6_per_kg", "ranked_below_previous_for", "crossmatch_answer")
     RANK_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     MISMATCHES_BETWEEN_FIELD_NUMBER: _ClassVar[int]
     TNC_1E7_PER_KG_FIELD_NUMBER: _ClassVar[int]
     CD34_1E6_PER_KG_FIELD_NUMBER: _ClassVar[int]
     RANKED_BELOW_PREVIOUS_FOR_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCH_ANSWER_FIELD_NUMBER: _ClassVar[int]
     rank: int
     units: _containers.RepeatedCompositeFieldContainer[PairedUnit]
     mismatches_between: int
     tnc_1e7_per_kg: float
     cd34_1e6_per_kg: float
     ranked_below_previous_for: str
-    def __init__(self, rank: _Optional[int] = ..., units: _Optional[_Iterable[_Union[PairedUnit, _Mapping]]] = ..., mismatches_between: _Optional[int] = ..., tnc_1e7_per_kg: _Optional[float] = ..., cd34_1e6_per_kg: _Optional[float] = ..., ranked_below_previous_for: _Optional[str] = ...) -> None: ...
+    crossmatch_answer: _antibodies_pb2.CrossmatchAnswer
+    def __init__(self, rank: _Optional[int] = ..., units: _Optional[_Iterable[_Union[PairedUnit, _Mapping]]] = ..., mismatches_between: _Optional[int] = ..., tnc_1e7_per_kg: _Optional[float] = ..., cd34_1e6_per_kg: _Optional[float] = ..., ranked_below_previous_for: _Optional[str] = ..., crossmatch_answer: _Optional[_Union[_antibodies_pb2.CrossmatchAnswer, str]] = ...) -> None: ...
 
 class PairedUnit(_message.Message):
-    __slots__ = ("donor", "mismatches", "unit")
+    __slots__ = ("donor", "mismatches", "unit", "crossmatch", "kept_for")
     DONOR_FIELD_NUMBER: _ClassVar[int]
     MISMATCHES_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCH_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOR_FIELD_NUMBER: _ClassVar[int]
     donor: str
     mismatches: int
     unit: CordUnit
-    def __init__(self, donor: _Optional[str] = ..., mismatches: _Optional[int] = ..., unit: _Optional[_Union[CordUnit, _Mapping]] = ...) -> None: ...
+    crossmatch: _antibodies_pb2.Crossmatch
+    kept_for: str
+    def __init__(self, donor: _Optional[str] = ..., mismatches: _Optional[int] = ..., unit: _Optional[_Union[CordUnit, _Mapping]] = ..., crossmatch: _Optional[_Union[_antibodies_pb2.Crossmatch, _Mapping]] = ..., kept_for: _Optional[str] = ...) -> None: ...

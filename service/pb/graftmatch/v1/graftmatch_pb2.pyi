@@ -414,7 +414,7 @@ class SearchUnitPairsRequest(_message.Message):
     def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ..., rule: _Optional[_Union[_cord_pb2.UnitPairRule, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class SearchUnitPairsResponse(_message.Message):
-    __slots__ = ("provenance", "pairs", "units", "units_without_count", "notes", "as_of", "next_page_token", "more")
+    __slots__ = ("provenance", "pairs", "units", "units_without_count", "notes", "as_of", "next_page_token", "more", "antibodies")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     PAIRS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +423,7 @@ class SearchUnitPairsResponse(_message.Message):
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     pairs: _containers.RepeatedCompositeFieldContainer[_cord_pb2.UnitPair]
     units: int
@@ -431,7 +432,8 @@ class SearchUnitPairsResponse(_message.Message):
     as_of: str
     next_page_token: str
     more: bool
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., pairs: _Optional[_Iterable[_Union[_cord_pb2.UnitPair, _Mapping]]] = ..., units: _Optional[int] = ..., units_without_count: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., more: _Optional[bool] = ...) -> None: ...
+    antibodies: _antibodies_pb2.AntibodySummary
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., pairs: _Optional[_Iterable[_Union[_cord_pb2.UnitPair, _Mapping]]] = ..., units: _Optional[int] = ..., units_without_count: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., more: _Optional[bool] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ...) -> None: ...
 
 class ScorePairRequest(_message.Message):
     __slots__ = ("patient", "donor", "loci", "with_haplotypes", "patient_facts", "donor_facts")
