@@ -45,7 +45,8 @@ class Served:
         """The processes that answer."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if b"spawn_main" in _command(child)]
+        # One that has died and is not yet seen to has no command.
+        return [int(child) for child in children if _command(child)]
 
     def serving(self) -> float:
         """How many of them say that they answer."""
