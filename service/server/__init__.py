@@ -33,6 +33,9 @@ def serve(
 
     def load_to_keep() -> Snapshot:
         snapshot = load()
+        from service.server.warming import warm
+
+        warm(snapshot)
         # It stays: neither looked through for garbage, nor copied for it by a process that shares.
         gc.freeze()
         gc.enable()
