@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 # Typings or donors that one thread takes at a time.
 CHUNK = 16_384
+# That make tables ready.
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -295,21 +297,32 @@ def _name_arrays(imputer: Imputer) -> NameArrays:
 
 
 def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArrays:
-    n_names = [len(names) for names in source.names]
-    strides = np.concatenate([[1], np.cumprod(n_names[:-1], dtype=np.int64)]).astype(np.int64)
+    n_names = np.array([len(names) for names in source.names], dtype=np.int64)
+    n_loci = len(n_names)
+    strides = _strides(n_names, range(n_loci))
     kept = frequencies > 0
     haplotypes, frequencies = source.haplotypes[kept].astype(np.int64), frequencies[kept]
-    key = haplotypes @ strides
-    n_loci = len(n_names)
-    free = [(-1, -1), *((locus, -1) for locus in range(n_loci))]
+    free: list[tuple[int, ...]] = [(), *((locus,) for locus in range(n_loci))]
     for one, other in combinations(range(n_loci), 2):
         free.append((one, other) if n_names[one] >= n_names[other] else (other, one))
+
+    def sort(loci: tuple[int, ...]) -> tuple[Int64s, Int64s, Int64s]:
+        """By the fixed loci, then by the free ones: the order, where groups of the same fixed names
+        begin, and the numbers of these names."""
+        fixed = [locus for locus in range(n_loci) if locus not in loci]
+        # One number, in which the free loci are the lowest digits.
+        numbers = haplotypes @ _strides(n_names, [*loci[::-1], *fixed])
+        order = np.argsort(numbers, kind="stable")
+        group = numbers[order] // np.prod(n_names[list(loci)], dtype=np.int64)
+        at = np.flatnonzero(np.diff(group, prepend=-1))
+        of_fixed = haplotypes[:, fixed] @ strides[fixed]
+        return order, at, of_fixed[order[at]]
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(sort, free))
     slots, keys, starts, rows, slot_starts = [], [], [], [], [0]
     n_keys = 0
-    for number, loci in enumerate(free):
-        fixed = key - sum(haplotypes[:, locus] * strides[locus] for locus in loci if locus >= 0)
-        order = np.lexsort([*(haplotypes[:, locus] for locus in loci[::-1] if locus >= 0), fixed])
-        distinct, at = np.unique(fixed[order], return_index=True)
+    for number, (order, at, distinct) in enumerate(found):
         table = np.full(1 << (2 * len(distinct)).bit_length(), -1, dtype=np.int32)
         fill_slots(distinct, n_keys, table)
         slots.append(table)
@@ -318,17 +331,18 @@ def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArray
         starts.append(at + number * len(frequencies))
         rows.append(order)
         n_keys += len(distinct)
+    columns = source.haplotypes[kept].T
     first, second = (
         np.concatenate(
             [
-                haplotypes[order, loci[side]] if loci[side] >= 0 else np.zeros_like(order)
+                columns[loci[side]][order] if side < len(loci) else np.zeros(len(order), np.int32)
                 for loci, order in zip(free, rows, strict=True)
             ]
-        ).astype(np.int32)
+        )
         for side in (0, 1)
     )
     return MarginalArrays(
-        np.array(free, dtype=np.int64),
+        np.array([(*loci, -1, -1)[:2] for loci in free], dtype=np.int64),
         strides,
         np.array(slot_starts, dtype=np.int64),
         np.concatenate(slots),
@@ -338,6 +352,13 @@ def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArray
         second,
         np.concatenate([frequencies[order] for order in rows]),
     )
+
+
+def _strides(n_names: Int64s, loci: Sequence[int]) -> Int64s:
+    """What the names of each locus count in a number whose lowest digit is the first of `loci`."""
+    strides = np.empty(len(n_names), dtype=np.int64)
+    strides[loci] = np.cumprod([1, *n_names[loci][:-1]])
+    return strides
 
 
 def _row_arrays(source: FrequencySet, frequencies: Floats) -> RowArrays:

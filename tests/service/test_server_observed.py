@@ -84,7 +84,8 @@ def value(metrics: str, name: str) -> float:
 
 
 def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> None:
-    port, stop = serve_metrics(0)
+    metrics_server = serve_metrics(0)
+    port = metrics_server.port
     counted = 'graftmatch_calls_total{code="OK",rpc="ParseTyping"}'
     seconds = 'graftmatch_call_seconds_count{rpc="ParseTyping"}'
     before = scraped(port)
@@ -102,7 +103,7 @@ def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> N
         # A call is told of after its answer.
         eventually(lambda: value(scraped(port), seconds) - value(before, seconds) == 2)
         during = scraped(port)
-    stop()
+    metrics_server.stop()
     assert value(during, counted) - value(before, counted) == 1
     assert value(during, seconds) - value(before, seconds) == 2
     # Servers of other tests in this process have lines of their own.
@@ -150,7 +151,8 @@ def test_no_patient_is_in_any_of_them(
     (tmp_path / "tokens.toml").write_text(entry)
     log = tmp_path / "audit.jsonl"
     settings = {"tokens": tmp_path / "tokens.toml", "audit_log": log, "traces": "there"}
-    port, stop = serve_metrics(0)
+    metrics_server = serve_metrics(0)
+    port = metrics_server.port
     sent = (("authorization", f"Bearer {token}"), ("x-request-id", "ZZMARK-A*44:02"))
 
     def outcome(call: Any, request: Any) -> str:
@@ -297,7 +299,7 @@ def test_no_patient_is_in_any_of_them(
             except ValueError:
                 logging.getLogger("graftmatch.service").exception("it broke")
         metrics = scraped(port)
-    stop()
+    metrics_server.stop()
     assert [f.removesuffix("_ARGUMENT") for f in found] == [expected for *_, expected in cases]
     told = {
         "log": text.getvalue(),
@@ -338,7 +340,8 @@ def test_spans_reach_a_collector(snapshot: Snapshot) -> None:
 
 
 def test_a_port_of_metrics_in_use_is_one_clear_line() -> None:
-    port, stop = serve_metrics(0)
+    metrics_server = serve_metrics(0)
+    port = metrics_server.port
     with pytest.raises(ServerError, match=r"already in use; give another --metrics-port"):
         serve_metrics(port)
-    stop()
+    metrics_server.stop()
