@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
-from data.index import StoredIndex
 from matching.allocate import Effort, allocate, explanations, obstacles
-from matching.antibodies import registry_answers
-from matching.cord import nima_text
-from matching.rank import value_texts
 from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
-from service.antibodies import Crossmatched, own_warnings
-from service.antibody_columns import crossmatched_rows
 from service.calls import checkpoint
 from service.convert import LIMITS
-from service.convert.antibodies import antibody_summary, crossmatch_columns, crossmatch_messages
-from service.convert.columns import PageColumns
-from service.convert.cord import cord_columns, cord_unit
-from service.convert_search import SearchRequest, inside, search_request
-from service.cord import cells_of, is_cord
-from service.criteria import criteria_json
 from service.crossmatch_answers import Crossmatches
 from service.family_answers import analyse_family_answer
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
-from service.pages import page_start, page_token, search_state
 from service.pair_answers import predict_match_answer, score_pairs_answer
 from service.pairs import one_pair_factors
 from service.pb.graftmatch.v1 import (
@@ -47,13 +29,11 @@ from service.pb.graftmatch.v1 import (
     risk_models_pb2,
 )
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
-from service.search import Page
+from service.search_answers import DEFAULT_BATCH, Search, run_inside
 from service.snapshot import Snapshot
-from service.status import EmptyRegistryError
 from service.unit_pairs import unit_pairs_answer
 
 _ONE_PAIR = np.array([0, 1])
-DEFAULT_BATCH = 500
 
 
 def parse_typing_answer(
@@ -74,180 +54,6 @@ def explain_typing_answer(
     answered = provenance(snapshot)
     answered.release = request.nomenclature.release
     return convert_typing.explain_response(request, answered)
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search that was run: `page` holds the donors to return, ranked, the first at `start`.
-
-    Its batches are answered one by one, by one thread at a time.
-    """
-
-    snapshot: Snapshot
-    index: StoredIndex
-    request: SearchRequest
-    start: int
-    page: Page
-    as_of: datetime.date
-    next_page_token: str
-    antibodies: antibodies_pb2.AntibodySummary | None
-
-    @classmethod
-    def run(cls, snapshot: Snapshot, message: graftmatch_pb2.SearchDonorsRequest) -> Search:
-        """Raises `RequestError`, `EmptyRegistryError` and `StoreError`."""
-        request = search_request(message, snapshot.nomenclature, snapshot.reports)
-        search = snapshot.search
-        if search is None:
-            raise EmptyRegistryError("the registry holds no donors; import some")
-        asked = request.asked.settings(request.page_size or request.asked.limit)
-        state = search_state(
-            request.patient,
-            request.facts,
-            {
-                **criteria_json(asked.criteria, asked.donors),
-                "probabilities": request.with_probabilities,
-                "antibodies": message.antibodies.SerializeToString(deterministic=True).hex(),
-            },
-            asked.as_of,
-            asked.rule,
-            {
-                "release": snapshot.nomenclature.release,
-                "index": search.index.version,
-                "frequency set": snapshot.frequency_set,
-                "risk model": snapshot.model_label,
-            },
-        )
-        start = page_start(request.page_token, state) if request.page_token else 0
-        settings = replace(
-            asked, start=start, up_to=2, with_probabilities=request.with_probabilities
-        )
-        page = search.page(
-            *(request.patient, request.facts, snapshot.model, settings),
-            request.filter if asked.donors else None,
-            LIMITS.genotypes,
-            request.antibodies,
-        )
-        end = start + len(page.matches)
-        more = request.page_size is not None and end < page.found
-        token = page_token(end, state) if more else ""
-        told = None
-        if (use := request.antibodies) is not None:
-            everyone = None if start else registry_answers(search.index.donors, use.profile)
-            own = own_warnings(request.patient, use.profile)
-            told = antibody_summary(use.profile, own, everyone, len(page.excluded))
-        return cls(snapshot, search.index, request, start, page, asked.as_of, token, told)
-
-    @property
-    def _of_page(self) -> dict[str, Any]:
-        """What every message of an answer carries."""
-        return {
-            "provenance": provenance(self.snapshot),
-            "found": self.page.found,
-            "notes": self.page.matches.notes,
-            "as_of": self.as_of.isoformat(),
-            "next_page_token": self.next_page_token,
-            "missing_masses": self.page.missing_masses,
-            "dropped": self.page.probabilities.dropped,
-            "antibodies": self.antibodies,
-        }
-
-    def _crossmatched(self, rows: npt.NDArray[np.int64]) -> list[Crossmatched]:
-        """Donors of the page, in their order; none in a search without antibodies."""
-        use, search = self.request.antibodies, self.snapshot.search
-        if use is None or search is None:
-            return []
-        return crossmatched_rows(search, rows, use.profile, int(LIMITS.genotypes.pairs))
-
-    def _kept_for(self, donors: Sequence[str]) -> list[str]:
-        use = self.request.antibodies
-        return ["" if use is None else use.overrides.get(name, "") for name in donors]
-
-    def _cells(self, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-        weight = self.request.facts["weight_kg"]
-        return cells_of(self.index, rows, None if weight is None else float(weight))
-
-    def _nima(self, rows: npt.NDArray[np.int64]) -> list[str]:
-        """Of units, in their order; none in a search without a rule."""
-        search, asked = self.snapshot.search, self.request.asked
-        if not asked.by_rule or search is None:
-            return []
-        patient = self.page.matches.candidates.patient
-        return [
-            nima_text(one)
-            for one in search.mothers.matches(self.index, patient, rows, asked.criteria)
-        ]
-
-    def begins(self, usual: int) -> range:
-        """Where the batches begin; one is empty where no donor was found. `usual`: size of a batch
-        if the request does not say one."""
-        return range(0, max(len(self.page.matches), 1), self.request.batch_size or usual)
-
-    @cached_property
-    def columns(self) -> PageColumns:
-        """The page by columns."""
-        rule = self.request.asked.rule
-        return PageColumns.of(self.page, self.start, self.index, self.as_of, rule)
-
-    def columns_batch(self, begin: int) -> graftmatch_pb2.StreamCandidatesResponse:
-        """As `batch`, by columns."""
-        end = min(begin + (self.request.batch_size or LIMITS.batch_size), len(self.page.matches))
-        rows = self.page.matches.candidates.rows[begin:end]
-        found = self._crossmatched(rows)
-        return graftmatch_pb2.StreamCandidatesResponse(
-            **self._of_page,
-            candidates=self.columns.part(begin, end),
-            crossmatches=crossmatch_columns(found, self._kept_for([one.id for one in found]))
-            if found
-            else None,
-            cord_units=cord_columns(self._cells(rows), self._nima(rows))
-            if is_cord(self.index, rows).any()
-            else None,
-        )
-
-    def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
-        """The donors from position `begin` of those to return; none where none was found."""
-        end = min(begin + (self.request.batch_size or DEFAULT_BATCH), len(self.page.matches))
-        part = np.arange(begin, end)
-        matches, ranking = self.page.matches.take(part), self.page.ranking.part(begin, end)
-        rows = matches.candidates.rows
-        ids = self.index.ids(rows)
-        shared = None
-        search, request = self.snapshot.search, self.request
-        if request.with_haplotypes and search is not None:
-            shared = search.shared_haplotypes(request.patient, request.facts, rows)
-        compared = convert.comparisons(matches, self.page.probabilities.take(part), shared)
-        facts = pa.Table.from_pandas(self.index.facts(rows)).to_pylist()
-        ages = self.index.ages(self.as_of, rows).tolist()
-        reasons = ranking.reasons
-        texts = [value_texts(ranking, key, self.request.asked.rule) for key in ranking.keys]
-        found = crossmatch_messages(self._crossmatched(rows))
-        kept_for, cells = self._kept_for(ids), self._cells(rows)
-        nima = self._nima(rows) or [""] * len(rows)
-        return graftmatch_pb2.SearchDonorsResponse(
-            **self._of_page,
-            candidates=[
-                graftmatch_pb2.Candidate(
-                    rank=self.start + begin + i + 1,
-                    donor=ids[i],
-                    comparison=compared[i],
-                    facts=convert.donor_facts(facts[i], ages[i]),
-                    ranked_below_previous_for=reasons[i],
-                    rank_values=[
-                        graftmatch_pb2.RankValue(key=key, value=values[i])
-                        for key, values in zip(ranking.keys, texts, strict=True)
-                    ],
-                    crossmatch=found[i] if found else None,
-                    kept_for=kept_for[i],
-                    cord_unit=cord_unit(cells, i, nima[i]) if facts[i]["type"] == "cord" else None,
-                )
-                for i in range(len(rows))
-            ],
-        )
-
-
-def _run_inside(snapshot: Snapshot, message: graftmatch_pb2.StreamCandidatesRequest) -> Search:
-    with inside("search"):
-        return Search.run(snapshot, message.search)
 
 
 def score_pair_answer(
@@ -351,7 +157,7 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         self, request: graftmatch_pb2.StreamCandidatesRequest, context: Any
     ) -> AsyncIterator[graftmatch_pb2.StreamCandidatesResponse]:
         """See the proto."""
-        search = await self._answering.answer(context, _run_inside, request)
+        search = await self._answering.answer(context, run_inside, request)
         for begin in search.begins(LIMITS.batch_size):
             yield await self._answering.run(context, search.columns_batch, begin)
 

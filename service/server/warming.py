@@ -7,7 +7,8 @@ import numpy as np
 from matching.errors import GraftmatchError
 from matching.haplotypes import FrequencySet
 from service.pb.graftmatch.v1 import graftmatch_pb2
-from service.servicers import Search, score_pair_answer
+from service.search_answers import Search
+from service.servicers import score_pair_answer
 from service.snapshot import Snapshot
 
 

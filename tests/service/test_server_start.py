@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data.registry import Registry
-from service import servicers
+from service import search_answers, servicers
 from service.config import Settings
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.server import warming
@@ -20,7 +20,7 @@ def test_what_the_first_calls_need_is_worked_out(
 ) -> None:
     scored: list[pb.ScorePairResponse] = []
     found: list[pb.SearchDonorsResponse] = []
-    score, batch = servicers.score_pair_answer, servicers.Search.batch
+    score, batch = servicers.score_pair_answer, search_answers.Search.batch
 
     def noted_score(*arguments: Any) -> pb.ScorePairResponse:
         scored.append(score(*arguments))
@@ -31,7 +31,7 @@ def test_what_the_first_calls_need_is_worked_out(
         return found[-1]
 
     monkeypatch.setattr(warming, "score_pair_answer", noted_score)
-    monkeypatch.setattr(servicers.Search, "batch", noted_batch)
+    monkeypatch.setattr(search_answers.Search, "batch", noted_batch)
     warming.warm(snapshot)
     (pair,), (page,) = scored, found
     assert pair.comparison.p10 >= 0 and pair.comparison.HasField("p10")
