@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.haplotypes import FrequencySet, Imputer, NullImputation
 from matching.loci import Locus
-from matching.masses.arrays import Floats, Int32s, MarginalArrays, NameArrays, RowArrays
+from matching.masses.arrays import Floats, Int32s, Int64s, MarginalArrays, NameArrays, RowArrays
 from matching.masses.entries import Entries, LocusEntries
 from matching.masses.genotype_kernels import ABSENT_NAME
 from matching.masses.phase_kernels import fill_slots
@@ -45,6 +45,35 @@ class PatientGenotypes:
 
     tokens: Int32s
     weights: Floats
+
+    def ordered(self, precision: float) -> OrderedGenotypes:
+        """The heaviest genotypes, without those that weigh at most `precision` together."""
+        found = self._ordered.get(precision)
+        if found is None:
+            chosen, dropped = _heaviest(self.weights, precision)
+            chosen, order, changed = _by_prefix(self.tokens, chosen)
+            found = self._ordered[precision] = OrderedGenotypes(
+                np.ascontiguousarray(self.tokens[chosen]),
+                np.ascontiguousarray(self.weights[chosen]),
+                order,
+                changed,
+                dropped,
+            )
+        return found
+
+    @cached_property
+    def _ordered(self) -> dict[float, OrderedGenotypes]:
+        return {}
+
+
+class OrderedGenotypes(NamedTuple):
+    """Genotypes of a patient as the search kernel takes them, and the weight of those left out."""
+
+    tokens: Int32s
+    weights: Floats
+    order: Int64s
+    changed: Int64s
+    dropped: float
 
 
 @dataclass(frozen=True)
@@ -134,8 +163,9 @@ class MassTables:
         """
         out = np.empty(len(codes))
         rows = self._rows
-        padding = max(0, 3 - codes.shape[1])
-        padded = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, padding))), dtype=np.int32)
+        padded = np.ascontiguousarray(codes, dtype=np.int32)
+        if (padding := 3 - codes.shape[1]) > 0:
+            padded = np.pad(padded, ((0, 0), (0, padding)))
         in_chunks(len(codes), threads, lambda part: total_masses(
             padded[part], entries.arrays, rows, out[part]
         ))  # fmt: skip
@@ -179,27 +209,24 @@ class MassTables:
         if not len(patient.weights):
             unknown = np.full((len(codes), up_to + 1), np.nan)
             return Probabilities(unknown, np.zeros(len(codes), dtype=bool), 0.0)
-        chosen, dropped = _heaviest(patient.weights, precision)
-        chosen, order, changed = _by_prefix(patient.tokens, chosen)
+        ours = patient.ordered(precision)
         exact = entries.any_of(codes, entries.exact)
         usable = np.where(exact | np.isnan(total), 0.0, total)
         out = np.zeros((len(codes), 3))
         names, marginals = self.names, self.marginals
-        tokens = np.ascontiguousarray(patient.tokens[chosen])
-        weights = np.ascontiguousarray(patient.weights[chosen])
         codes = np.ascontiguousarray(codes, dtype=np.int32)
 
         def work(part: slice) -> int:
             arrays, numbers = entries.held_by(codes[part])
             return search(
-                tokens, changed, weights, order, numbers, usable[part], arrays, names, marginals,
-                up_to, out[part],
+                ours.tokens, ours.changed, ours.weights, ours.order, numbers, usable[part], arrays,
+                names, marginals, up_to, out[part],
             )  # fmt: skip
 
         if TOO_MANY in in_chunks(len(codes), threads, work):
             exact = np.ones(len(codes), dtype=bool)
         out[exact | (usable == 0)] = np.nan
-        return Probabilities(out[:, : up_to + 1], exact, dropped)
+        return Probabilities(out[:, : up_to + 1], exact, ours.dropped)
 
 
 def in_chunks(count: int, threads: int, work: Callable[[slice], T]) -> list[T]:

@@ -6,11 +6,11 @@ A model is logistic at the horizon: logit p = intercept + sum of contributions, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -171,6 +171,20 @@ class LevelTable:
     unknown: Floats
 
 
+class GivenFactors(NamedTuple):
+    """The factors of a model that columns are given for.
+
+    `centre`: (f,) that of the first column of each. `rows`, `sizes`: as in `LevelTable`.
+    `never_known`: variance of the others.
+    """
+
+    factors: tuple[Factor, ...]
+    centre: Floats
+    rows: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    never_known: float
+
+
 @dataclass(frozen=True)
 class OutcomeModel:
     """The model of one outcome, with p columns in the order of its factors.
@@ -248,6 +262,25 @@ class OutcomeModel:
             between = (beta @ share) ** 2 - ((beta * share) ** 2).sum()
             found[i] = max(((beta * spread) ** 2).sum() - between * bool(spread.any()), 0.0)
         return found
+
+    def given(self, names: Iterable[str]) -> GivenFactors:
+        """The factors that are among some names."""
+        names = tuple(names)
+        if names not in self._given:
+            held = [i for i, factor in enumerate(self.factors) if factor.name in names]
+            others = [i for i in range(len(self.factors)) if i not in held]
+            self._given[names] = GivenFactors(
+                tuple(self.factors[i] for i in held),
+                np.append(self.centre, 0.0)[self.ends[held]],
+                self.table.rows[held],
+                self.table.sizes[held],
+                float(self.unknown_variance[others].sum()),
+            )
+        return self._given[names]
+
+    @cached_property
+    def _given(self) -> dict[tuple[str, ...], GivenFactors]:
+        return {}
 
     @cached_property
     def table(self) -> LevelTable:
