@@ -7,6 +7,9 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from data.donor_files import FACTS, Person
 from matching.antibodies import Answer
 from matching.errors import GraftmatchError, InputFileError
@@ -18,10 +21,12 @@ from matching.family import (
     analyse,
     refined_typing,
 )
-from matching.kernels import COUNT_BEST
+from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, Locus, PerLocus
 from matching.nomenclature import Nomenclature
 from matching.pipeline import Matches, match_typed
+from matching.rank import certain_probabilities
+from matching.typed_pairs import FIVE
 from matching.typings import Typing, Written, split_gl, typing_of
 from service.antibodies import Crossmatched, crossmatched
 from service.family import CERTAIN, FamilyResult, family_result, percent
@@ -114,7 +119,8 @@ class RelatedDonors:
     """The relatives of one stratum, (n,), best first.
 
     `matches`: of their refined `typings` with the `patient`'s. `crossmatches`: None without a
-    report of antibodies. `excluded`: those who were left out for these.
+    report of antibodies. `found`: how many there are in all; `excluded`: those who were left out
+    for antibodies.
     """
 
     result: FamilyResult
@@ -122,7 +128,19 @@ class RelatedDonors:
     matches: Matches
     typings: tuple[Typing, ...]
     crossmatches: tuple[Crossmatched, ...] | None
+    found: int
     excluded: tuple[str, ...]
+
+    @property
+    def certain_matches(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """P(10/10) and P(9/10), (n,) each: 0 and 1 where descent or the typings leave no doubt."""
+        found = self.matches.candidates
+        if not set(FIVE) <= set(self.result.analysis.compared):
+            return np.full(len(found), np.nan), np.full(len(found), np.nan)
+        best, worst = (found.mismatches(count, FIVE) for count in (COUNT_BEST, COUNT_WORST))
+        is_ten = np.array([one.mismatches.get(0, 0.0) >= CERTAIN for one in self.relatives], bool)
+        p10, p9 = (certain_probabilities(best, worst, n) for n in (0, 1))
+        return np.where(is_ten, 1.0, p10), np.where(is_ten, 0.0, p9)
 
     @property
     def relatives(self) -> list[Relative]:
@@ -151,8 +169,9 @@ def related_donors(
     nomenclature: Nomenclature,
     antibodies: AntibodyUse | None,
     sets: SearchSets | None,
+    size: int | None = None,
 ) -> RelatedDonors:
-    """The relatives of a stratum of `RELATED` in the order of `rule`.
+    """The first `size` relatives of a stratum of `RELATED` in the order of `rule`, all by default.
 
     `sets`: for the probability of an antigen that a typing leaves open. Raises `TypingError`.
     """
@@ -185,6 +204,8 @@ def related_donors(
             if one.relative.id not in excluded
         ]
     result = family.of(facts, rule)
+    if size is not None:
+        result = family.of([one for one, _ in result.ranked[:size]], rule)
     order = [one.relative.id for one, _ in result.ranked]
     ours = refined_typing(analysis, analysis.patient) or _UNTYPED
     donors = tuple(typings[name] or _UNTYPED for name in order)
@@ -194,6 +215,7 @@ def related_donors(
         match_typed(ours, donors, nomenclature, analysis.compared),
         donors,
         None if antibodies is None else tuple(crossmatches[name] for name in order),
+        len(facts),
         excluded,
     )
 

@@ -171,8 +171,10 @@ def donor_list(
     registry: Mapping[str, SearchResults],
     reports: Mapping[str, AntibodyUse],
     families: Families | None,
+    size: int | None = None,
 ) -> DonorList:
-    """One list of what was found in the registry, by stratum, and of relatives.
+    """One list of what was found in the registry, by stratum, and of relatives, of each stratum of
+    these the first `size`, all by default.
 
     Risks are of one model, with donor type and graft source among its factors, and only where it
     tells the type of donor; differences are to the patient's best donor of all strata.
@@ -182,7 +184,7 @@ def donor_list(
         name: {
             person.id: related_donors(
                 *(known[person.id], name, asked, search.nomenclature),
-                *(reports.get(person.id), search.sets),
+                *(reports.get(person.id), search.sets, size),
             )
             for person in people
             if person.id in known
@@ -212,7 +214,11 @@ def donor_list(
         {name: _with_scores(results, scores[name]) for name, results in registry.items()},
         related,
         {name: scores[name] for name in related},
-        {} if families is None else families.reasons,
+        {
+            person.id: families.reasons[person.id]
+            for person in people
+            if families is not None and person.id in families.reasons
+        },
         untold,
         preferred[0],
         label,

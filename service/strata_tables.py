@@ -60,8 +60,8 @@ def strata_table(
         else:
             table = _related_table(found, name, detailed)
             untold = [why for p in found.related[name] for why in found.untold[name][p]]
-        table.insert(0, "stratum", name)
-        table["risk_not_told"] = untold
+        places = pd.DataFrame({"stratum": [name] * len(table), "risk_not_told": untold})
+        table = pd.concat([places, table], axis="columns")
         tables.append(table)
     # A part without rows has no types of its own.
     return pd.concat([one for one in tables if len(one)] or tables, ignore_index=True)
@@ -74,15 +74,18 @@ def _related_table(found: DonorList, stratum: str, detailed: Detailed | None) ->
             continue
         table = relatives_table(family.result).drop(columns=list(_LEFT_OUT))
         table = table.rename(columns={"relative": "donor", "nima": "p_nima"})
+        p10, p9 = family.certain_matches
         columns: dict[str, Any] = {
             **comparison_columns([family.matches]),
+            "p10": p10,
+            "p9": p9,
             **found.scores[stratum][patient],
             "type": "related",
             "typing": [typing.text for typing in family.typings],
             "release": family.result.provenance["release"],
             "model": found.model,
         }
-        table = table.assign(**columns)
+        table = pd.concat([table, pd.DataFrame(columns)], axis="columns")
         if detailed is not None:
             loci = family.result.analysis.compared
             more = detailed.of(family.patient, family.typings, family.matches.tce, loci)

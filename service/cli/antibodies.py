@@ -38,6 +38,14 @@ CumulativeOption = Annotated[
         help="A donor is positive where the MFI of the beads of its molecules add up to this.",
     ),
 ]
+AntibodiesOption = Annotated[
+    Path | None,
+    typer.Option(help="The patients' antibodies: CSV, or a list of unacceptable antigens."),
+]
+ExcludeOption = Annotated[
+    bool,
+    typer.Option("--exclude-positive", help="Leave out donors with a positive crossmatch."),
+]
 KeepOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -69,7 +77,7 @@ def check_antibody_options(
     antibodies: Path | None,
     exclude: bool,
     overrides: Mapping[str, str],
-    save: str | None,
+    save: str | None = None,
 ) -> None:
     """Raises `BadParameter` for options that do not go together."""
     if antibodies is None and (exclude or overrides):

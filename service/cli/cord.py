@@ -15,7 +15,7 @@ from rich.table import Table
 
 from data.donor_files import Person
 from matching.cord import CordRule, DoubleRule, cord_criteria
-from matching.rank import CORD_KEYS, RankRule
+from matching.rank import CORD_KEYS, DEFAULT_KEYS, RankRule
 from matching.search import Criteria
 from service.antibody_tables import FLAGS, flag
 from service.cli.antibodies import ReportedAntibodies
@@ -150,6 +150,11 @@ class CordOptions:
         if donor_type not in (None, "cord"):
             raise typer.BadParameter("it is for cord units alone", param_hint="--cord-rule")
         return "cord"
+
+    @property
+    def usual_keys(self) -> tuple[str, ...]:
+        """What donors are ordered by unless it is asked for."""
+        return DEFAULT_KEYS if self.of_search is None else CORD_KEYS
 
     def rank(self, rule: RankRule, ranked_by: str | None) -> RankRule:
         """The order of cord units, unless one is given."""

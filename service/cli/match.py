@@ -22,12 +22,13 @@ from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
-from matching.rank import CORD_KEYS, DEFAULT_KEYS
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.antibodies import (
     DEFAULT_MFI,
+    AntibodiesOption,
     CumulativeOption,
+    ExcludeOption,
     KeepOption,
     MfiOption,
     ReportedAntibodies,
@@ -183,14 +184,8 @@ def match(
             "--haplotypes", help="Add the probability of 0, 1 and 2 whole haplotypes in common."
         ),
     ] = False,
-    antibodies: Annotated[
-        Path | None,
-        typer.Option(help="The patients' antibodies: CSV, or a list of unacceptable antigens."),
-    ] = None,
-    exclude_positive: Annotated[
-        bool,
-        typer.Option("--exclude-positive", help="Leave out donors with a positive crossmatch."),
-    ] = False,
+    antibodies: AntibodiesOption = None,
+    exclude_positive: ExcludeOption = False,
     keep_donor: KeepOption = None,
     mfi_cut_off: MfiOption = DEFAULT_MFI,
     cumulative_mfi: CumulativeOption = None,
@@ -221,8 +216,7 @@ def match(
     overrides = overrides_of(keep_donor)
     check_antibody_options(antibodies, exclude_positive, overrides, save)
     if antibodies is not None and ranked_by is None and strata is None:
-        usual = DEFAULT_KEYS if cord.of_search is None else CORD_KEYS
-        ranked_by = ",".join(("antibody", *usual))
+        ranked_by = ",".join(("antibody", *cord.usual_keys))
     wanted = SearchSettings(
         cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         parse_day(as_of),
