@@ -35,7 +35,7 @@ OF_ONE_ANSWER = (
 )
 # Fields of a search that a rule of cord units says.
 _OF_RULE = ("loci", "max_mismatches", "max_mismatches_at", "direction", "antigen_loci")
-_RULES = {cord_pb2.CORD_RULE_SIX: CordRule.SIX, cord_pb2.CORD_RULE_EIGHT: CordRule.EIGHT}
+CORD_RULES = {cord_pb2.CORD_RULE_SIX: CordRule.SIX, cord_pb2.CORD_RULE_EIGHT: CordRule.EIGHT}
 
 
 @dataclass(frozen=True)
@@ -193,13 +193,13 @@ def _criteria_by_rule(
         if name in given
     ]
     cord = request.cord
-    if cord.rule not in _RULES:
+    if cord.rule not in CORD_RULES:
         found.append(Violation("cord.rule", "name a rule that this server knows"))
         return None
     most = cord.max_mismatches if cord.HasField("max_mismatches") else None
     if most is not None and most > LIMITS.mismatches:
         found.append(Violation("cord.max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
-    return cord_criteria(_RULES[cord.rule], most, not request.without_potential)
+    return cord_criteria(CORD_RULES[cord.rule], most, not request.without_potential)
 
 
 def _criteria(

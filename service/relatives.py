@@ -29,6 +29,7 @@ from matching.rank import certain_probabilities
 from matching.typed_pairs import FIVE
 from matching.typings import Typing, Written, split_gl, typing_of
 from service.antibodies import Crossmatched, crossmatched
+from service.calls import CallEndedError, checkpoint
 from service.family import CERTAIN, FamilyResult, family_result, percent
 from service.frequency_sets import SearchSets
 from service.pairs import Facts
@@ -74,11 +75,13 @@ class Families:
                 continue
             try:
                 family = _with_patient(pedigree.relatives(person.id), person, nomenclature)
-                found = analyse(family, person.id, nomenclature, loci)
+                found = analyse(family, person.id, nomenclature, loci, between=checkpoint)
                 rule = HaploidenticalRule()
                 results[person.id] = family_result(
                     found, rule, nomenclature, proteins, as_of, frequency_set=""
                 )
+            except CallEndedError:
+                raise
             except GraftmatchError as error:
                 reasons[person.id] = str(error)
         if len(people) == 1 and reasons:
@@ -170,10 +173,12 @@ def related_donors(
     antibodies: AntibodyUse | None,
     sets: SearchSets | None,
     size: int | None = None,
+    most: int | None = None,
 ) -> RelatedDonors:
     """The first `size` relatives of a stratum of `RELATED` in the order of `rule`, all by default.
 
-    `sets`: for the probability of an antigen that a typing leaves open. Raises `TypingError`.
+    `sets`: for the probability of an antigen that a typing leaves open, `most`: as of
+    `crossmatched`. Raises `TypingError`.
     """
     facts = [one for one in family.facts if one.relative.likeliest in RELATED[stratum]]
     analysis = family.analysis
@@ -189,7 +194,7 @@ def related_donors(
             )
             for name, typing in typings.items()
         ]
-        found = crossmatched(people, antibodies.profile, sets)
+        found = crossmatched(people, antibodies.profile, sets, most)
         crossmatches = {one.id: one for one in found}
         excluded = tuple(
             one.id

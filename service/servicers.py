@@ -31,6 +31,7 @@ from service.pb.graftmatch.v1 import (
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search_answers import DEFAULT_BATCH, Search, run_inside
 from service.snapshot import Snapshot
+from service.strata_answers import ListedStrata
 from service.unit_pairs import unit_pairs_answer
 
 _ONE_PAIR = np.array([0, 1])
@@ -160,6 +161,14 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         search = await self._answering.answer(context, run_inside, request)
         for begin in search.begins(LIMITS.batch_size):
             yield await self._answering.run(context, search.columns_batch, begin)
+
+    async def SearchStrata(  # noqa: N802
+        self, request: graftmatch_pb2.SearchStrataRequest, context: Any
+    ) -> AsyncIterator[graftmatch_pb2.SearchStrataResponse]:
+        """See the proto."""
+        found = await self._answering.answer(context, ListedStrata.run, request)
+        for part in found.parts():
+            yield await self._answering.run(context, found.batch, *part)
 
     async def SearchUnitPairs(  # noqa: N802
         self, request: graftmatch_pb2.SearchUnitPairsRequest, context: Any

@@ -114,6 +114,9 @@ class Client:
     stream_candidates = Streamed[
         graftmatch_pb2.StreamCandidatesRequest, graftmatch_pb2.StreamCandidatesResponse
     ]("StreamCandidates", graftmatch_pb2.StreamCandidatesResponse)
+    search_strata = Streamed[
+        graftmatch_pb2.SearchStrataRequest, graftmatch_pb2.SearchStrataResponse
+    ]("SearchStrata", graftmatch_pb2.SearchStrataResponse)
     search_unit_pairs = Unary[
         graftmatch_pb2.SearchUnitPairsRequest, graftmatch_pb2.SearchUnitPairsResponse
     ]("SearchUnitPairs", graftmatch_pb2.SearchUnitPairsResponse)

@@ -74,6 +74,14 @@ ACCESS: Mapping[str, Access] = {
     "SearchDonors": Access(
         _SEARCH, told=lambda answer: (c.donor for c in answer.candidates), kept=_kept
     ),
+    "SearchStrata": Access(
+        _SEARCH,
+        asked=lambda request: (member.id for member in request.family),
+        told=lambda answer: (
+            one.candidate.donor or one.relative.relative.id for one in answer.donors
+        ),
+        kept=lambda request: _kept(request.search),
+    ),
     "SearchUnitPairs": Access(
         _SEARCH,
         told=lambda answer: (unit.donor for pair in answer.pairs for unit in pair.units),

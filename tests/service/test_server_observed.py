@@ -229,7 +229,15 @@ def test_no_patient_is_in_any_of_them(
                 donors=[{"identifier": "ZZMARK-D"}, {"person": {"typing": "ZZMARK*44:02"}}],
             )
             units = pb.SearchUnitPairsRequest(search=pb.SearchDonorsRequest(patient="ZZMARK"))
+            listed = pb.SearchStrataRequest(
+                search=with_report,
+                strata=[{"stratum": pb.STRATUM_RELATED}, {"stratum": pb.STRATUM_ADULT}],
+                family=marked_family.members,
+                patient_id="ZZMARK-P",
+            )
             cases += [
+                (stub.SearchStrata, listed, "OK"),
+                (stub.SearchStrata, pb.SearchStrataRequest(patient_id="ZZMARK"), "INVALID"),
                 (stub.AnalyseFamily, marked_family, "OK"),
                 (stub.AnalyseFamily, wrong_family, "INVALID"),
                 (stub.CrossmatchDonors, against, "OK"),

@@ -21,6 +21,15 @@ class MismatchDirection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MISMATCH_DIRECTION_GVH: _ClassVar[MismatchDirection]
     MISMATCH_DIRECTION_HVG: _ClassVar[MismatchDirection]
 
+class Stratum(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STRATUM_UNSPECIFIED: _ClassVar[Stratum]
+    STRATUM_RELATED: _ClassVar[Stratum]
+    STRATUM_RELATED_IDENTICAL: _ClassVar[Stratum]
+    STRATUM_RELATED_MISMATCHED: _ClassVar[Stratum]
+    STRATUM_ADULT: _ClassVar[Stratum]
+    STRATUM_CORD: _ClassVar[Stratum]
+
 class Known(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     KNOWN_UNSPECIFIED: _ClassVar[Known]
@@ -57,6 +66,12 @@ class AllocationReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 MISMATCH_DIRECTION_UNSPECIFIED: MismatchDirection
 MISMATCH_DIRECTION_GVH: MismatchDirection
 MISMATCH_DIRECTION_HVG: MismatchDirection
+STRATUM_UNSPECIFIED: Stratum
+STRATUM_RELATED: Stratum
+STRATUM_RELATED_IDENTICAL: Stratum
+STRATUM_RELATED_MISMATCHED: Stratum
+STRATUM_ADULT: Stratum
+STRATUM_CORD: Stratum
 KNOWN_UNSPECIFIED: Known
 KNOWN_YES: Known
 KNOWN_NO: Known
@@ -400,6 +415,108 @@ class StreamCandidatesResponse(_message.Message):
     crossmatches: _antibodies_pb2.CrossmatchColumns
     cord_units: _cord_pb2.CordColumns
     def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ..., crossmatches: _Optional[_Union[_antibodies_pb2.CrossmatchColumns, _Mapping]] = ..., cord_units: _Optional[_Union[_cord_pb2.CordColumns, _Mapping]] = ...) -> None: ...
+
+class SearchStrataRequest(_message.Message):
+    __slots__ = ("search", "strata", "cord_rule", "family", "patient_id")
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    STRATA_FIELD_NUMBER: _ClassVar[int]
+    CORD_RULE_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    search: SearchDonorsRequest
+    strata: _containers.RepeatedCompositeFieldContainer[StratumOrder]
+    cord_rule: _cord_pb2.CordRule
+    family: _containers.RepeatedCompositeFieldContainer[_family_pb2.FamilyMember]
+    patient_id: str
+    def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ..., strata: _Optional[_Iterable[_Union[StratumOrder, _Mapping]]] = ..., cord_rule: _Optional[_Union[_cord_pb2.CordRule, str]] = ..., family: _Optional[_Iterable[_Union[_family_pb2.FamilyMember, _Mapping]]] = ..., patient_id: _Optional[str] = ...) -> None: ...
+
+class StratumOrder(_message.Message):
+    __slots__ = ("stratum", "rank_keys", "rule")
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    RANK_KEYS_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    stratum: Stratum
+    rank_keys: _containers.RepeatedScalarFieldContainer[str]
+    rule: _family_pb2.HaploidenticalRule
+    def __init__(self, stratum: _Optional[_Union[Stratum, str]] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rule: _Optional[_Union[_family_pb2.HaploidenticalRule, _Mapping]] = ...) -> None: ...
+
+class SearchStrataResponse(_message.Message):
+    __slots__ = ("provenance", "stratum", "below_another_for", "found", "donors", "compared_risk", "notes", "as_of", "antibodies", "warnings", "ordered_by", "missing_masses", "dropped")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    BELOW_ANOTHER_FOR_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_RISK_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_BY_FIELD_NUMBER: _ClassVar[int]
+    MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    stratum: Stratum
+    below_another_for: _containers.RepeatedScalarFieldContainer[str]
+    found: int
+    donors: _containers.RepeatedCompositeFieldContainer[ListedDonor]
+    compared_risk: str
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    antibodies: _antibodies_pb2.AntibodySummary
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    ordered_by: _containers.RepeatedCompositeFieldContainer[_family_pb2.RankSource]
+    missing_masses: int
+    dropped: float
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., stratum: _Optional[_Union[Stratum, str]] = ..., below_another_for: _Optional[_Iterable[str]] = ..., found: _Optional[int] = ..., donors: _Optional[_Iterable[_Union[ListedDonor, _Mapping]]] = ..., compared_risk: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., ordered_by: _Optional[_Iterable[_Union[_family_pb2.RankSource, _Mapping]]] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+
+class ListedDonor(_message.Message):
+    __slots__ = ("candidate", "relative", "risks", "risk_not_told")
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_FIELD_NUMBER: _ClassVar[int]
+    RISKS_FIELD_NUMBER: _ClassVar[int]
+    RISK_NOT_TOLD_FIELD_NUMBER: _ClassVar[int]
+    candidate: Candidate
+    relative: RelatedCandidate
+    risks: _containers.RepeatedCompositeFieldContainer[ComparedRisk]
+    risk_not_told: str
+    def __init__(self, candidate: _Optional[_Union[Candidate, _Mapping]] = ..., relative: _Optional[_Union[RelatedCandidate, _Mapping]] = ..., risks: _Optional[_Iterable[_Union[ComparedRisk, _Mapping]]] = ..., risk_not_told: _Optional[str] = ...) -> None: ...
+
+class RelatedCandidate(_message.Message):
+    __slots__ = ("relative", "comparison", "typing", "sex", "crossmatch", "kept_for")
+    RELATIVE_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    TYPING_FIELD_NUMBER: _ClassVar[int]
+    SEX_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCH_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOR_FIELD_NUMBER: _ClassVar[int]
+    relative: _family_pb2.RelativeDonor
+    comparison: _common_pb2.Comparison
+    typing: str
+    sex: str
+    crossmatch: _antibodies_pb2.Crossmatch
+    kept_for: str
+    def __init__(self, relative: _Optional[_Union[_family_pb2.RelativeDonor, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., typing: _Optional[str] = ..., sex: _Optional[str] = ..., crossmatch: _Optional[_Union[_antibodies_pb2.Crossmatch, _Mapping]] = ..., kept_for: _Optional[str] = ...) -> None: ...
+
+class ComparedRisk(_message.Message):
+    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "difference", "difference_low", "difference_high")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_DAYS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_LOW_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_HIGH_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    horizon_days: float
+    probability: float
+    low: float
+    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., difference: _Optional[float] = ..., difference_low: _Optional[float] = ..., difference_high: _Optional[float] = ...) -> None: ...
 
 class SearchUnitPairsRequest(_message.Message):
     __slots__ = ("search", "rule", "page_size", "page_token")

@@ -73,6 +73,11 @@ class GraftMatchServiceStub:
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
                 _registered_method=True)
+        self.SearchStrata = channel.unary_stream(
+                '/graftmatch.v1.GraftMatchService/SearchStrata',
+                request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataResponse.FromString,
+                _registered_method=True)
         self.SearchUnitPairs = channel.unary_unary(
                 '/graftmatch.v1.GraftMatchService/SearchUnitPairs',
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsRequest.SerializeToString,
@@ -171,6 +176,15 @@ class GraftMatchServiceServicer:
     def StreamCandidates(self, request, context):
         """SearchDonors, column by column, for many donors. 1,000 donors in a response where `batch_size`
         is 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchStrata(self, request, context):
+        """Relatives, adult donors and cord blood units of a patient in one list: a stratum for each type,
+        each in an order of its own, with one risk that compares. At least one response comes for each
+        stratum.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -282,6 +296,11 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     servicer.StreamCandidates,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.SerializeToString,
+            ),
+            'SearchStrata': grpc.unary_stream_rpc_method_handler(
+                    servicer.SearchStrata,
+                    request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataResponse.SerializeToString,
             ),
             'SearchUnitPairs': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchUnitPairs,
@@ -500,6 +519,33 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/StreamCandidates',
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchStrata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/SearchStrata',
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataRequest.SerializeToString,
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataResponse.FromString,
             options,
             channel_credentials,
             insecure,
