@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from data.antibodies import AntibodyFile
 from data.donor_files import Person, Rejects
 from matching.antibodies import (
@@ -32,7 +29,7 @@ from matching.nomenclature import Nomenclature
 from matching.sequences import Domains
 from matching.typings import Typing, typing_of
 from service.frequency_sets import SearchSets
-from service.imputation import impute_by_ancestry
+from service.imputation import explain_by_ancestry
 
 # Molecules that are named in one line of evidence.
 _MOST_NAMED = 3
@@ -221,38 +218,23 @@ def _imputed(
     if not people:
         return []
     imputer = sets.imputer()
-    imputed = impute_by_ancestry(imputer, people, sets.under)
-    row = {name: i for i, name in enumerate(imputed.names)}
     answers = ImputedAnswers(imputer, profile)
+    most = profile.cut_offs.cumulative
     found = []
-    for person, one in zip(people, results, strict=True):
+    explained = explain_by_ancestry(imputer, people, sets.under)
+    for (person, classes), one in zip(explained, results, strict=True):
         assert one.result is not None
-        i = row.get(person.id)
-        if i is None:
-            problem = imputed.problems.get(person.id, "")
-            found.append(Crossmatched(person.id, one.result, problem=problem))
+        if isinstance(classes, str):
+            found.append(Crossmatched(person.id, one.result, problem=classes))
             continue
-        part = slice(*imputed.imputed.offsets[i : i + 2].tolist())
-        codes, weights = imputed.imputed.codes[part], imputed.imputed.weights[part]
-        low, high = answers.ranges(typing_of(person.written), one.result, codes)
-        most = profile.cut_offs.cumulative
+        typing = typing_of(person.written)
+        p_positive, p_negative = answers.probabilities(typing, one.result, classes)
         if most is not None and one.result.mfi.high >= most:
             # The sum may reach the cut-off whatever each molecule is.
-            high = np.full_like(high, Answer.POSITIVE)
-        found.append(
-            Crossmatched(
-                person.id,
-                one.result,
-                _share(weights, low == Answer.POSITIVE),
-                _share(weights, high == Answer.NEGATIVE),
-                answers.systems(one.result),
-            )
-        )
+            p_negative = 0.0
+        systems = answers.systems(one.result)
+        found.append(Crossmatched(person.id, one.result, p_positive, p_negative, systems))
     return found
-
-
-def _share(weights: npt.NDArray[np.float64], held: npt.NDArray[np.bool_]) -> float:
-    return min(float(weights[held].sum()), 1.0)
 
 
 def crossmatch_columns(one: Crossmatched) -> dict[str, Any]:

@@ -89,7 +89,13 @@ class CrossmatchResult:
 
 def crossmatch(typing: Typing, profile: Profile) -> CrossmatchResult:
     """The virtual crossmatch of a person. Raises `TypingError`."""
-    systems = tuple(_system_result(typing, system, profile) for system in profile.systems)
+    systems = []
+    for system in profile.systems:
+        typed = tuple(typing.loci[locus] for locus in system.loci)
+        key = (system, *(None if one is None else one.text for one in typed))
+        if key not in profile.remembered:
+            profile.remembered[key] = _system_result(typed, system, profile)
+        systems.append(profile.remembered[key])
     return combined(systems, profile)
 
 
@@ -169,8 +175,9 @@ def untyped_result(system: System, profile: Profile) -> SystemResult:
     return SystemResult(system, False, Answer.NEGATIVE, high, Total(0.0, most))
 
 
-def _system_result(typing: Typing, system: System, profile: Profile) -> SystemResult:
-    typed = [typing.loci[locus] for locus in system.loci]
+def _system_result(
+    typed: Sequence[LocusTyping | None], system: System, profile: Profile
+) -> SystemResult:
     if all(one is None for one in typed):
         return untyped_result(system, profile)
     read = [
@@ -253,15 +260,27 @@ def molecules(
     """
     if not system.is_pair:
         return [[_single(option, profile) for option in copy] for copy in copies[0]]
-    found = []
-    for alphas, betas in product(*copies):
+    every = (_joined(system, *chains, is_open, profile) for chains in product(*copies))
+    return [molecule for molecule in every if molecule]
+
+
+def _joined(
+    system: System,
+    alphas: Sequence[Option],
+    betas: Sequence[Option],
+    is_open: bool,
+    profile: Profile,
+) -> Molecule:
+    """What an alpha and a beta chain may be together, nothing where they never join."""
+    key = system, tuple(alphas), tuple(betas), is_open
+    known: Molecule | None = profile.remembered.get(key)
+    if known is None:
         ways = [_pair(a, b, system, profile) for a, b in product(alphas, betas)]
-        molecule = [way for way in ways if way is not None]
-        if molecule and len(molecule) < len(ways) and not is_open:
-            molecule.append(_May(ABSENT, ()))
-        if molecule:
-            found.append(molecule)
-    return found
+        known = [way for way in ways if way is not None]
+        if known and len(known) < len(ways) and not is_open:
+            known.append(_May(ABSENT, ()))
+        profile.remembered[key] = known
+    return known
 
 
 def answer_range(found: Sequence[Molecule]) -> tuple[Answer, Answer]:
