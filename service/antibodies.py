@@ -3,7 +3,7 @@ leaves the answer open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,60 +181,45 @@ def crossmatched(
     people: Sequence[Person], profile: Profile, sets: SearchSets | None
 ) -> list[Crossmatched]:
     """People in their order; probabilities only of those whose typing leaves the answer open."""
-    known: dict[str, CrossmatchResult | str] = {}
-    found = []
-    for person in people:
+    found: list[Crossmatched] = []
+    left_open: dict[int, Typing] = {}
+    for i, person in enumerate(people):
         try:
             typing = typing_of(person.written)
-            result = known.get(typing.text)
-            if result is None:
-                result = known[typing.text] = crossmatch(typing, profile)
-            assert not isinstance(result, str)
-            found.append(
-                Crossmatched(person.id, result, *_CERTAIN.get(result.answer, (None, None)))
-            )
+            result = crossmatch(typing, profile)
         except TypingError as error:
             found.append(Crossmatched(person.id, None, problem=str(error)))
-    if sets is None:
-        return found
-    is_open = [
-        i
-        for i, one in enumerate(found)
-        if one.result is not None and one.result.low is not one.result.high
-    ]
-    imputed = _imputed([people[i] for i in is_open], [found[i] for i in is_open], profile, sets)
-    for i, one in zip(is_open, imputed, strict=True):
-        found[i] = one
+            continue
+        certain = _CERTAIN.get(result.answer, (None, None))
+        found.append(Crossmatched(person.id, result, *certain))
+        if result.low is not result.high:
+            left_open[i] = typing
+    if sets is not None and left_open:
+        some = [(people[i], typing, found[i]) for i, typing in left_open.items()]
+        for i, one in zip(left_open, _imputed(some, profile, sets), strict=True):
+            found[i] = one
     return found
 
 
 def _imputed(
-    people: Sequence[Person],
-    results: Sequence[Crossmatched],
-    profile: Profile,
-    sets: SearchSets,
-) -> list[Crossmatched]:
+    people: Sequence[tuple[Person, Typing, Crossmatched]], profile: Profile, sets: SearchSets
+) -> Iterator[Crossmatched]:
     """The same people with probabilities where their set represents them."""
-    if not people:
-        return []
     imputer = sets.imputer()
     answers = ImputedAnswers(imputer, profile)
     most = profile.cut_offs.cumulative
-    found = []
-    explained = explain_by_ancestry(imputer, people, sets.under)
-    for (person, classes), one in zip(explained, results, strict=True):
+    explained = explain_by_ancestry(imputer, [person for person, _, _ in people], sets.under)
+    for (person, typing, one), classes in zip(people, explained, strict=True):
         assert one.result is not None
         if isinstance(classes, str):
-            found.append(Crossmatched(person.id, one.result, problem=classes))
+            yield Crossmatched(person.id, one.result, problem=classes)
             continue
-        typing = typing_of(person.written)
         p_positive, p_negative = answers.probabilities(typing, one.result, classes)
         if most is not None and one.result.mfi.high >= most:
             # The sum may reach the cut-off whatever each molecule is.
             p_negative = 0.0
         systems = answers.systems(one.result)
-        found.append(Crossmatched(person.id, one.result, p_positive, p_negative, systems))
-    return found
+        yield Crossmatched(person.id, one.result, p_positive, p_negative, systems)
 
 
 def crossmatch_columns(one: Crossmatched) -> dict[str, Any]:

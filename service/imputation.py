@@ -121,7 +121,7 @@ def _priors(people: Sequence[Person], under: Ancestries) -> tuple[dict[str, Prio
 
 def explain_by_ancestry(
     imputer: Imputer, people: Sequence[Person], under: Ancestries
-) -> Iterator[tuple[Person, ExplainingClasses | str]]:
+) -> Iterator[ExplainingClasses | str]:
     """What explains people, each under their own populations, or why nothing does.
 
     Nobody's haplotype pairs are listed, however many these are.
@@ -130,18 +130,18 @@ def explain_by_ancestry(
     mixtures = {prior: under.populations.mixture(dict(prior)) for prior in set(priors.values())}
     for person in people:
         if person.id in problems:
-            yield person, problems[person.id]
+            yield problems[person.id]
             continue
         frequencies = mixtures[priors[person.id]]
         try:
             explained = imputer.explain(person.written, frequencies)
         except TooAmbiguousError as error:
-            yield person, str(error)
+            yield str(error)
             continue
         if explained.mass > 0:
-            yield person, explained
+            yield explained
         else:
-            yield person, _unrepresented(imputer.faults(person.written, frequencies))
+            yield _unrepresented(imputer.faults(person.written, frequencies))
 
 
 def impute_by_ancestry(

@@ -9,14 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from matching.antibodies.crossmatch import (
-    CrossmatchResult,
-    Option,
-    answer_range,
-    either_copy,
-    molecules,
-)
+from matching.antibodies.crossmatch import CrossmatchResult
 from matching.antibodies.groups import GroupOptions
+from matching.antibodies.molecules import Option, answer_range, either_copy, molecules
 from matching.antibodies.names import System
 from matching.antibodies.profile import Profile
 from matching.antibodies.values import Answer

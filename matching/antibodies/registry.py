@@ -13,16 +13,10 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from matching.antibodies.crossmatch import (
-    ABSENT,
-    ALTERED,
-    Option,
-    answer_range,
-    molecules,
-    untyped_result,
-)
+from matching.antibodies.crossmatch import untyped_result
 from matching.antibodies.groups import GroupOptions
 from matching.antibodies.kernels import NO_MOLECULE, answers_of_rows
+from matching.antibodies.molecules import ABSENT, ALTERED, Option, answer_range, molecules
 from matching.antibodies.names import System
 from matching.antibodies.profile import Profile
 from matching.antibodies.values import Answer

@@ -102,7 +102,7 @@ def test_names_that_kits_print(names: Names) -> None:
     for text in ("DRB1*01:03", "HLA-DRB1*01:03", "DRB1*0103", "DRB1*01:03:01"):
         target, _ = names.read(text)
         assert target.protein is not None and target.protein.name == "DRB1*01:03"
-        assert target.protein.antigens == {"DR103"}
+        assert target.protein.kind.antigens == {"DR103"}
     assert names.read("Cw*07:02")[0].protein == names.read("C*07:02")[0].protein
     assert "no antigen of the WHO" in names.read("Cw15")[0].note
     family, _ = names.read("DQA1*05")
