@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from matching.antibodies.bits import HIGH, JOINED, packed
 from matching.antibodies.crossmatch import CrossmatchResult
 from matching.antibodies.groups import GroupOptions
 from matching.antibodies.molecules import Option, answer_range, either_copy, molecules
@@ -21,12 +22,10 @@ from matching.typings import Typing
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-# Two bits of each answer, so that the worse of two is their union and the better what they share.
-_BITS = {Answer.NEGATIVE: 0, Answer.NOT_ASSESSABLE: 1, Answer.POSITIVE: 3}
-# Best cases are in the bits 0 and 1, worst cases in 2 and 3; a bit of each pair says that it joins.
-_HIGH = 12
+# The bit of best cases that positive answers alone have.
 _POSITIVE_LOW = 2
-_JOINED = {System.DQ: 16, System.DP: 32}
+# A bit of each pair of chains says that they join.
+_JOINED = {System.DQ: JOINED, System.DP: 2 * JOINED}
 
 
 class ImputedAnswers:
@@ -68,22 +67,22 @@ class ImputedAnswers:
         columns, of_rows, joined = [], [], []
         base = 0
         for one in result.systems:
-            base |= _bits(one.low, Answer.NEGATIVE if one.system in narrowed else one.high)
+            base |= packed(one.low, Answer.NEGATIVE if one.system in narrowed else one.high)
             if one.system in narrowed:
                 column = self._column[one.system.loci[-1]]
                 # The typing may say more than a P group.
-                most = np.uint8(0xFF ^ _HIGH | _bits(Answer.NEGATIVE, one.high))
+                most = np.uint8(0xFF ^ HIGH | packed(Answer.NEGATIVE, one.high))
                 columns.append(column)
                 of_rows.append(self._of_names(one.system, typing)[names[:, column]] & most)
                 joined.append(_JOINED.get(one.system, 0))
         if not narrowed:
-            return float(base & _POSITIVE_LOW > 0), float(base & _HIGH == 0)
+            return float(base & _POSITIVE_LOW > 0), float(base & HIGH == 0)
         wanted = sum(joined)
         positive = negative = 0.0
         for bits, weight in _weights(found, columns, np.array(of_rows), joined):
             bits |= base
             positive += weight * (bits & _POSITIVE_LOW > 0)
-            negative += weight * (bits & _HIGH == 0 and bits & wanted == wanted)
+            negative += weight * (bits & HIGH == 0 and bits & wanted == wanted)
         return min(positive / found.mass, 1.0), min(negative / found.mass, 1.0)
 
     def _of_names(self, system: System, typing: Typing) -> Bytes:
@@ -102,15 +101,11 @@ class ImputedAnswers:
                     copies = [*others, (options,)]
                     ways = molecules(system, copies, is_open, self._profile)
                     self._known[known] = (
-                        _bits(*answer_range(ways)) | _JOINED.get(system, 0) if ways else 0
+                        packed(*answer_range(ways)) | _JOINED.get(system, 0) if ways else 0
                     )
                 by_token[token] = self._known[known]
             self._by_system[key] = by_token[self._imputer.name_tokens(column)]
         return self._by_system[key]
-
-
-def _bits(low: Answer, high: Answer) -> int:
-    return _BITS[low] | _BITS[high] << 2
 
 
 def _weights(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,20 +16,24 @@ from matching.antibodies import (
     Bead,
     Call,
     CutOffs,
+    ImputedAnswers,
     Names,
     Profile,
     PublicEpitopes,
     System,
+    answers_of,
     crossmatch,
     registry_answers,
 )
-from matching.donor_index import DonorIndex
+from matching.donor_index import DonorIndex, Large, Segment
 from matching.errors import IncompleteReferenceError, TypingError
+from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
+from matching.search_kernels import LARGE
 from matching.sequences import Domains
 from matching.typings import parse_typing
-from tests.oracles.antibodies import Plain
+from tests.oracles.antibodies import Plain, imputed_shares
 
 NEGATIVE, UNKNOWN, POSITIVE = Answer.NEGATIVE, Answer.NOT_ASSESSABLE, Answer.POSITIVE
 
@@ -446,15 +452,38 @@ def test_a_crossmatch_is_that_of_every_choice(
             assert one.low == low
 
 
+@st.composite
+def registered(draw: st.DrawFn) -> str:
+    """A typing of some loci of the pool."""
+    kept = draw(st.lists(st.integers(0, 9), min_size=len(POOL), max_size=len(POOL)))
+    parts = zip(draw(typings()).split("^"), kept, strict=True)
+    return "^".join(part for part, n in parts if n > 2) or "A*02:01+A*02:03"
+
+
+def _stored_apart(segment: Segment, is_apart: list[bool]) -> Segment:
+    """The segment with every other row of some loci in `Large`."""
+    codes, rows, large = segment.codes.copy(), [], []
+    for column, apart in enumerate(is_apart):
+        at = np.arange(0, len(codes) if apart else 0, 2)
+        rows.append(at.astype(np.uint32))
+        large.append(codes[at, column].astype(np.uint32))
+        codes[at, column] = LARGE
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return replace(
+        segment, codes=codes, large=Large(starts, np.concatenate(rows), np.concatenate(large))
+    )
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(REPORTS, st.lists(typings(), min_size=1, max_size=12))
+@given(REPORTS, st.lists(registered(), min_size=1, max_size=12), st.data())
 def test_a_registry_is_crossmatched_as_its_donors(
     names: Names,
     epitopes: PublicEpitopes,
     lines: list[tuple[tuple[str, str], int, Answer | None]],
     texts: list[str],
+    data: st.DataObject,
 ) -> None:
     reported = [
         Bead(target, partner, mfi, result, row=row)
@@ -466,8 +495,22 @@ def test_a_registry_is_crossmatched_as_its_donors(
     for i, text in enumerate(texts):
         exact = crossmatch(parse_typing(text), profile)
         assert found.low[i] <= exact.low and found.high[i] >= exact.high
-    counts = found.count()
-    assert sum(counts.values()) == len(texts)
+    low, high = found.low, found.high
+    expected = {
+        answer.name.lower(): int(((low == answer) & (high == answer)).sum()) for answer in Answer
+    }
+    expected["open"] = int(((low < high) & (high == POSITIVE)).sum())
+    expected["not_assessable"] += int(((low < high) & (high == UNKNOWN)).sum())
+    assert found.count() == expected
+    rows = data.draw(st.lists(st.integers(0, len(texts) - 1)))
+    some = answers_of(index, profile, np.array(rows, dtype=np.int64))
+    assert some.bits.tolist() == found.bits[rows].tolist()
+    # The same of entries that are stored apart, as the rare ones of a large registry are.
+    (segment,) = index.segments
+    apart = _stored_apart(segment, data.draw(st.lists(st.booleans(), min_size=9, max_size=9)))
+    assert registry_answers(replace(index, segments=(apart,)), profile).bits.tolist() == (
+        found.bits.tolist()
+    )
     # The same where the typings say no more than P groups, as the index.
     groups = [_as_groups(text, names.nomenclature) for text in texts if "|" not in text]
     index = DonorIndex.of([parse_typing(text) for text in groups], names.nomenclature)
@@ -490,3 +533,70 @@ def _as_groups(text: str, nomenclature: Nomenclature) -> str:
         return "/".join(dict.fromkeys(map(group, text.split("/"))))
 
     return "^".join("+".join(map(position, part.split("+"))) for part in text.split("^"))
+
+
+# A set with nulls of its own, with a group that holds a null, and with absent genes.
+CARRIED: Mapping[Locus, tuple[str, ...]] = {
+    Locus.A: ("A*02:01", "A*02:05", "A*24:02:01G", "A*24:09N", "A*32:01"),
+    Locus.DRB345: ("DRB3*01:01", "DRB4*01:03", "DRB4*01:03:01:02N", "DRBX*NNNN"),
+    Locus.DQB1: ("DQB1*02:01", "DQB1*03:01", "DQB1*06:02", "DQB1*03:66N"),
+}
+NULLS = {Locus.A: "A*24:09N", Locus.DRB345: "DRB4*01:03:01:02N", Locus.DQB1: "DQB1*03:66N"}
+WRITTEN: Mapping[Locus, tuple[str, ...]] = {
+    Locus.A: (*CARRIED[Locus.A], "A*02:XX", "A*24:02", "A*02:01/A*24:09N", "A9"),
+    Locus.DRB345: (*CARRIED[Locus.DRB345], "DRB3*01:XX"),
+    Locus.DQB1: (*CARRIED[Locus.DQB1], "DQB1*03:XX", "DQB1*02:01/DQB1*06:02"),
+    Locus.DQA1: ("DQA1*01:02", "DQA1*05:01", "DQA1*05:XX", "DQA1*03:01/DQA1*01:02"),
+    Locus.DPB1: ("DPB1*04:01", "DPB1*01:XX"),
+}
+
+
+@st.composite
+def written(draw: st.DrawFn) -> str:
+    """A typing in which loci may lack and anything may be ambiguous."""
+    parts = []
+    for locus, pool in WRITTEN.items():
+        if draw(st.integers(0, 3)):
+            pair = st.tuples(st.sampled_from(pool), st.sampled_from(pool)).map("+".join)
+            genotypes = draw(st.lists(pair, min_size=1, max_size=2, unique=True))
+            parts.append("|".join(g for g in genotypes if locus in CARRIED) or genotypes[0])
+    return "^".join(parts) or "A*02:01+A*02:01"
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(REPORTS, written(), st.lists(st.integers(0, 4), min_size=80, max_size=80))
+def test_classes_of_haplotypes_say_what_every_genotype_says(
+    names: Names,
+    epitopes: PublicEpitopes,
+    lines: list[tuple[tuple[str, str], int, Answer | None]],
+    text: str,
+    weights: list[int],
+) -> None:
+    reported = [
+        Bead(target, partner, mfi, result, row=row)
+        for row, ((target, partner), mfi, result) in enumerate(lines, 1)
+    ]
+    profile = Profile(names, epitopes, reported, CutOffs())
+    sizes = [len(of) for of in CARRIED.values()]
+    rows = np.stack(np.unravel_index(np.arange(80), sizes), axis=1).astype(np.int32)
+    values = np.array(weights) / max(sum(weights), 1)
+    carried = FrequencySet("test", tuple(CARRIED), tuple(CARRIED.values()), rows, values)
+    imputer = Imputer(carried, names.nomenclature, NullImputation.TYPED, Resolution.P_GROUP)
+    typing = parse_typing(text)
+    found = imputer.explain(typing)
+    if not found.mass:
+        return
+    result = crossmatch(typing, profile)
+    shares = ImputedAnswers(imputer, profile).probabilities(typing, result, found)
+    assert shares == pytest.approx(imputed_shares(imputer, typing, profile, NULLS), abs=1e-12)
+
+
+def test_probabilities_of_answers_need_nulls_as_typed(report: Report, names: Names) -> None:
+    carried = FrequencySet(
+        "test", (Locus.A,), (("A*02:01",),), np.zeros((1, 1), np.int32), np.ones(1)
+    )
+    partner = Imputer(carried, names.nomenclature, NullImputation.PARTNER, Resolution.P_GROUP)
+    with pytest.raises(ValueError, match="nulls"):
+        ImputedAnswers(partner, report("A2=100"))
