@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 from matching.antibodies.molecules import (
     NO_PAIR,
     Molecule,
-    Option,
+    Options,
     Total,
     answer_range,
-    molecules,
+    every_molecule,
     options,
     pairs_of,
     total_of,
@@ -125,37 +125,35 @@ def _system_result(
         [tuple(options(locus, position, profile) for position in pair) for pair in pairs_of(one)]
         for locus, one in zip(system.loci, typed, strict=True)
     ]
-    copies = [[tuple(copy.ways for copy in pair) for pair in pairs] for pairs in read]
-    names: dict[Option, dict[str, None]] = {}
-    for copy in (copy for pairs in read for pair in pairs for copy in pair):
-        for option, of in copy.names.items():
-            names.setdefault(option, {}).update(dict.fromkeys(of))
     is_open = any(one is None for one in typed)
-    genotypes = [
-        molecules(system, chosen, is_open, profile) or [NO_PAIR] for chosen in product(*copies)
-    ]
-    ranges = [answer_range(genotype) for genotype in genotypes]
-    totals = [total_of(genotype) for genotype in genotypes]
+    genotypes = []
+    for chosen in product(*read):
+        copies = [[copy.ways for copy in pair] for pair in chosen]
+        every = zip(every_molecule(system, copies, is_open, profile), product(*chosen), strict=True)
+        genotypes.append([(one, own) for one, own in every if one is not None] or [(NO_PAIR, ())])
+    only = [[molecule for molecule, _ in genotype] for genotype in genotypes]
+    ranges, totals = [answer_range(one) for one in only], [total_of(one) for one in only]
     return SystemResult(
         system,
         True,
         min(low for low, _ in ranges),
         max(high for _, high in ranges),
         Total(min(t.low for t in totals), max(t.high for t in totals)),
-        _findings(genotypes, names),
+        _findings(genotypes),
     )
 
 
 def _findings(
-    genotypes: Sequence[Sequence[Molecule]], names: Mapping[Option, Iterable[str]]
+    genotypes: Sequence[Sequence[tuple[Molecule, Sequence[Options]]]],
 ) -> tuple[Finding, ...]:
+    """Of molecules with what the copies present that make them."""
     found: dict[tuple[Call, bool], dict[str, None]] = {}
-    for molecule in (molecule for genotype in genotypes for molecule in genotype):
+    for molecule, copies in chain.from_iterable(genotypes):
         is_certain = len(genotypes) == 1 and len(molecule.by_call) == 1
         for call, ways in molecule.by_call.items():
             named = found.setdefault((call, is_certain), {})
             for way in ways:
-                named.update(dict.fromkeys(way.names(names)))
+                named.update(dict.fromkeys(way.names(copies)))
     findings = [Finding(call, tuple(of), sure) for (call, sure), of in found.items()]
     findings.sort(key=lambda f: (-f.call.high, -f.call.low, not f.is_certain, f.molecules))
     return tuple(findings)

@@ -110,14 +110,18 @@ class Way:
     call: Call
     chains: tuple[Option, ...]
 
-    def names(self, of: Mapping[Option, Iterable[str]]) -> Iterable[str]:
-        """The proteins that it may be, or why there is none; of a pair the first of each chain."""
+    def names(self, copies: Sequence[Options]) -> Iterable[str]:
+        """The proteins that it may be, or why there is none; of a pair the first of each chain.
+
+        `copies`: what presents each of the chains.
+        """
         others = [one for one in self.chains if isinstance(one, Call)]
         if others or not self.chains:
             return (others[0].basis.value if others else "chains that do not join",)
         if len(self.chains) == 1:
-            return of[self.chains[0]]
-        return ("/".join(next(iter(of[one])) for one in self.chains),)
+            return copies[0].names[self.chains[0]]
+        chains = zip(copies, self.chains, strict=True)
+        return ("/".join(copy.names[one][0] for copy, one in chains),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,20 +163,31 @@ class Molecule:
 NO_PAIR = Molecule((Way(Call(Answer.NOT_ASSESSABLE, Answer.NOT_ASSESSABLE, Basis.UNTESTED), ()),))
 
 
-def molecules(
+def every_molecule(
     system: System,
     copies: Sequence[Sequence[Sequence[Option]]],
     is_open: bool,
     profile: Profile,
-) -> list[Molecule]:
-    """The molecules of a genotype: of a pair, every alpha with every beta chain that it joins.
+) -> list[Molecule | None]:
+    """The molecules of a genotype: of a pair, every alpha with every beta chain, None where they do
+    not join.
 
     `copies`: of each locus what both copies may present. `is_open`: one of the loci is untyped, so
     that its chains are any that join.
     """
     if not system.is_pair:
         return [_of_one(tuple(copy), profile) for copy in copies[0]]
-    every = (_joined(system, tuple(a), tuple(b), is_open, profile) for a, b in product(*copies))
+    return [_joined(system, tuple(a), tuple(b), is_open, profile) for a, b in product(*copies)]
+
+
+def molecules(
+    system: System,
+    copies: Sequence[Sequence[Sequence[Option]]],
+    is_open: bool,
+    profile: Profile,
+) -> list[Molecule]:
+    """`every_molecule` that is there."""
+    every = every_molecule(system, copies, is_open, profile)
     return [molecule for molecule in every if molecule is not None]
 
 

@@ -261,6 +261,15 @@ def test_an_allele_specific_antibody(report: Report) -> None:
     assert of(report("A23=6000"), "A*24:02").high is UNKNOWN
 
 
+def test_a_finding_names_what_its_copy_may_be(report: Report) -> None:
+    profile = report("DRB1*04:07=5000")
+    result = crossmatch(parse_typing("DRB1*04:08+DRB1*04:02/DRB1*04:06/DRB1*01:01"), profile)
+    named = {finding.is_certain: finding.molecules for _, finding in result.findings}
+    assert named[True] == ("DRB1*04:08",)
+    found = {finding.molecules for _, finding in result.findings if not finding.is_certain}
+    assert found == {("DRB1*04:02", "DRB1*04:06"), ("DRB1*01:01",)}
+
+
 def test_expression(report: Report) -> None:
     profile = report("A*24:02=9000 A*01:01=100")
     expected = {
