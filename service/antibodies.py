@@ -214,11 +214,15 @@ def _imputed(
         if isinstance(classes, str):
             yield Crossmatched(person.id, one.result, problem=classes)
             continue
+        systems = answers.systems(one.result)
+        if not systems:
+            # The set carries nothing of what is open: that is unknown, not 0.
+            yield one
+            continue
         p_positive, p_negative = answers.probabilities(typing, one.result, classes)
         if most is not None and one.result.mfi.high >= most:
             # The sum may reach the cut-off whatever each molecule is.
             p_negative = 0.0
-        systems = answers.systems(one.result)
         yield Crossmatched(person.id, one.result, p_positive, p_negative, systems)
 
 

@@ -68,7 +68,10 @@ _ANTIGEN = re.compile(r"(A|Bw|B|Cw?|DRw?|DQw?|DPw?)([1-9][0-9]{0,4})", re.IGNORE
 _PREFIXES = {"BW": "Bw", "C": "Cw", "CW": "Cw", "DRW": "DR", "DQW": "DQ", "DPW": "DP"}
 _WITH_BRACKET = re.compile(r"(.*[^ ]) *\(([^()]+)\)")
 _ONE_FIELD = re.compile(r"[A-Z0-9]+\*[0-9]{2,4}")
-_PAIR = re.compile(r"(D[QP][AB]1\*[^/,~ -]+) *[/,~-] *(D[QP][AB]1\*[^/,~ -]+)")
+_CHAIN = r"(D[QP][AB]1\*[^/,~+ -]+|D[QP]w?[0-9]+(?:\([0-9]+\))?)"
+_PAIR = re.compile(rf"{_CHAIN}(?: *[/,~+-] *| +){_CHAIN}")
+# DP401 may be DPB1*401 or, without its zero, DPB1*04:01.
+_MOST_IN_DP = 99
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,8 +225,8 @@ class Names:
         """The target and the other chain of a line, which may also stand in one name.
 
         `A2`, `A23(9)`, `Bw4`, `DR52`, `Cw12`, `DP4`, `DRB1*01:03`, `DQA1*05`, `DQ7` with its
-        partner, `DQA1*05:01/DQB1*03:01`, `DQ7(DQA1*05:01)`. Raises `TypingError` for everything
-        that has no one meaning under the release.
+        partner, `DQA1*05:01/DQB1*03:01`, `DQ7(DQA1*05:01)`, `DQ7, DQA1*05:01`. Raises `TypingError`
+        for everything that has no one meaning under the release.
         """
         text, partner = text.strip(), partner.strip()
         if pair := _PAIR.fullmatch(text.replace("HLA-", "")):
@@ -311,6 +314,10 @@ class Names:
             return Target(name, locus, antigen=name)
         prefix, number = name.rstrip("0123456789"), name.lstrip("ABCDRQwP")
         family = f"{locus.value}*{number:0>2}:XX"
+        if prefix == "DP" and int(number) > _MOST_IN_DP:
+            raise UnknownNameError(
+                locus.value, name, "an allele or its first field; write it out, as DPB1*04:01"
+            )
         if prefix in ("Cw", "DP") and self.nomenclature.holds(family):
             return Target(
                 name, locus, antigen=name, note=f"{name} is no antigen of the WHO, read as {family}"

@@ -25,6 +25,7 @@ from matching.antibodies import (
     crossmatch,
     registry_answers,
 )
+from matching.antibodies.names import SYSTEM_OF_LOCUS
 from matching.donor_index import DonorIndex, Large, Segment
 from matching.errors import IncompleteReferenceError, TypingError
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
@@ -122,6 +123,10 @@ def test_pairs_in_all_spellings(names: Names) -> None:
         ("DQA1*05:01/DQB1*03:01", ""),
         ("DQA1*05:01, DQB1*03:01", ""),
         ("HLA-DQA1*05:01/HLA-DQB1*03:01", ""),
+        ("DQA1*05:01 DQB1*03:01", ""),
+        ("DQB1*03:01+DQA1*05:01", ""),
+        ("DQA1*0501-DQB1*0301", ""),
+        ("DQB1*03:01 (DQA1*05:01)", ""),
     ]
     for target, partner in spellings:
         chains = [one for one in names.read(target, partner) if one is not None]
@@ -129,7 +134,39 @@ def test_pairs_in_all_spellings(names: Names) -> None:
         assert found == {"DQB1*03:01", "DQA1*05:01"}
     antigen, alpha = names.read("DQ7(DQA1*05:01)")
     assert antigen.antigen == "DQ7" and alpha is not None and alpha.locus is Locus.DQA1
+    for text in ("DQ7/DQA1*05:01", "DQA1*05:01, DQ7", "DQ7(3), DQA1*05:01"):
+        targets = [one for one in names.read(text) if one is not None]
+        assert {one.antigen or one.name for one in targets} == {"DQ7", "DQA1*05:01"}, text
+    dp, dpa = names.read("DPA1*01:03 DPB1*04:01")
+    assert dpa is not None and {dp.locus, dpa.locus} == {Locus.DPA1, Locus.DPB1}
     assert names.read("DRB1*15:01", "DRA*01:01")[1] is None
+
+
+def test_every_antigen_of_the_release_is_read_and_carried(report: Report) -> None:
+    """But for Dw, which no antibody defines."""
+    names = report.names
+    rows = names.nomenclature.serology.antigens
+    antigens = [row.gene + row.antigen for row in rows if row.gene != "Dw"]
+    assert len(antigens) > 130 and {"A2", "B5102", "Bw4", "Cw7", "DR103", "DQ7"} <= set(antigens)
+    for text in (*antigens, *(f"Cw{n}" for n in (12, 14, 15, 16, 17, 18))):
+        target, _ = names.read(text)
+        profile = report(f"{text}=9000")
+        locus = Locus.B if target.locus is None else target.locus
+        calls = [Basis.UNTESTED]
+        if SYSTEM_OF_LOCUS[locus].is_pair:
+            typing = {beta for gene in locus.genes for beta in profile.any_chain(gene)}
+            found = [crossmatch(parse_typing(f"{p.name}+{p.name}"), profile) for p in typing]
+            calls = [
+                f.call.basis for one in found for _, f in one.findings if f.call.low is POSITIVE
+            ]
+            assert Basis.CHAIN in calls, text
+        else:
+            calls = [profile.call(p).basis for gene in locus.genes for p in profile.any_chain(gene)]
+            assert Basis.ANTIGEN in calls, text
+    for row in rows:
+        if row.gene == "Dw":
+            with pytest.raises(TypingError, match="neither an antigen"):
+                names.read(row.gene + row.antigen)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +176,15 @@ def test_pairs_in_all_spellings(names: Names) -> None:
         ("A6601", "", "no antigen of release"),
         ("DP7", "", "no antigen of release"),
         ("Cw19", "", "no antigen of release"),
+        ("Cw13", "", "no antigen of release"),
+        ("B2705", "", "no antigen of release"),
+        ("DP401", "", "as DPB1.04:01"),
+        ("DP0401", "", "neither an antigen"),
+        ("A0201", "", "neither an antigen"),
+        ("Dw4", "", "neither an antigen"),
+        ("MICA02", "", "neither an antigen"),
+        ("A*02:01, A2", "", "unknown in release"),
+        ("DR53", "DRB4*01:03", "no alpha and beta chain"),
         ("B83", "", "no antigen of release"),
         ("A2(9)", "", "not its broad antigen"),
         ("DQA5", "", "neither an antigen"),
@@ -352,6 +398,9 @@ def test_untyped_and_untested(report: Report) -> None:
     assert by_system[System.DRB345].high is UNKNOWN
     assert System.C in result.untested and System.DQ in result.untested
     assert (result.answer, result.high) == (UNKNOWN, POSITIVE)
+    # DRB1*15 goes with DR51, but nothing is concluded of a locus that was not typed.
+    dr2 = crossmatch(parse_typing("DRB1*15:01+DRB1*15:01"), report("DR51=9000"))
+    assert (dr2.answer, dr2.low, dr2.high) == (UNKNOWN, NEGATIVE, POSITIVE)
     absent = crossmatch(parse_typing("A*02:01+A*02:01^DRBX*NNNN+DRBX*NNNN"), report("DR52=9000"))
     assert absent.answer is NEGATIVE
 
