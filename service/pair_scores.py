@@ -39,6 +39,8 @@ _MOST_NAMES = 10_000_000
 _LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 1_000
+# Haplotype pairs of a patient with whom a pair is compared in tenths of a millisecond.
+_FEW = 1_000
 # A person by themselves has entry 0 of every locus.
 _ONE_ROW = np.zeros((1, len(LOCI)), dtype=np.int32)
 
@@ -99,6 +101,20 @@ class PairScorer:
     def read(self, text: str) -> ReadTyping:
         """A GL string. Raises `TypingError`."""
         return self._typings.of(text, lambda: ReadTyping(text, *self.details.reader.read(text)))
+
+    def knows(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> bool:
+        """Whether two typings with such facts were read and imputed before and are few genotypes,
+        so that what is left to work out of the pair takes about as long as changing threads."""
+        if self.sets is None or self._typings.get(patient) is None:
+            return False
+        ours, theirs = _priors(self.sets, facts)
+        known = self._patients.get((patient, ours))
+        return (
+            isinstance(known, _Patient)
+            and known.own.explained.n_pairs <= _FEW
+            and self._typings.get(donor) is not None
+            and self._masses.get((donor, theirs)) is not None
+        )
 
     def probabilities(
         self,
