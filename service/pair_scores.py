@@ -16,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
 from matching.pipeline import PairCounter
 from service.ancestry import Prior
+from service.calls import checkpoint
 from service.convert import ReadTyping
 from service.frequency_sets import SearchSets
 from service.masses import (
@@ -138,7 +139,7 @@ class PairScorer:
         if mass is not None:
             genotypes, total = ours.genotypes, mass.total
             codes = _ONE_ROW[:, : len(mass.tables.loci)]
-            found = mass.tables.search(genotypes, mass.entries, codes, total, 2)
+            found = mass.tables.search(genotypes, mass.entries, codes, total, 2, between=checkpoint)
             if not found.exact[0]:
                 if total[0] == 0:
                     return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
