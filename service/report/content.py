@@ -64,9 +64,9 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     Of each patient the first `most_donors` candidates are embedded, and those that the allocation
     or the typing plan names. A column of n rows is `levels`, its distinct values, and `codes`, n
     positions in them, -1 where unknown. `starts`: patient i has the rows starts[i] to
-    starts[i + 1] - 1, by rank, of which the first `first_ranks[i]` leave none out. Figures of a
-    patient are those of all candidates of the results; `found[i]` counts what these leave out too.
-    `fails[i]`: probability that no candidate is both available and 10/10.
+    starts[i + 1] - 1, by stratum and rank, of which the first `first_ranks[i]` leave none out.
+    Figures of a patient are those of all candidates of the results; `found[i]` counts what these
+    leave out too. `fails[i]`: probability that no candidate is both available and 10/10.
     """
     allocation, plan = results.allocation, results.plan
     listed = [] if allocation is None else [str(name) for name in allocation["patient"]]
@@ -368,11 +368,13 @@ def _loci(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _keys(results: Results, table: pd.DataFrame) -> list[dict[str, str]]:
     """The keys that donors were ordered by, in their order as far as the results state it."""
-    stated = dict.fromkeys([*results.provenance.get("rank_keys", ()), *REASONS])
+    strata = results.provenance.get("strata", {}).values()
+    of_strata = [key for one in strata for key in one.get("rank_keys", ())]
+    stated = dict.fromkeys([*of_strata, *results.provenance.get("rank_keys", ()), *REASONS])
     return [
         {"name": key, "label": _LABELS[key], "reason": REASONS[key]}
         for key in stated
-        if f"rank_{key}" in table
+        if key in REASONS and f"rank_{key}" in table
     ]
 
 

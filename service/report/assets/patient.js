@@ -111,7 +111,8 @@ function summary(report, patient, open) {
   const [found, total, shown] = [patients.found[patient], patients.candidates[patient], report.rowsOf(patient).length];
   const name = (donor) => {
     const row = report.rowOf(patient, donor);
-    const rank = row === null ? null : ` (rank ${report.value("rank", row)})`;
+    const stratum = row === null ? null : report.value("stratum", row);
+    const rank = row === null ? null : ` (rank ${report.value("rank", row)}${stratum ? `, ${stratum}` : ""})`;
     if (row === null || !open) return [identifier(donor), rank];
     return [h("button", { type: "button", class: "link", onclick: () => open(donor) }, identifier(donor)), rank];
   };
