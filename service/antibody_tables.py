@@ -217,9 +217,18 @@ def _mfi(one: Crossmatched) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
+FLAGS = "antib.: P positive, N tested negative, ? not assessable, ?P may be positive"
+
+
 def flags(found: Mapping[str, Crossmatched]) -> dict[str, str]:
     """What a list of donors says of each: P, N, ? or, where it may be positive, ?P."""
-    return {
-        name: _LETTERS[one.answer.text][0] + ("" if one.worst is one.answer else "P")
-        for name, one in found.items()
-    }
+    return {name: flag(one.answer.text, one.worst.text) for name, one in found.items()}
+
+
+def flag(answer: str, worst: str) -> str:
+    """The same of one donor.
+
+    >>> flag("not assessable", "positive")
+    '?P'
+    """
+    return _LETTERS[answer][0] + ("" if worst == answer else "P")
