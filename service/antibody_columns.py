@@ -46,7 +46,7 @@ _CHANGED = "the donor's record was changed after the registry was read"
 
 
 def crossmatched_rows(
-    search: DonorSearch, rows: npt.NDArray[np.int64], profile: Profile, most: int | None
+    search: DonorSearch, rows: npt.NDArray[np.int64], profile: Profile
 ) -> list[Crossmatched]:
     """Donors in some rows of an index, in their order; otherwise as `crossmatched`.
 
@@ -54,7 +54,7 @@ def crossmatched_rows(
     """
     people = search.reported(rows)
     known = [person for person in people if person is not None]
-    found = iter(crossmatched(known, profile, search.sets, most))
+    found = iter(crossmatched(known, profile, search.sets))
     return [
         Crossmatched(name, None, problem=_CHANGED) if person is None else next(found)
         for name, person in zip(search.index.ids(rows), people, strict=True)

@@ -49,7 +49,7 @@ def registry_line(answers: RegistryAnswers, cut_offs: CutOffs) -> str:
     counts, (pra_low, pra_high) = answers.count(), answers.pra
     at_most = counts["positive"] + counts["open"]
     return (
-        f"of {len(answers.low):,} donors of the registry {len(answers.low) - at_most:,} remain: "
+        f"of {len(answers):,} donors of the registry {len(answers) - at_most:,} remain: "
         f"{counts['negative']:,} tested negative, {counts['not_assessable']:,} not assessable; "
         f"{counts['positive']:,} are positive and {counts['open']:,} may be. Virtual PRA "
         f"{100 * pra_low:.2f} to {100 * pra_high:.2f} %{without}"

@@ -82,14 +82,13 @@ class Crossmatches:
     def batch(self, begin: int) -> antibodies_pb2.CrossmatchDonorsResponse:
         """The donors from a position on."""
         end, search = begin + self._size, self.snapshot.search
-        most = int(LIMITS.genotypes.pairs)
         if self.rows is not None:
             assert search is not None
-            found = crossmatched_rows(search, self.rows[begin:end], self.profile, most)
+            found = crossmatched_rows(search, self.rows[begin:end], self.profile)
             names = [one.id for one in found]
         else:
             donors = self.request.donors[begin:end]
-            found = self._named(donors, most)
+            found = self._named(donors)
             names = [one.identifier for one in donors]
         return antibodies_pb2.CrossmatchDonorsResponse(
             provenance=provenance(self.snapshot),
@@ -100,9 +99,7 @@ class Crossmatches:
             ],
         )
 
-    def _named(
-        self, donors: Sequence[antibodies_pb2.DonorToCrossmatch], most: int
-    ) -> list[Crossmatched]:
+    def _named(self, donors: Sequence[antibodies_pb2.DonorToCrossmatch]) -> list[Crossmatched]:
         """Donors as they were asked for; their identifiers are their positions here."""
         asked = sorted({one.identifier for one in donors if one.identifier})
         stored: dict[str, Person] = {}
@@ -121,7 +118,7 @@ class Crossmatches:
             else:
                 people.append(replace(person, id=str(i)))
         sets = self.snapshot.sets
-        found = {one.id: one for one in crossmatched(people, self.profile, sets, most)}
+        found = {one.id: one for one in crossmatched(people, self.profile, sets)}
         return [
             Crossmatched(str(i), None, problem=problems[i]) if i in problems else found[str(i)]
             for i in range(len(donors))

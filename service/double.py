@@ -78,12 +78,11 @@ def find_pairs(
     start: int,
     size: int,
     antibodies: AntibodyUse | None = None,
-    most: int | None = None,
 ) -> DoubleResults:
     """The pairs of units from rank `start`, from 0, on; with `antibodies` judged by these first.
 
-    `most`: as of `crossmatched`. Raises `TypingError`, `StoreError`, and `InputFileError` where the
-    weight of the patient is unknown.
+    Raises `TypingError`, `StoreError`, and `InputFileError` where the weight of the patient is
+    unknown.
     """
     weight = person.facts["weight_kg"]
     if weight is None:
@@ -117,7 +116,7 @@ def find_pairs(
     crossmatches: dict[str, Crossmatched] = {}
     if antibodies is not None:
         shown = rows[np.unique(np.concatenate([pairs.first[start:], pairs.second[start:]]))]
-        called = crossmatched_rows(search, shown, antibodies.profile, most)
+        called = crossmatched_rows(search, shown, antibodies.profile)
         crossmatches = {one.id: one for one in called}
     of_units = _OF_UNITS if antibodies is None else _OF_UNITS_WITH_REPORT
     reasons = (*of_units, *_OF_BOTH)

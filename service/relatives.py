@@ -173,12 +173,10 @@ def related_donors(
     antibodies: AntibodyUse | None,
     sets: SearchSets | None,
     size: int | None = None,
-    most: int | None = None,
 ) -> RelatedDonors:
     """The first `size` relatives of a stratum of `RELATED` in the order of `rule`, all by default.
 
-    `sets`: for the probability of an antigen that a typing leaves open, `most`: as of
-    `crossmatched`. Raises `TypingError`.
+    `sets`: for the probability of an antigen that a typing leaves open. Raises `TypingError`.
     """
     facts = [one for one in family.facts if one.relative.likeliest in RELATED[stratum]]
     analysis = family.analysis
@@ -194,7 +192,7 @@ def related_donors(
             )
             for name, typing in typings.items()
         ]
-        found = crossmatched(people, antibodies.profile, sets, most)
+        found = crossmatched(people, antibodies.profile, sets)
         crossmatches = {one.id: one for one in found}
         excluded = tuple(
             one.id

@@ -92,7 +92,7 @@ class PageDonors:
         use = self.request.antibodies
         if use is None:
             return []
-        return crossmatched_rows(self.search, rows, use.profile, int(LIMITS.genotypes.pairs))
+        return crossmatched_rows(self.search, rows, use.profile)
 
     def kept_for(self, donors: Sequence[str]) -> list[str]:
         """Why each donor was to be kept if positive, "" where that was not asked for."""

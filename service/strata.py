@@ -172,10 +172,9 @@ def donor_list(
     reports: Mapping[str, AntibodyUse],
     families: Families | None,
     size: int | None = None,
-    most: int | None = None,
 ) -> DonorList:
     """One list of what was found in the registry, by stratum, and of relatives, of each stratum of
-    these the first `size`, all by default. `most`: as of `crossmatched`, of relatives.
+    these the first `size`, all by default.
 
     Risks are of one model, with donor type and graft source among its factors, and only where it
     tells the type of donor; differences are to the patient's best donor of all strata.
@@ -185,7 +184,7 @@ def donor_list(
         name: {
             person.id: related_donors(
                 *(known[person.id], name, asked, search.nomenclature),
-                *(reports.get(person.id), search.sets, size, most),
+                *(reports.get(person.id), search.sets, size),
             )
             for person in people
             if person.id in known

@@ -88,7 +88,6 @@ class ListedStrata:
         listed = donor_list(
             *([person], search, model, strata, registry),
             *({} if use is None else {name: use}, families),
-            most=int(LIMITS.genotypes.pairs),
         )
         answers = None if use is None else registry_answers(search.index.donors, use.profile)
         as_of = settings.as_of.isoformat()

@@ -77,10 +77,7 @@ def unit_pairs_answer(
     end = min(start + (message.page_size or DEFAULT_SIZE), LIMITS.unit_pairs)
     person = Person("patient", request.facts, split_gl(request.patient.text))
     use = request.antibodies
-    results = find_pairs(
-        *(person, snapshot.search, settings, rule, start, end - start, use),
-        int(LIMITS.genotypes.pairs),
-    )
+    results = find_pairs(person, snapshot.search, settings, rule, start, end - start, use)
     goes_on = results.more and end < LIMITS.unit_pairs
     told, kept_for = None, {} if use is None else use.overrides
     if use is not None:

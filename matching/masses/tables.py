@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -21,7 +21,15 @@ import numpy.typing as npt
 
 from matching.haplotypes import FrequencySet, Imputer, NullImputation
 from matching.loci import Locus
-from matching.masses.arrays import Floats, Int32s, Int64s, MarginalArrays, NameArrays, RowArrays
+from matching.masses.arrays import (
+    Bytes,
+    Floats,
+    Int32s,
+    Int64s,
+    MarginalArrays,
+    NameArrays,
+    RowArrays,
+)
 from matching.masses.entries import Entries, LocusEntries
 from matching.masses.genotype_kernels import ABSENT_NAME
 from matching.masses.phase_kernels import fill_slots
@@ -33,6 +41,10 @@ T = TypeVar("T")
 
 # Typings or donors that one thread takes at a time.
 CHUNK = 16_384
+# Between two looks whether a search is to stop. Genotypes times donors that take no longer, where
+# each genotype costs as much as so many donors besides.
+LOOK_SECONDS = 0.02
+_QUICK, _OF_GENOTYPE = 5_000, 200
 # That make tables ready.
 _THREADS = 2
 
@@ -202,11 +214,13 @@ class MassTables:
         up_to: int = 1,
         precision: float = 0.0,
         threads: int = 1,
+        between: Callable[[], object] | None = None,
     ) -> Probabilities:
         """Probabilities of 0 to `up_to` (1 or 2) mismatches of typings with their total masses.
 
         The patient's genotypes are taken by falling weight, until what is left weighs at most
-        `precision`. Equal to pairwise prediction with donors imputed under this set.
+        `precision`. Equal to pairwise prediction with donors imputed under this set. `between` is
+        called every `LOOK_SECONDS` where that takes long; what it raises ends the search.
         """
         if not len(patient.weights):
             unknown = np.full((len(codes), up_to + 1), np.nan)
@@ -217,15 +231,23 @@ class MassTables:
         out = np.zeros((len(codes), 3))
         names, marginals = self.names, self.marginals
         codes = np.ascontiguousarray(codes, dtype=np.int32)
+        stop = np.zeros(1, dtype=np.uint8)
 
         def work(part: slice) -> int:
             arrays, numbers = entries.held_by(codes[part])
             return search(
                 ours.tokens, ours.changed, ours.weights, ours.order, numbers, usable[part], arrays,
-                names, marginals, up_to, out[part],
+                names, marginals, up_to, stop, out[part],
             )  # fmt: skip
 
-        if TOO_MANY in in_chunks(len(codes), threads, work):
+        def searched() -> list[int]:
+            return in_chunks(len(codes), threads, work)
+
+        if between is None or len(ours.weights) * (len(codes) + _OF_GENOTYPE) < _QUICK:
+            ended = searched()
+        else:
+            ended = _looked_after(searched, between, stop)
+        if TOO_MANY in ended:
             exact = np.ones(len(codes), dtype=bool)
         out[exact | (usable == 0)] = np.nan
         return Probabilities(out[:, : up_to + 1], exact, ours.dropped)
@@ -238,6 +260,19 @@ def in_chunks(count: int, threads: int, work: Callable[[slice], T]) -> list[T]:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))
+
+
+def _looked_after(work: Callable[[], T], between: Callable[[], object], stop: Bytes) -> T:
+    """What `work` returns; `stop` is set when `between` raises, and waited for."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        while not wait([running], LOOK_SECONDS).done:
+            try:
+                between()
+            except BaseException:
+                stop[0] = 1
+                raise
+        return running.result()
 
 
 def _heaviest(weights: Floats, precision: float) -> tuple[npt.NDArray[np.int64], float]:

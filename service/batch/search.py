@@ -178,7 +178,7 @@ class BatchSearch:
             answers = registry_answers(self.search.index.donors, self.reports[patient].profile)
             counts = answers.count()
             names = ("negative", "not_assessable", "open", "positive")
-            own = "; ".join(self.own_type.get(patient, ()))
+            own = " | ".join(self.own_type.get(patient, ()))
             left_out = len(excluded.get(patient, ()))
             antibodies.append(
                 (patient, len(answers.low), *(counts[name] for name in names), left_out, own)

@@ -18,6 +18,7 @@ from data.index import StoredIndex
 from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions
+from matching.family import HaploidenticalRule
 from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
@@ -100,6 +101,7 @@ from service.cli.strata import FamilyOption, StrataOption, families_of, strata_o
 from service.convert import LIMITS
 from service.criteria import criteria_json
 from service.details import Detailed
+from service.family_page import FAMILIES, family_picture, write_families
 from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
 from service.relatives import Families
 from service.results import (
@@ -317,7 +319,11 @@ def match(
         if family is not None:
             families = families_of(family, people, nomenclature, wanted)
         search = open_search(nomenclature, store, index, wanted.nulls)
-        _list(people, search, asked_of, reported, families, detailed, limit).write(chosen, out)
+        found = _list(people, search, wanted, asked_of, reported, families, detailed, limit)
+        found.write(chosen, out)
+        if families is not None and out is not None and chosen != "json":
+            pictures = {name: family_picture(one) for name, one in families.results.items()}
+            write_families(pictures, out.with_name(f"{out.name}.{FAMILIES}"))
         end_with_rejects(rejects_file)
         return
     results = run_search(
@@ -361,6 +367,7 @@ def match(
 def _list(
     people: Sequence[Person],
     search: DonorSearch,
+    wanted: SearchSettings,
     asked: Mapping[str, Asked],
     reported: ReportedAntibodies | None,
     families: Families | None,
@@ -397,8 +404,16 @@ def _list(
         return strata_table(found, typings(None), sets, detailed)
 
     provenance = {
-        "strata": {name: results.provenance for name, results in found.registry.items()},
-        "strata_order": list(asked),
+        "release": search.nomenclature.release,
+        "index": search.index.version,
+        **criteria_json(wanted.criteria, wanted.donors),
+        "as_of": wanted.as_of.isoformat(),
+        "strata": {
+            name: {"rank_keys": list(one.keys)}
+            if isinstance(one, HaploidenticalRule)
+            else found.registry[name].provenance
+            for name, one in asked.items()
+        },
         "compared_risk": found.outcome,
         **({} if stated is None else {"antibodies": stated}),
     }

@@ -10,19 +10,27 @@ import numpy as np
 import pandas as pd
 
 from data.donor_files import INDEXED_FACTS
+from matching.family import REASONS as FAMILY_REASONS
 from matching.loci import LOCI, Locus
 from matching.rank import REASONS
 from matching.risk import OUTCOMES
 from service.allocation import AVAILABLE, texts_of
-from service.pairs import risk_columns
+from service.pairs import RISK_OUTCOME, risk_columns
+from service.relatives import RELATED
 from service.report.reading import (
     ALLOCATION_TEXTS,
+    ANTIBODY_MFI,
+    ANTIBODY_SHARES,
+    ANTIBODY_SYSTEMS,
     COUNTS,
     DETAILS,
     POSITIONS,
+    RELATIVE_SHARES,
+    RELATIVE_TEXTS,
     Results,
     at_locus,
 )
+from service.strata import STRATA
 from service.typing_plan import availability_of
 
 # Sums of weights are exact to about 1e-13; finer differences say nothing.
@@ -56,9 +64,9 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     Of each patient the first `most_donors` candidates are embedded, and those that the allocation
     or the typing plan names. A column of n rows is `levels`, its distinct values, and `codes`, n
     positions in them, -1 where unknown. `starts`: patient i has the rows starts[i] to
-    starts[i + 1] - 1, by rank, of which the first `first_ranks[i]` leave none out. Figures of a
-    patient are those of all candidates of the results; `found[i]` counts what these leave out too.
-    `fails[i]`: probability that no candidate is both available and 10/10.
+    starts[i + 1] - 1, by stratum and rank, of which the first `first_ranks[i]` leave none out.
+    Figures of a patient are those of all candidates of the results; `found[i]` counts what these
+    leave out too. `fails[i]`: probability that no candidate is both available and 10/10.
     """
     allocation, plan = results.allocation, results.plan
     listed = [] if allocation is None else [str(name) for name in allocation["patient"]]
@@ -66,7 +74,13 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     patients = list(dict.fromkeys([*listed, *seen]))
     table = results.candidates.assign(
         position=pd.Index(patients).get_indexer(pd.Index(results.candidates["patient"].astype(str)))
-    ).sort_values(["position", "rank"], ignore_index=True)
+    )
+    if "stratum" in table and "place" not in table:
+        # Files of match hold stratum after stratum, in their order.
+        table["place"] = table.groupby("patient", observed=True).cumcount() + 1
+    place = "place" if "place" in table else "rank"
+    # A copy, since columns that were set one by one are slow.
+    table = table.sort_values(["position", place], ignore_index=True).copy()
     table = _with_differences(_with_availability(table, plan))
     table["allocated_to"] = _recipients(table, allocation)
     within = table.groupby("position").cumcount().to_numpy()
@@ -85,6 +99,10 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
             for o in OUTCOMES
             if f"risk_{o.name}" in table
         ],
+        "outcome": _outcome(table),
+        "strata": _strata(results, table),
+        "antibodies": _antibodies(results, patients),
+        "families": {patient: one for patient, one in results.families.items() if patient in seen},
         "keys": _keys(results, table),
         "facts": [name for name in INDEXED_FACTS if name in table],
         "details": [name for name in DETAILS if name in table],
@@ -101,6 +119,46 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
         "rejects": None if results.rejects is None else _columns(results.rejects),
         "notes": None if results.notes is None else _columns(results.notes),
     }
+
+
+def _outcome(table: pd.DataFrame) -> str:
+    """The risk that is shown first: of strata, the one that is told in most of them."""
+    told = [outcome.name for outcome in OUTCOMES if f"risk_{outcome.name}" in table]
+    if not told:
+        return ""
+    of_strata = dict.fromkeys(told, 0)
+    if "stratum" in table:
+        for name in told:
+            known = table["stratum"][table[f"risk_{name}"].notna()]
+            of_strata[name] = int(known.nunique())
+    return min(told, key=lambda name: (-of_strata[name], name != RISK_OUTCOME))
+
+
+def _strata(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """In their order, what each holds and what it is ordered by, "" where that is not stated."""
+    if "stratum" not in table:
+        return []
+    stated = results.provenance.get("strata", {})
+    names = table.sort_values("place", kind="stable")["stratum"].astype(str).unique()
+    order = [name for name in stated if name in names]
+    found = []
+    for name in [*order, *(name for name in names if name not in order)]:
+        keys = stated.get(name, {}).get("rank_keys", ())
+        reasons = FAMILY_REASONS if name in RELATED else REASONS
+        ordered = "; then ".join(reasons.get(key, key) for key in keys)
+        found.append({"name": name, "text": STRATA.get(name, name), "ordered": ordered})
+    return found
+
+
+def _antibodies(results: Results, patients: Sequence[str]) -> dict[str, Any]:
+    """By patient: what becomes of the registry, and the share of it that is ruled out."""
+    found = {}
+    for patient, told in results.antibodies.items():
+        if patient in patients:
+            n, least = max(told["donors_of_registry"], 1), told["positive"]
+            pra = [least / n, (least + told["open"]) / n]
+            found[patient] = {**told, "virtual_pra": [round(share, _DECIMALS) for share in pra]}
+    return found
 
 
 def _with_availability(table: pd.DataFrame, plan: pd.DataFrame | None) -> pd.DataFrame:
@@ -196,7 +254,17 @@ def _figures(table: pd.DataFrame, n: int) -> dict[str, Any]:
 def _rows(table: pd.DataFrame) -> Columns:
     """The columns of candidates; what belongs together is one column of lists."""
     found: Columns = {}
-    for name in ("rank", "donor", "p10", "p9", "availability", "dpb1_tce", "allocated_to"):
+    for name in (
+        "stratum",
+        "place",
+        "rank",
+        "donor",
+        "p10",
+        "p9",
+        "availability",
+        "dpb1_tce",
+        "allocated_to",
+    ):
         if name in table:
             found[name] = _column(table[name])
     found["mismatches"] = _joined(table, ("mismatches_best", "mismatches_worst"))
@@ -211,7 +279,14 @@ def _rows(table: pd.DataFrame) -> Columns:
             parts = risk_columns(outcome.name)
             risks = table.reindex(columns=list(parts)).round(_RISK_DECIMALS)
             found[f"risk_{outcome.name}"] = _joined(risks, parts)
+    if "antibody_answer" in table:
+        found["antibody"] = _joined(table, ("antibody_answer", "antibody_worst", *ANTIBODY_SHARES))
+        found["antibody_systems"] = _joined(table, ANTIBODY_SYSTEMS)
+        found["antibody_mfi"] = _joined(table, ANTIBODY_MFI)
+    if "class" in table:
+        found["classes"] = _joined(table, RELATIVE_SHARES)
     texts = [f"rank_{key}" for key in REASONS]
+    texts += ["risk_not_told", "nima", "antibody_evidence", "antibody_override", *RELATIVE_TEXTS]
     for name in (*INDEXED_FACTS, *texts, "ranked_below_previous_for", "typing", *DETAILS):
         if name in table:
             found[name] = _column(table[name])
@@ -293,11 +368,13 @@ def _loci(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _keys(results: Results, table: pd.DataFrame) -> list[dict[str, str]]:
     """The keys that donors were ordered by, in their order as far as the results state it."""
-    stated = dict.fromkeys([*results.provenance.get("rank_keys", ()), *REASONS])
+    strata = results.provenance.get("strata", {}).values()
+    of_strata = [key for one in strata for key in one.get("rank_keys", ())]
+    stated = dict.fromkeys([*of_strata, *results.provenance.get("rank_keys", ()), *REASONS])
     return [
         {"name": key, "label": _LABELS[key], "reason": REASONS[key]}
         for key in stated
-        if f"rank_{key}" in table
+        if key in REASONS and f"rank_{key}" in table
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ import pyarrow.parquet as pq
 
 from data.donor_files import INDEXED_FACTS
 from data.donor_files.columns import NUMBERS as NUMBER_FACTS
+from matching.antibodies import SYSTEMS
 from matching.errors import InputFileError
+from matching.family import RelativeClass
 from matching.loci import LOCI, Locus
 from matching.rank import REASONS
 from matching.risk import OUTCOMES
 from matching.search import POSITION_LETTERS
+from service.family_page import FAMILIES
 from service.pairs import risk_columns
 from service.recipients import read_table
 
@@ -33,6 +36,28 @@ DETAILS = (
     *("category", "leader_genotype", "leader_matched", "leader_shared", "leader_from_family"),
     "dpb1_expression",
 )
+# Of relatives, and of the virtual crossmatch; docs/batch.md tells their meaning.
+RELATIVE_TEXTS = (
+    "relationship",
+    "class",
+    "by_descent",
+    "haplotypes",
+    "typing_refined",
+    "weighting",
+)
+RELATIVE_SHARES = (
+    *(f"p_{kind.name.lower()}" for kind in RelativeClass),
+    *("shares_a", "shares_c", "p_nima"),
+)
+ANTIBODY_SHARES = ("antibody_p_positive", "antibody_p_positive_worst")
+ANTIBODY_MFI = ("antibody_cumulative_mfi_low", "antibody_cumulative_mfi_high")
+ANTIBODY_SYSTEMS = tuple(f"antibody_{system.value.lower()}_answer" for system in SYSTEMS)
+ANTIBODY_TEXTS = (
+    *("antibody_answer", "antibody_worst", *ANTIBODY_SYSTEMS),
+    *("antibody_evidence", "antibody_override"),
+)
+# What becomes of all donors of a registry, as `matching.antibodies.RegistryAnswers.count` says.
+REGISTRY_ANSWERS = ("negative", "not_assessable", "open", "positive")
 ALLOCATION_TEXTS = (
     *("allocated", "second", "first", "not_first_for", "best", "reason", "best_given_to", "limit"),
 )
@@ -54,7 +79,8 @@ _SHARE = (0.0, 1.0)
 _DIFFERENCE = (-1.0, 1.0)
 COLUMNS: Mapping[str, tuple[float, float] | None] = {
     **dict.fromkeys(("patient", "donor")),
-    "rank": (1, 10**9),
+    "stratum": None,
+    **dict.fromkeys(("place", "rank"), (1, 10**9)),
     **dict.fromkeys(("mismatches_best", "mismatches_worst", *TOTALS), (0, _MOST)),
     **dict.fromkeys(("p10", "p9"), _SHARE),
     **{
@@ -69,6 +95,9 @@ COLUMNS: Mapping[str, tuple[float, float] | None] = {
     **dict.fromkeys(f"rank_{key}" for key in REASONS),
     **dict.fromkeys(("ranked_below_previous_for", "allocated_to", "typing", *DETAILS)),
     **dict.fromkeys(PROVENANCE),
+    **dict.fromkeys(("risk_not_told", "nima", *RELATIVE_TEXTS, *ANTIBODY_TEXTS)),
+    **dict.fromkeys((*RELATIVE_SHARES, *ANTIBODY_SHARES), _SHARE),
+    **dict.fromkeys(ANTIBODY_MFI, _NUMBER),
 }
 
 
@@ -79,7 +108,9 @@ class Results:
     `candidates`: one row a patient and donor, the columns of `COLUMNS` that the file has; texts are
     categories, what is unknown is missing. `provenance`: what the run states of itself.
     `allocation`, `plan`, `rejects`, `notes`: tables, None where none is known. `proof`: status and
-    levels of the allocation of batch, empty where they are not known.
+    levels of the allocation of batch, empty where they are not known. `families`: pictures of
+    pedigrees by patient; `antibodies`: of patients with a report, what becomes of the registry
+    (`REGISTRY_ANSWERS`), how many were left out, and warnings.
     """
 
     candidates: pd.DataFrame
@@ -89,6 +120,8 @@ class Results:
     plan: pd.DataFrame | None
     rejects: pd.DataFrame | None
     notes: pd.DataFrame | None
+    families: Mapping[str, Any] = field(default_factory=dict)
+    antibodies: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_results(path: Path, allocation: Path | None = None, plan: Path | None = None) -> Results:
@@ -112,8 +145,10 @@ def read_results(path: Path, allocation: Path | None = None, plan: Path | None =
         if allocation is None and (allocation := _of_folder(path, "allocation")):
             proof = {name: summary[name] for name in ("status", "levels") if name in summary}
         rejects, notes = path / "rejects.csv", path / "notes.csv"
+        families, antibodies = path / FAMILIES, path / "antibodies.csv"
     else:
         file, rejects, notes = path, path.with_name(f"{path.name}.rejects.csv"), None
+        families, antibodies = path.with_name(f"{path.name}.{FAMILIES}"), None
     candidates, note = _read_candidates(file)
     for name in (*PROVENANCE, "as_of"):
         if name in note and name in summary and note[name] != summary[name]:
@@ -130,6 +165,10 @@ def read_results(path: Path, allocation: Path | None = None, plan: Path | None =
         None if plan is None else _read_plan(plan),
         _read_rejects(rejects, summary),
         read_table(notes, "patient", ("note",)) if notes and notes.is_file() else None,
+        _read_families(families) if families.is_file() else {},
+        _read_antibodies(antibodies)
+        if antibodies and antibodies.is_file()
+        else _stated_antibodies(file, note.get("antibodies", {})),
     )
     if candidates.empty and found.allocation is None:
         raise InputFileError(f"{file} holds no donor of any patient; there is nothing to report")
@@ -251,7 +290,8 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
                 letters = " ".join(POSITION_LETTERS)
                 raise _of_row(path, table, wrong, f"{name} {value!r} is none of {letters}")
     for name in ("donor", "rank"):
-        twice = table.duplicated(["patient", name])
+        # Ranks are within a stratum, and a relative may be called as a donor is.
+        twice = table.duplicated(["patient", name, *(["stratum"] if "stratum" in table else [])])
         if twice.any():
             raise _of_row(path, table, twice, f"the same {name} comes twice; give one run's file")
     return table
@@ -326,6 +366,50 @@ def _read_rejects(path: Path, summary: Mapping[str, Any]) -> pd.DataFrame | None
     if summary.get("rejected_records") == 0:
         return pd.DataFrame(columns=["record", *columns], dtype=str)
     return None
+
+
+def _read_families(path: Path) -> Mapping[str, Any]:
+    """Of each patient an image, an explanation and warnings."""
+    try:
+        found = _object(path, path.read_bytes())
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error}") from error
+    for patient, one in found.items():
+        is_family = isinstance(one, dict) and {"svg", "explanation", "warnings"} <= one.keys()
+        if not is_family or not str(one["svg"]).startswith("<svg"):
+            raise InputFileError(
+                f"{path}: patient {patient!r} has no picture; give what batch or match wrote"
+            )
+    return found
+
+
+def _read_antibodies(path: Path) -> Mapping[str, Any]:
+    columns = ("donors_of_registry", *REGISTRY_ANSWERS, "left_out", "own_type")
+    found = {}
+    for row in read_table(path, "patient", columns).to_dict(orient="records"):
+        try:
+            counts = {name: int(row[name]) for name in columns[:-1]}
+        except ValueError as error:
+            raise InputFileError(f"{path}: patient {row['patient']!r}: {error}") from error
+        own = [line for line in str(row["own_type"]).split(" | ") if line]
+        found[str(row["patient"])] = {**counts, "own_type": own}
+    return found
+
+
+def _stated_antibodies(path: Path, stated: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same of what match states in Parquet."""
+    try:
+        return {
+            patient: {
+                **{name: int(counts[name]) for name in REGISTRY_ANSWERS},
+                "donors_of_registry": sum(int(counts[name]) for name in REGISTRY_ANSWERS),
+                "left_out": len(stated["excluded"].get(patient, ())),
+                "own_type": list(stated["own_type"].get(patient, ())),
+            }
+            for patient, counts in stated.get("registry", {}).items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputFileError(f"{path}: what it states of antibodies cannot be read") from error
 
 
 def _read_plan(path: Path) -> pd.DataFrame:

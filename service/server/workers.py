@@ -213,3 +213,6 @@ def _work(
         serve_one(settings, load, ready, shared=True, stopped=stopped)
     except GraftmatchError as error:
         channel.send((False, str(error)))
+    finally:
+        # A forked process ends without it.
+        logging.shutdown()
