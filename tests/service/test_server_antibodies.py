@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from matching.nomenclature import Nomenclature
 from service.antibodies import ReportReader
+from service.client import stream_frame
 from service.convert.antibodies import ANSWERS, bead_message, read_report
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
 from service.pb.graftmatch.v1 import cord_pb2, graftmatch_pb2, jobs_pb2, saved_searches_pb2
@@ -150,6 +151,14 @@ def test_pages_and_columns_hold_what_rows_hold(own: Any) -> None:
         del one.crossmatch.findings[:]
         del one.crossmatch.imputed[:]
     assert by_columns == whole
+    table = stream_frame(columns)
+    assert table["donors"].tolist() == [one.donor for one in whole]
+    told = [ab.CrossmatchAnswer.Name(one.crossmatch.answer) for one in whole]
+    assert table["crossmatch.answer"].tolist() == told
+    of_a = [ab.CrossmatchAnswer.Name(one.crossmatch.systems[0].answer) for one in whole]
+    assert table["crossmatch.A.answer"].tolist() == of_a
+    cells = [one.cord_unit.tnc_1e7 for one in whole if one.cord_unit.HasField("tnc_1e7")]
+    assert table["cord.tnc_1e7"].dropna().tolist() == cells != []
     texts = [text for one in columns for text in one.crossmatches.evidence]
     assert len(texts) == len(whole) and any(
         "bead of the allele: A*02:01 MFI 9,000" in t for t in texts
