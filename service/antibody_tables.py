@@ -46,10 +46,10 @@ class PatientCrossmatch:
 def registry_line(answers: RegistryAnswers, cut_offs: CutOffs) -> str:
     """How many donors of a registry remain, and the share that does not (virtual PRA)."""
     without = "" if cut_offs.cumulative is None else ", without the rule of the cumulative MFI"
-    n, counts = max(len(answers.low), 1), answers.count()
+    n, counts = max(len(answers), 1), answers.count()
     at_most = counts["positive"] + counts["open"]
     return (
-        f"of {len(answers.low):,} donors of the registry {len(answers.low) - at_most:,} remain: "
+        f"of {len(answers):,} donors of the registry {len(answers) - at_most:,} remain: "
         f"{counts['negative']:,} tested negative, {counts['not_assessable']:,} not assessable; "
         f"{counts['positive']:,} are positive and {counts['open']:,} may be. Virtual PRA "
         f"{100 * counts['positive'] / n:.2f} to {100 * at_most / n:.2f} %{without}"

@@ -123,6 +123,6 @@ class SearchSets:
 
 def _over_five(sets: Sequence[FrequencySet]) -> Populations:
     try:
-        return Populations.of([found.over(FIVE) for found in sets])
+        return Populations.of(sets, FIVE)
     except ValueError as error:
         raise InputFileError(f"{error}, which P(10/10) needs; choose another set") from error

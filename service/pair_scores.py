@@ -16,6 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
 from matching.pipeline import PairCounter
 from service.ancestry import Prior
+from service.calls import checkpoint
 from service.convert import ReadTyping
 from service.frequency_sets import SearchSets
 from service.masses import (
@@ -38,6 +39,8 @@ _MOST_NAMES = 10_000_000
 _LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 1_000
+# Haplotype pairs of a patient with whom a pair is compared in tenths of a millisecond.
+_FEW = 1_000
 # A person by themselves has entry 0 of every locus.
 _ONE_ROW = np.zeros((1, len(LOCI)), dtype=np.int32)
 
@@ -99,6 +102,20 @@ class PairScorer:
         """A GL string. Raises `TypingError`."""
         return self._typings.of(text, lambda: ReadTyping(text, *self.details.reader.read(text)))
 
+    def knows(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> bool:
+        """Whether two typings with such facts were read and imputed before and are few genotypes,
+        so that what is left to work out of the pair takes about as long as changing threads."""
+        if self.sets is None or self._typings.get(patient) is None:
+            return False
+        ours, theirs = _priors(self.sets, facts)
+        known = self._patients.get((patient, ours))
+        return (
+            isinstance(known, _Patient)
+            and known.own.explained.n_pairs <= _FEW
+            and self._typings.get(donor) is not None
+            and self._masses.get((donor, theirs)) is not None
+        )
+
     def probabilities(
         self,
         patient: ReadTyping,
@@ -122,7 +139,7 @@ class PairScorer:
         if mass is not None:
             genotypes, total = ours.genotypes, mass.total
             codes = _ONE_ROW[:, : len(mass.tables.loci)]
-            found = mass.tables.search(genotypes, mass.entries, codes, total, 2)
+            found = mass.tables.search(genotypes, mass.entries, codes, total, 2, between=checkpoint)
             if not found.exact[0]:
                 if total[0] == 0:
                     return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)

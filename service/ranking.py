@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,7 @@ from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION, Candidates, Criteria, counted_mismatches
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
+from service.calls import checkpoint, watched
 from service.cord import Mothers, doses_per_kg
 from service.pairs import RISK_OUTCOME, Facts, abo_match, pair_factors
 
@@ -75,7 +77,7 @@ class Ranker:
         names = self.rule.applied(bool(np.isfinite(p).any()))
         return rank(
             len(found),
-            [keys.of(name) for name in names],
+            [keys.of(name) for name in watched(names)],
             len(found) if end is None else end,
             # Rows of one segment are in the order of their identifiers.
             keys.identifiers if len(self.index.segments) > 1 else None,
@@ -99,7 +101,13 @@ class _Keys:
             return by_values(name, self.found.mismatches_best)
         if name == "mismatches_worst":
             return by_values(name, self.found.mismatches_worst)
-        return RankKey(name, getattr(self, f"_{name}"))
+        values: Callable[[Int64s, Int64s], Floats] = getattr(self, f"_{name}")
+
+        def watched_values(members: Int64s, ties: Int64s) -> Floats:
+            checkpoint()
+            return values(members, ties)
+
+        return RankKey(name, watched_values)
 
     def identifiers(self, members: Int64s) -> list[str]:
         return self.ranker.index.ids(self.found.rows[members])

@@ -216,6 +216,17 @@ def score_pair_answer(
     )
 
 
+def _is_known_pair(snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest) -> bool:
+    if message.with_haplotypes:
+        return False
+    # What a frequency set is chosen by.
+    facts = [
+        {"ancestry": person.ancestry.strip(), "registry": person.registry.strip()}
+        for person in (message.patient_facts, message.donor_facts)
+    ]
+    return snapshot.pairs.knows(message.patient, message.donor, facts)
+
+
 def predict_risk_answer(
     snapshot: Snapshot, request: graftmatch_pb2.PredictRiskRequest
 ) -> graftmatch_pb2.PredictRiskResponse:
@@ -296,7 +307,9 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
         self, request: graftmatch_pb2.ScorePairRequest, context: Any
     ) -> graftmatch_pb2.ScorePairResponse:
         """See the proto."""
-        return await self._answering.answer(context, score_pair_answer, request)
+        return await self._answering.answer(
+            context, score_pair_answer, request, at_once=_is_known_pair
+        )
 
     async def ScorePairs(  # noqa: N802
         self, request: graftmatch_pb2.ScorePairsRequest, context: Any
