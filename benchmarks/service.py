@@ -9,13 +9,13 @@ file a population, by default those of the demonstration; with --home those that
 
 Closed loops keep so many calls in flight; the open loop sends at fixed times, and a call's time
 runs from when it was due. Pairs are of 20 patients and the donors that a search finds for them (at
-most three mismatches, the first 1,000), with their facts, each pair once, which warms up nothing of
-what comes; before it 4,000 other pairs are scored. `known` is of 1,000 of these again, which every
-process has seen. `new_donors` is of one patient with donors as they are in the file. Searches are of all patients in turn, at most one
-mismatch, first page of 100; the streams are of the first 100,000 donors of one patient, by rows and
-by columns. Every answer is read whole, but decoded only where it is counted. Whether all calls
-ended with OK is told by the server's own metrics. Times are milliseconds, `ratio` is the throughput
-by that of the trivial call (health) with 32 in flight.
+most three mismatches, the first 1,000), with their facts, each pair once, after 4,000 other pairs.
+`known` is of 1,000 of these again, which every process has seen; `new_donors` is of one patient
+with donors as they are in the file. Searches are of all patients in turn, at most one mismatch,
+first page of 100; the streams are of the first 100,000 donors of one patient, by rows and by
+columns. Every answer is read whole, but decoded only where it is counted. Whether all calls ended
+with OK is told by the server's own metrics. Times are milliseconds, `ratio` is the throughput by
+that of the trivial call (health) with 32 in flight.
 """
 
 from __future__ import annotations
