@@ -42,16 +42,18 @@ RELATED: Mapping[str, tuple[RelativeClass, ...]] = {
     "related-identical": _IDENTICAL,
     "related-mismatched": tuple(kind for kind in RelativeClass if kind not in _IDENTICAL),
 }
+_NOT_THERE = "not in the file of families"
 _UNTYPED = Typing(PerLocus.of({}, None))
 
 
 @dataclass(frozen=True)
 class Families:
     """The families of some patients: `results` of those who have one, `reasons` why others have
-    none."""
+    none. `unrelated`: members of the file who are related to no patient."""
 
     results: Mapping[str, FamilyResult]
     reasons: Mapping[str, str]
+    unrelated: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -69,12 +71,15 @@ class Families:
         phase has equal weights. Raises `InputFileError` where no patient is in the pedigree.
         """
         results, reasons = {}, {}
+        related: set[str] = set()
         for person in people:
             if person.id not in pedigree.members:
-                reasons[person.id] = "not in the file of families"
+                reasons[person.id] = _NOT_THERE
                 continue
+            own = pedigree.relatives(person.id)
+            related |= own.members.keys()
             try:
-                family = _with_patient(pedigree.relatives(person.id), person, nomenclature)
+                family = _with_patient(own, person, nomenclature)
                 found = analyse(family, person.id, nomenclature, loci, between=checkpoint)
                 rule = HaploidenticalRule()
                 results[person.id] = family_result(
@@ -86,10 +91,11 @@ class Families:
                 reasons[person.id] = str(error)
         if len(people) == 1 and reasons:
             raise InputFileError(f"patient {people[0].id}: {reasons[people[0].id]}")
-        if people and not results and set(reasons.values()) == {"not in the file of families"}:
+        if people and not results and set(reasons.values()) == {_NOT_THERE}:
             known = ", ".join(list(pedigree.members)[:20])
             raise InputFileError(f"no patient is in the file of families; its members: {known}")
-        return cls(results, reasons)
+        unrelated = tuple(name for name in pedigree.members if name not in related)
+        return cls(results, reasons, unrelated)
 
 
 def _with_patient(family: Pedigree, person: Person, nomenclature: Nomenclature) -> Pedigree:

@@ -70,6 +70,8 @@ class ListedStrata:
         families = None
         if pedigree is not None:
             families = _families(snapshot, person, pedigree, settings)
+            left_out = (f"{one}: related to no patient, left out" for one in families.unrelated)
+            notes = (*notes, *left_out)
         search, model = snapshot.search, snapshot.model
         donors, registry = {}, {}
         for stratum, asked in strata.items():

@@ -162,6 +162,8 @@ def print_strata(
             f"below another for: {'; then '.join(order_of(found.asked[name]))}", style="dim"
         )
         for patient in found.patients:
+            if len(found.patients) > 1:
+                screen.print(f"patient {patient}", markup=False)
             if name in found.registry:
                 best = found.registry[name].best(patient, limit)
                 use = found.reports.get(patient)

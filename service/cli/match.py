@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +16,6 @@ from data.index import StoredIndex
 from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
 from data.registry import BlankSecond, ReadingOptions
-from matching.family import HaploidenticalRule
 from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
@@ -45,7 +42,6 @@ from service.cli.common import (
     end_with_rejects,
     open_nomenclature,
     parse_day,
-    progress_of,
     read_people,
     settings,
 )
@@ -54,7 +50,6 @@ from service.cli.cord import (
     CordOptions,
     CordRuleOption,
     DoubleOption,
-    Listed,
     LociOption,
     MaxMismatchesOption,
     UnitCd34Option,
@@ -97,13 +92,12 @@ from service.cli.searching import (
     search_sets,
 )
 from service.cli.store import RegistryOption, open_registry
-from service.cli.strata import FamilyOption, StrataOption, families_of, strata_of, told
+from service.cli.strata import FamilyOption, StrataOption, families_of, listed, strata_of
 from service.convert import LIMITS
 from service.criteria import criteria_json
 from service.details import Detailed
 from service.family_page import FAMILIES, family_picture, write_families
 from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
-from service.relatives import Families
 from service.results import (
     print_donors,
     print_patients,
@@ -111,8 +105,6 @@ from service.results import (
 )
 from service.results_files import FORMATS, write_results
 from service.search import DonorSearch, SearchSettings
-from service.strata import Asked, search_strata
-from service.strata_tables import print_strata, strata_document, strata_table
 
 
 def match(
@@ -319,7 +311,7 @@ def match(
         if family is not None:
             families = families_of(family, people, nomenclature, wanted)
         search = open_search(nomenclature, store, index, wanted.nulls)
-        found = _list(people, search, wanted, asked_of, reported, families, detailed, limit)
+        found = listed(people, search, wanted, asked_of, reported, families, detailed, limit)
         found.write(chosen, out)
         if families is not None and out is not None and chosen != "json":
             pictures = {name: family_picture(one) for name, one in families.results.items()}
@@ -362,67 +354,6 @@ def match(
     if results.next_page_token:
         typer.echo(f"next page: --page {results.next_page_token}", err=True)
     end_with_rejects(rejects_file)
-
-
-def _list(
-    people: Sequence[Person],
-    search: DonorSearch,
-    wanted: SearchSettings,
-    asked: Mapping[str, Asked],
-    reported: ReportedAntibodies | None,
-    families: Families | None,
-    detailed: Detailed | None,
-    limit: int,
-) -> Listed:
-    """Donors of several types, stratum by stratum."""
-    reports = {} if reported is None else reported.use
-    model = active_model(settings().models)
-    with progress_of(f"of {len(people):,} patients searched") as progress:
-        found = search_strata(
-            *(people, search, model, asked, progress), antibodies=reports, families=families
-        )
-    told(found.notes)
-    stated = None
-    if reported is not None:
-        left_out = {
-            patient: [name for stratum in asked for name in found.excluded(stratum, patient)]
-            for patient in found.patients
-        }
-        stated = reported.stated(search.index.donors, left_out)
-    sets = None if reported is None else reported.sets
-
-    def typings(most: int | None) -> dict[str, str]:
-        rows = [
-            matches.candidates.rows[:most]
-            for results in found.registry.values()
-            for matches in results.matches.values()
-        ]
-        return search.registry.typings(sorted({i for r in rows for i in search.index.ids(r)}))
-
-    @cache
-    def table() -> pd.DataFrame:
-        return strata_table(found, typings(None), sets, detailed)
-
-    provenance = {
-        "release": search.nomenclature.release,
-        "index": search.index.version,
-        **criteria_json(wanted.criteria, wanted.donors),
-        "as_of": wanted.as_of.isoformat(),
-        "strata": {
-            name: {"rank_keys": list(one.keys)}
-            if isinstance(one, HaploidenticalRule)
-            else found.registry[name].provenance
-            for name, one in asked.items()
-        },
-        "compared_risk": found.outcome,
-        **({} if stated is None else {"antibodies": stated}),
-    }
-    return Listed(
-        table,
-        provenance,
-        lambda: strata_document(found, table(), stated),
-        lambda screen: print_strata(screen, found, limit, typings(limit), sets),
-    )
 
 
 def _state(

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from data.donor_files import Person
 from data.family import read_family
+from data.models import active_model
 from data.nomenclature import ReferenceFolder
 from matching.cord import CordRule
 from matching.errors import InputFileError
 from matching.family import HaploidenticalRule, parse_haploidentical_rule
 from matching.nomenclature import Nomenclature
 from matching.rank import RankRule
-from service.cli.common import settings
+from service.cli.antibodies import ReportedAntibodies
+from service.cli.common import progress_of, settings
+from service.cli.cord import Listed
 from service.cli.searching import rank_rule
+from service.criteria import criteria_json
+from service.details import Detailed
 from service.relatives import RELATED, Families
-from service.search import SearchSettings
-from service.strata import STRATA, Asked, strata_settings
+from service.search import DonorSearch, SearchSettings
+from service.strata import STRATA, Asked, search_strata, strata_settings
+from service.strata_tables import print_strata, strata_document, strata_table
 
 StrataOption = Annotated[
     str | None,
@@ -103,11 +111,70 @@ def families_of(
         typer.echo(note, err=True)
     proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
     loci = tuple(wanted.criteria.loci)
-    return Families.of(people, read.pedigree, nomenclature, proteins, loci, wanted.as_of)
+    found = Families.of(people, read.pedigree, nomenclature, proteins, loci, wanted.as_of)
+    for name in found.unrelated:
+        typer.echo(f"{name} is related to no patient and left out", err=True)
+    return found
 
 
-def told(notes: Mapping[str, Sequence[str]]) -> None:
-    """Notes of patients go to stderr."""
-    for patient, lines in notes.items():
+def listed(
+    people: Sequence[Person],
+    search: DonorSearch,
+    wanted: SearchSettings,
+    asked: Mapping[str, Asked],
+    reported: ReportedAntibodies | None,
+    families: Families | None,
+    detailed: Detailed | None,
+    limit: int,
+) -> Listed:
+    """Donors of several types, stratum by stratum."""
+    reports = {} if reported is None else reported.use
+    model = active_model(settings().models)
+    with progress_of(f"of {len(people):,} patients searched") as progress:
+        found = search_strata(
+            *(people, search, model, asked, progress), antibodies=reports, families=families
+        )
+    for patient, lines in found.notes.items():
         for line in lines:
             typer.echo(f"patient {patient}: {line}", err=True)
+    stated = None
+    if reported is not None:
+        left_out = {
+            patient: [name for stratum in asked for name in found.excluded(stratum, patient)]
+            for patient in found.patients
+        }
+        stated = reported.stated(search.index.donors, left_out)
+    sets = None if reported is None else reported.sets
+
+    def typings(most: int | None) -> dict[str, str]:
+        rows = [
+            matches.candidates.rows[:most]
+            for results in found.registry.values()
+            for matches in results.matches.values()
+        ]
+        return search.registry.typings(sorted({i for r in rows for i in search.index.ids(r)}))
+
+    @cache
+    def table() -> pd.DataFrame:
+        return strata_table(found, typings(None), sets, detailed)
+
+    provenance = {
+        "release": search.nomenclature.release,
+        "index": search.index.version,
+        **criteria_json(wanted.criteria, wanted.donors),
+        "as_of": wanted.as_of.isoformat(),
+        "strata": {
+            name: {"rank_keys": list(one.keys)}
+            if isinstance(one, HaploidenticalRule)
+            else found.registry[name].provenance
+            for name, one in asked.items()
+        },
+        "compared_risk": found.outcome,
+        **({} if stated is None else {"antibodies": stated}),
+    }
+    return Listed(
+        table,
+        provenance,
+        lambda: strata_document(found, table(), stated),
+        lambda screen: print_strata(screen, found, limit, typings(limit), sets),
+    )

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from data.donor_files import INDEXED_FACTS
-from matching.family import REASONS as FAMILY_REASONS
 from matching.loci import LOCI, Locus
 from matching.rank import REASONS
 from matching.risk import OUTCOMES
 from service.allocation import AVAILABLE, texts_of
-from service.pairs import RISK_OUTCOME, risk_columns
-from service.relatives import RELATED
+from service.pairs import risk_columns
+from service.report.listed import antibody_content, shown_outcome, strata_content
 from service.report.reading import (
     ALLOCATION_TEXTS,
     ANTIBODY_MFI,
@@ -30,7 +29,6 @@ from service.report.reading import (
     Results,
     at_locus,
 )
-from service.strata import STRATA
 from service.typing_plan import availability_of
 
 # Sums of weights are exact to about 1e-13; finer differences say nothing.
@@ -99,9 +97,9 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
             for o in OUTCOMES
             if f"risk_{o.name}" in table
         ],
-        "outcome": _outcome(table),
-        "strata": _strata(results, table),
-        "antibodies": _antibodies(results, patients),
+        "outcome": shown_outcome(table),
+        "strata": strata_content(results.provenance, table),
+        "antibodies": antibody_content(results.antibodies, patients),
         "families": {patient: one for patient, one in results.families.items() if patient in seen},
         "keys": _keys(results, table),
         "facts": [name for name in INDEXED_FACTS if name in table],
@@ -119,46 +117,6 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
         "rejects": None if results.rejects is None else _columns(results.rejects),
         "notes": None if results.notes is None else _columns(results.notes),
     }
-
-
-def _outcome(table: pd.DataFrame) -> str:
-    """The risk that is shown first: of strata, the one that is told in most of them."""
-    told = [outcome.name for outcome in OUTCOMES if f"risk_{outcome.name}" in table]
-    if not told:
-        return ""
-    of_strata = dict.fromkeys(told, 0)
-    if "stratum" in table:
-        for name in told:
-            known = table["stratum"][table[f"risk_{name}"].notna()]
-            of_strata[name] = int(known.nunique())
-    return min(told, key=lambda name: (-of_strata[name], name != RISK_OUTCOME))
-
-
-def _strata(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
-    """In their order, what each holds and what it is ordered by, "" where that is not stated."""
-    if "stratum" not in table:
-        return []
-    stated = results.provenance.get("strata", {})
-    names = table.sort_values("place", kind="stable")["stratum"].astype(str).unique()
-    order = [name for name in stated if name in names]
-    found = []
-    for name in [*order, *(name for name in names if name not in order)]:
-        keys = stated.get(name, {}).get("rank_keys", ())
-        reasons = FAMILY_REASONS if name in RELATED else REASONS
-        ordered = "; then ".join(reasons.get(key, key) for key in keys)
-        found.append({"name": name, "text": STRATA.get(name, name), "ordered": ordered})
-    return found
-
-
-def _antibodies(results: Results, patients: Sequence[str]) -> dict[str, Any]:
-    """By patient: what becomes of the registry, and the share of it that is ruled out."""
-    found = {}
-    for patient, told in results.antibodies.items():
-        if patient in patients:
-            n, least = max(told["donors_of_registry"], 1), told["positive"]
-            pra = [least / n, (least + told["open"]) / n]
-            found[patient] = {**told, "virtual_pra": [round(share, _DECIMALS) for share in pra]}
-    return found
 
 
 def _with_availability(table: pd.DataFrame, plan: pd.DataFrame | None) -> pd.DataFrame:

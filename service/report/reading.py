@@ -26,6 +26,7 @@ from matching.search import POSITION_LETTERS
 from service.family_page import FAMILIES
 from service.pairs import risk_columns
 from service.recipients import read_table
+from service.report.listed import read_antibodies, read_families, stated_antibodies
 
 NEEDED = ("patient", "rank", "donor", "mismatches_best", "mismatches_worst")
 PROVENANCE = ("release", "index", "frequency_set", "model")
@@ -56,8 +57,6 @@ ANTIBODY_TEXTS = (
     *("antibody_answer", "antibody_worst", *ANTIBODY_SYSTEMS),
     *("antibody_evidence", "antibody_override"),
 )
-# What becomes of all donors of a registry, as `matching.antibodies.RegistryAnswers.count` says.
-REGISTRY_ANSWERS = ("negative", "not_assessable", "open", "positive")
 ALLOCATION_TEXTS = (
     *("allocated", "second", "first", "not_first_for", "best", "reason", "best_given_to", "limit"),
 )
@@ -110,7 +109,7 @@ class Results:
     `allocation`, `plan`, `rejects`, `notes`: tables, None where none is known. `proof`: status and
     levels of the allocation of batch, empty where they are not known. `families`: pictures of
     pedigrees by patient; `antibodies`: of patients with a report, what becomes of the registry
-    (`REGISTRY_ANSWERS`), how many were left out, and warnings.
+    (`listed.REGISTRY_ANSWERS`), how many were left out, and warnings.
     """
 
     candidates: pd.DataFrame
@@ -165,10 +164,10 @@ def read_results(path: Path, allocation: Path | None = None, plan: Path | None =
         None if plan is None else _read_plan(plan),
         _read_rejects(rejects, summary),
         read_table(notes, "patient", ("note",)) if notes and notes.is_file() else None,
-        _read_families(families) if families.is_file() else {},
-        _read_antibodies(antibodies)
+        read_families(families) if families.is_file() else {},
+        read_antibodies(antibodies)
         if antibodies and antibodies.is_file()
-        else _stated_antibodies(file, note.get("antibodies", {})),
+        else stated_antibodies(file, note.get("antibodies", {})),
     )
     if candidates.empty and found.allocation is None:
         raise InputFileError(f"{file} holds no donor of any patient; there is nothing to report")
@@ -366,50 +365,6 @@ def _read_rejects(path: Path, summary: Mapping[str, Any]) -> pd.DataFrame | None
     if summary.get("rejected_records") == 0:
         return pd.DataFrame(columns=["record", *columns], dtype=str)
     return None
-
-
-def _read_families(path: Path) -> Mapping[str, Any]:
-    """Of each patient an image, an explanation and warnings."""
-    try:
-        found = _object(path, path.read_bytes())
-    except OSError as error:
-        raise InputFileError(f"cannot read {path}: {error}") from error
-    for patient, one in found.items():
-        is_family = isinstance(one, dict) and {"svg", "explanation", "warnings"} <= one.keys()
-        if not is_family or not str(one["svg"]).startswith("<svg"):
-            raise InputFileError(
-                f"{path}: patient {patient!r} has no picture; give what batch or match wrote"
-            )
-    return found
-
-
-def _read_antibodies(path: Path) -> Mapping[str, Any]:
-    columns = ("donors_of_registry", *REGISTRY_ANSWERS, "left_out", "own_type")
-    found = {}
-    for row in read_table(path, "patient", columns).to_dict(orient="records"):
-        try:
-            counts = {name: int(row[name]) for name in columns[:-1]}
-        except ValueError as error:
-            raise InputFileError(f"{path}: patient {row['patient']!r}: {error}") from error
-        own = [line for line in str(row["own_type"]).split(" | ") if line]
-        found[str(row["patient"])] = {**counts, "own_type": own}
-    return found
-
-
-def _stated_antibodies(path: Path, stated: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same of what match states in Parquet."""
-    try:
-        return {
-            patient: {
-                **{name: int(counts[name]) for name in REGISTRY_ANSWERS},
-                "donors_of_registry": sum(int(counts[name]) for name in REGISTRY_ANSWERS),
-                "left_out": len(stated["excluded"].get(patient, ())),
-                "own_type": list(stated["own_type"].get(patient, ())),
-            }
-            for patient, counts in stated.get("registry", {}).items()
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputFileError(f"{path}: what it states of antibodies cannot be read") from error
 
 
 def _read_plan(path: Path) -> pd.DataFrame:

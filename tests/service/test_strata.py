@@ -223,12 +223,15 @@ def test_several_patients_have_families_in_one_file(
 ) -> None:
     patients = tmp_path / "patients.csv"
     patients.write_text(f"id,gl\nP,{HLA}\nX,{HLA}\n", encoding="utf-8")
+    with family.open("a", encoding="utf-8") as file:
+        file.write("Z,,,F,,A*01:01+A*03:01\n")
     out = tmp_path / "list.csv"
     code, _, error = run(
         *("match", "--patients", patients, "--release", "demo", "--strata", "related,adult"),
         *("--family", family, "--out", out),
     )
     assert code == 0 and "patient X: no relatives: not in the file of families" in error
+    assert "Z is related to no patient and left out" in error
     table = pd.read_csv(out, keep_default_na=False, na_values=[""])
     counts = Counter(zip(table["stratum"], table["patient"], strict=True))
     assert counts["related", "X"] == 0 and counts["related", "P"] == 12
