@@ -70,7 +70,9 @@ class ListedStrata:
         families = None
         if pedigree is not None:
             families = _families(snapshot, person, pedigree, settings)
-            left_out = (f"{one}: related to no patient, left out" for one in families.unrelated)
+            left_out = (
+                f"{one} is related to no patient and left out" for one in families.unrelated
+            )
             notes = (*notes, *left_out)
         search, model = snapshot.search, snapshot.model
         donors, registry = {}, {}
