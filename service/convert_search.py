@@ -54,8 +54,14 @@ class Asked:
 
     def settings(self, size: int | None) -> SearchSettings:
         """Of a search for the first `size` donors."""
-        day = self.as_of or datetime.date.today()
-        return SearchSettings(self.criteria, day, rule=self.rule, donors=self.donors, size=size)
+        return SearchSettings(
+            self.criteria,
+            self.as_of or datetime.date.today(),
+            rule=self.rule,
+            donors=self.donors,
+            size=size,
+            maternal=self.by_rule,
+        )
 
 
 @dataclass(frozen=True)

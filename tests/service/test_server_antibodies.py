@@ -17,10 +17,16 @@ from hypothesis import strategies as st
 
 from matching.nomenclature import Nomenclature
 from service.antibodies import ReportReader
-from service.client import stream_frame
+from service.client import connect, stream_frame
 from service.convert.antibodies import ANSWERS, bead_message, read_report
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
-from service.pb.graftmatch.v1 import cord_pb2, graftmatch_pb2, jobs_pb2, saved_searches_pb2
+from service.pb.graftmatch.v1 import (
+    audit_pb2,
+    cord_pb2,
+    graftmatch_pb2,
+    jobs_pb2,
+    saved_searches_pb2,
+)
 from service.security.audit import audit_key, record_hash
 from service.snapshot import Snapshot
 from service.status import Violation
@@ -28,7 +34,7 @@ from tests.service.antibody_reports import BEADS, REPORT, crossmatch_row
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT, running, stub_of
 from tests.service.test_candidate_columns import as_candidates
-from tests.service.test_jobs import jobs_of, refusal
+from tests.service.test_jobs import ended, jobs_of, refusal, results
 from tests.service.test_saved_search_calls import searches_of
 from tests.service.test_server_audit import lines
 
@@ -199,6 +205,11 @@ def test_positive_donors_are_left_out_and_overrides_written_down(
     assert [line["rpc"] for line in marked] == ["SearchDonors", "StreamCandidates"]
     assert {tuple(line["records"]) for line in marked} == {(record_hash(key, positive[0]),)}
     assert "ZZMARK" not in log.read_text()
+    with running(own_snapshot, audit_log=log) as address, connect(address, insecure=True) as client:
+        told = client.read_audit_log(audit_pb2.ReadAuditLogRequest(record=positive[0]))
+        entries = [entry for answer in told for entry in answer.entries]
+    overridden = [entry.rpc for entry in entries if entry.override]
+    assert overridden == ["SearchDonors", "StreamCandidates"] and len(entries) > 2
 
 
 @pytest.mark.parametrize(
@@ -328,6 +339,40 @@ def test_what_cannot_be_searched(stub: Any) -> None:
         assert code == "INVALID_ARGUMENT" and list(found) == list(expected)
         for field, reason in expected.items():
             assert reason in found[field], (field, found[field])
+
+
+def test_jobs_and_saved_searches_take_rules_of_units(
+    run: Run, own: Any, own_channel: grpc.Channel, registry: Path, tmp_path: Path
+) -> None:
+    rule = cord_pb2.CordSearch(rule=cord_pb2.CORD_RULE_EIGHT)
+    searches = searches_of(own_channel)
+    search = search_of(max_mismatches=0, cord=rule)
+    saved = searches.CreateSavedSearch(
+        saved_searches_pb2.CreateSavedSearchRequest(saved_search_id="S", search=search)
+    ).saved_search
+    assert saved.found == len(candidates_of(own, search)) > 10
+    again = saved_searches_pb2.RunSavedSearchRequest(name=saved.name, as_of=DAY)
+    (answer,) = searches.RunSavedSearch(again)
+    assert (answer.new, answer.changed, answer.gone) == (0, 0, 0)
+    jobs = jobs_of(own_channel)
+    job = jobs.SubmitJob(
+        jobs_pb2.SubmitJobRequest(
+            search=pb.SearchDonorsRequest(cord=rule, as_of=DAY, limit=5),
+            file=(registry / "patients.csv").read_bytes(),
+            format=jobs_pb2.JOB_FORMAT_CSV,
+        )
+    ).job
+    assert ended(jobs, job.name).state == jobs_pb2.JOB_STATE_SUCCEEDED
+    out = tmp_path / "batch"
+    code, _, error = run(
+        *("batch", registry / "patients.csv", "--out", out, "--release", "demo", "--as-of", DAY),
+        *("--cord-rule", "8", "--best", 5, "--format", "csv"),
+    )
+    assert code == 0, error
+    assert (
+        results(jobs, job.name, jobs_pb2.JOB_FILE_CANDIDATES)
+        == (out / "candidates.csv").read_bytes()
+    )
 
 
 def test_jobs_and_saved_searches_take_no_report(channel: grpc.Channel) -> None:
