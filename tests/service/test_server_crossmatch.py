@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 from data.nomenclature import DEMO_RELEASE
+from service.calls import CURRENT, Call, CallEndedError
 from service.client import connect, frame
 from service.config import Settings
+from service.crossmatch_answers import Crossmatches
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
 from service.pb.graftmatch.v1 import prediction_pb2
 from service.security.audit import audit_key, record_hash
+from service.security.caller import ANYONE
 from service.snapshot import Snapshot, load_snapshot
 from tests.service.antibody_reports import REPORT, TEXTS, crossmatch_row
 from tests.service.conftest import Run
@@ -150,6 +154,20 @@ def test_donors_that_cannot_be_judged(own: Any, units: Any) -> None:
 def test_what_is_refused(stub: Any, fields: dict[str, Any], field: str, reason: str) -> None:
     code, found = refusal(lambda: list(stub.CrossmatchDonors(asked(**fields))))
     assert (code, list(found)) == ("INVALID_ARGUMENT", [field]) and reason in found[field]
+
+
+def test_work_ends_with_the_call(snapshot: Snapshot) -> None:
+    found = Crossmatches.of(snapshot, asked(donors=typed(*TYPINGS)))
+    call = Call("CrossmatchDonors", "", ANYONE)
+
+    def batch() -> int:
+        CURRENT.set(call)
+        return len(found.batch(0).donors)
+
+    assert copy_context().run(batch) == len(TYPINGS)
+    call.ended = True
+    with pytest.raises(CallEndedError):
+        copy_context().run(batch)
 
 
 def test_without_a_registry_typings_are_judged(tmp_path: Path) -> None:
