@@ -208,9 +208,9 @@ class BatchSearch:
     def _strata_json(self) -> dict[str, object]:
         """By stratum, in their order, what is asked."""
         return {
-            name: _asked_json(asked)
+            name: {**_asked_json(asked), "rule": repr(asked.rule)}
             if isinstance(asked, SearchSettings)
-            else {"rank_keys": list(asked.keys), "age_step_years": asked.age_step_years}
+            else {"rank_keys": list(asked.keys), "rule": repr(asked)}
             for name, asked in (self.strata or {}).items()
         }
 
@@ -223,7 +223,7 @@ class BatchSearch:
                 [criteria_json(asked.criteria, asked.donors), asked.nulls.value]
             ),
             "the ranking": repr(asked.rule),
-            **({} if self.strata is None else {"the strata": repr(self.strata)}),
+            **({} if self.strata is None else {"the strata": json.dumps(self._strata_json)}),
             **({} if self.judged is None else {"the rules of antibodies": json.dumps(self.judged)}),
             "the number of donors a patient": str(asked.size),
             **sources_of(self.search, self.model),
