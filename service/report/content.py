@@ -60,9 +60,10 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     """Everything that the page shows, as values of JSON.
 
     Of each patient, or of each of its strata, the first `most_donors` candidates are embedded, and
-    those that the allocation or the typing plan names. A column of n rows is `levels`, its distinct values, and `codes`, n
-    positions in them, -1 where unknown. `starts`: patient i has the rows starts[i] to
-    starts[i + 1] - 1, by stratum and rank, of which the first `first_ranks[i]` leave none out.
+    those that the allocation or the typing plan names. A column of n rows is `levels`, its distinct
+    values, and `codes`, n positions in them, -1 where unknown. `starts`: patient i has the rows
+    starts[i] to starts[i + 1] - 1, by stratum and rank, of which the first `first_ranks[i]` leave
+    none out.
     Figures of a patient are those of all candidates of the results; `found[i]` counts what these
     leave out too. `fails[i]`: probability that no candidate is both available and 10/10.
     """
@@ -363,7 +364,9 @@ def _provenance(known: Mapping[str, Any]) -> list[tuple[str, str]]:
         "Asked of donors": ""
         if donors is None
         else "; ".join(f"{name} {_listed(asked)}" for name, asked in donors.items()) or "nothing",
-        "Ranked by": _listed([_LABELS.get(key, key) for key in known.get("rank_keys", ())]),
+        "Ranked by": "each stratum as its heading says"
+        if known.get("strata")
+        else _listed([_LABELS.get(key, key) for key in known.get("rank_keys", ())]),
         "Bands of P, %": _listed([f"{band:g}" for band in known.get("rank_bands", ())]),
     }
     return [(label, str(value) or "not stated") for label, value in stated.items()]
