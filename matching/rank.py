@@ -362,6 +362,10 @@ def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: 
     return found
 
 
+# So that what is worked on stays in the cache of a processor.
+_ROWS_AT_ONCE = 2_000
+
+
 def _risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: float) -> Floats:
     n = len(ties)
     risks = compare_donors(model, columns, np.array([0, n])).probability
@@ -372,9 +376,12 @@ def _risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step:
     lowest = np.flatnonzero(rounded == np.minimum.reduceat(rounded, np.flatnonzero(begins))[tie])
     lowest = lowest[np.lexsort((*x[lowest].T, tie[lowest]))]
     reference = lowest[np.unique(tie[lowest], return_index=True)[1]][tie]
-    apart = x - x[reference]
-    error = np.sqrt(np.maximum(((apart @ model.covariance) * apart).sum(axis=1), 0.0))
-    distinct = apart @ model.coefficients > Z95 * error
+    distinct = np.empty(n, dtype=bool)
+    for begin in range(0, n, _ROWS_AT_ONCE):
+        part = slice(begin, begin + _ROWS_AT_ONCE)
+        apart = x[part] - x[reference[part]]
+        error = np.sqrt(np.maximum(((apart @ model.covariance) * apart).sum(axis=1), 0.0))
+        distinct[part] = apart @ model.coefficients > Z95 * error
     steps = np.floor(100 * (risks - risks[reference]) / step + 1e-9)
     return np.where(distinct, steps, 0.0)
 

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from data.index import StoredIndex
-from matching.allocate import Effort, allocate, explanations, obstacles
 from matching.rank import value_texts
 from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
+from service.apart import apart
 from service.calls import checkpoint
 from service.convert import LIMITS
 from service.convert.columns import PageColumns
@@ -34,11 +34,14 @@ from service.pb.graftmatch.v1 import (
     prediction_pb2,
     risk_models_pb2,
 )
+from service.planning import plan
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search import Page
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError
 
+# With more edges a flow or a linear program may take longer than a call that has ended should.
+ALLOCATED_HERE = 2_000
 _ONE_PAIR = np.array([0, 1])
 DEFAULT_BATCH = 500
 
@@ -248,13 +251,12 @@ def allocate_answer(
     problem = convert.allocation_problem(request)
     checkpoint()
     firsts = convert.first_edges(request, problem)
-    effort = Effort(between=checkpoint)
-    solution = allocate(problem, convert.allocation_objectives(request), effort)
-    firsts = firsts[solution.donor_of[problem.patient[firsts]] != problem.donor[firsts]]
-    patients = problem.patient[firsts].tolist()
-    not_first = dict(zip(patients, obstacles(problem, solution, firsts), strict=True))
-    reasons = explanations(problem, solution, effort)
-    return convert.allocation_response(problem, solution, reasons, not_first, provenance(snapshot))
+    objectives = convert.allocation_objectives(request)
+    if len(problem.weight) > ALLOCATED_HERE:
+        planned = apart(plan, problem, objectives, firsts)
+    else:
+        planned = plan(problem, objectives, firsts, checkpoint)
+    return convert.allocation_response(problem, *planned, provenance(snapshot))
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
