@@ -236,6 +236,31 @@ def test_without_parents_phase_is_weighted(demo: Nomenclature) -> None:
     )
 
 
+def test_reported_phase_counts_as_typed(
+    demo: Nomenclature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A patient in phase tells which haplotype an only child has, at loci where no other could."""
+
+    def family(patient: str) -> Pedigree:
+        child = parse_typing("A*01:01+A*03:01^B*08:01+B*35:01")
+        return Pedigree.of(
+            [Member("P", typing=parse_typing(patient)), Member("K", "P", typing=child)]
+        )
+
+    straight = analyse(family("A*01:01~B*08:01+A*02:01~B*07:02"), "P", demo, FIVE)
+    assert (straight.n_recombinations, straight.notes) == (0, ())
+    assert by_id(straight)["K"].classes[RelativeClass.HAPLOIDENTICAL] == pytest.approx(1)
+    unphased = analyse(family("A*01:01+A*02:01^B*08:01+B*07:02"), "P", demo, FIVE)
+    assert unphased.n_recombinations == 0
+    # With the alleles in the other phase the child needs a recombination.
+    crossed = analyse(family("A*01:01~B*07:02+A*02:01~B*08:01"), "P", demo, FIVE)
+    (one,) = crossed.recombinations
+    assert (one.child, one.after, one.before) == ("K", Locus.A, Locus.B)
+    monkeypatch.setattr(segregation_module, "MAX_PHASED", 1)
+    with pytest.raises(TooAmbiguousError, match="in phase of P overlap in too many ways"):
+        analyse(family("A*01:01~B*08:01+A*02:01~B*07:02"), "P", demo, FIVE)
+
+
 def test_a_set_that_explains_nothing_is_left_with_a_note(demo: Nomenclature) -> None:
     carried = read_frequencies("demo")[0]
     founders = FounderFrequencies(carried, carried.frequencies, demo)
