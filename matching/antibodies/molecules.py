@@ -237,12 +237,19 @@ def _pair(alpha: Option, beta: Option, system: System, profile: Profile) -> Way 
     return next(Way(chain, chains) for chain in chains if isinstance(chain, Call))
 
 
+def deciding_beads(found: Sequence[Molecule]) -> frozenset[Bead] | None:
+    """The beads that decide on a genotype where its MFI is certain, None otherwise."""
+    if any(molecule.mfi.low != molecule.mfi.high for molecule in found):
+        return None
+    return frozenset(bead for molecule in found if (bead := molecule.bead) is not None)
+
+
 def total_of(found: Sequence[Molecule]) -> Total:
-    """MFI of the beads that decide on a genotype: each once where every molecule is one, bounds
+    """MFI of the beads that decide on a genotype: each once where it is certain, bounds
     otherwise."""
-    if all(molecule.mfi.low == molecule.mfi.high for molecule in found):
-        beads = {bead for molecule in found if (bead := molecule.bead) is not None}
-        exact = sum(bead.mfi or 0.0 for bead in beads)
+    beads = deciding_beads(found)
+    if beads is not None:
+        exact = sum(sorted(bead.mfi or 0.0 for bead in beads))
         return Total(exact, exact)
     return Total(max(one.mfi.low for one in found), sum(one.mfi.high for one in found))
 
