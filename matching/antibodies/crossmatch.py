@@ -155,22 +155,24 @@ def _system_result(
         min(low for low, _ in ranges),
         max(high for _, high in ranges),
         Total(min(t.low for t in totals), max(t.high for t in totals)),
-        _findings(genotypes),
+        _findings(genotypes, profile),
         deciding_beads(only[0]) if len(only) == 1 else None,
     )
 
 
 def _findings(
-    genotypes: Sequence[Sequence[tuple[Molecule, Sequence[Options]]]],
+    genotypes: Sequence[Sequence[tuple[Molecule, Sequence[Options]]]], profile: Profile
 ) -> tuple[Finding, ...]:
     """Of molecules with what the copies present that make them."""
     found: dict[tuple[Call, bool], dict[str, None]] = {}
     for molecule, copies in chain.from_iterable(genotypes):
         is_certain = len(genotypes) == 1 and len(molecule.by_call) == 1
-        for call, ways in molecule.by_call.items():
-            named = found.setdefault((call, is_certain), {})
-            for way in ways:
-                named.update(dict.fromkeys(way.names(copies)))
+        key = molecule, copies
+        named = profile.remembered.get(key)
+        if named is None:
+            named = profile.remembered[key] = molecule.names(copies)
+        for call, names in named.items():
+            found.setdefault((call, is_certain), {}).update(names)
     findings = [Finding(call, tuple(of), sure) for (call, sure), of in found.items()]
     findings.sort(key=lambda f: (-f.call.high, -f.call.low, not f.is_certain, f.molecules))
     return tuple(findings)

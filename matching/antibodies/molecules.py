@@ -148,6 +148,13 @@ class Molecule:
             found.setdefault(way.call, []).append(way)
         return {call: tuple(ways) for call, ways in found.items()}
 
+    def names(self, copies: Sequence[Options]) -> Mapping[Call, Mapping[str, None]]:
+        """What it may be for each call, in order; `copies`: as `Way.names` takes them."""
+        return {
+            call: dict.fromkeys(chain.from_iterable(way.names(copies) for way in ways))
+            for call, ways in self.by_call.items()
+        }
+
     @cached_property
     def mfi(self) -> Total:
         """MFI of the bead that decides, over the ways."""
