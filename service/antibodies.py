@@ -3,13 +3,10 @@ leaves the answer open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from data.antibodies import AntibodyFile
 from data.donor_files import Person, Rejects
@@ -32,7 +29,7 @@ from matching.nomenclature import Nomenclature
 from matching.sequences import Domains
 from matching.typings import Typing, typing_of
 from service.frequency_sets import SearchSets
-from service.imputation import impute_by_ancestry
+from service.imputation import explain_by_ancestry
 
 # Molecules that are named in one line of evidence.
 _MOST_NAMED = 3
@@ -184,75 +181,49 @@ def crossmatched(
     people: Sequence[Person], profile: Profile, sets: SearchSets | None
 ) -> list[Crossmatched]:
     """People in their order; probabilities only of those whose typing leaves the answer open."""
-    known: dict[str, CrossmatchResult | str] = {}
-    found = []
-    for person in people:
+    found: list[Crossmatched] = []
+    left_open: dict[int, Typing] = {}
+    for i, person in enumerate(people):
         try:
             typing = typing_of(person.written)
-            result = known.get(typing.text)
-            if result is None:
-                result = known[typing.text] = crossmatch(typing, profile)
-            assert not isinstance(result, str)
-            found.append(
-                Crossmatched(person.id, result, *_CERTAIN.get(result.answer, (None, None)))
-            )
+            result = crossmatch(typing, profile)
         except TypingError as error:
             found.append(Crossmatched(person.id, None, problem=str(error)))
-    if sets is None:
-        return found
-    is_open = [
-        i
-        for i, one in enumerate(found)
-        if one.result is not None and one.result.low is not one.result.high
-    ]
-    imputed = _imputed([people[i] for i in is_open], [found[i] for i in is_open], profile, sets)
-    for i, one in zip(is_open, imputed, strict=True):
-        found[i] = one
+            continue
+        certain = _CERTAIN.get(result.answer, (None, None))
+        found.append(Crossmatched(person.id, result, *certain))
+        if result.low is not result.high:
+            left_open[i] = typing
+    if sets is not None and left_open:
+        some = [(people[i], typing, found[i]) for i, typing in left_open.items()]
+        for i, one in zip(left_open, _imputed(some, profile, sets), strict=True):
+            found[i] = one
     return found
 
 
 def _imputed(
-    people: Sequence[Person],
-    results: Sequence[Crossmatched],
-    profile: Profile,
-    sets: SearchSets,
-) -> list[Crossmatched]:
+    people: Sequence[tuple[Person, Typing, Crossmatched]], profile: Profile, sets: SearchSets
+) -> Iterator[Crossmatched]:
     """The same people with probabilities where their set represents them."""
-    if not people:
-        return []
     imputer = sets.imputer()
-    imputed = impute_by_ancestry(imputer, people, sets.under)
-    row = {name: i for i, name in enumerate(imputed.names)}
     answers = ImputedAnswers(imputer, profile)
-    found = []
-    for person, one in zip(people, results, strict=True):
+    most = profile.cut_offs.cumulative
+    explained = explain_by_ancestry(imputer, [person for person, _, _ in people], sets.under)
+    for (person, typing, one), classes in zip(people, explained, strict=True):
         assert one.result is not None
-        i = row.get(person.id)
-        if i is None:
-            problem = imputed.problems.get(person.id, "")
-            found.append(Crossmatched(person.id, one.result, problem=problem))
+        if isinstance(classes, str):
+            yield Crossmatched(person.id, one.result, problem=classes)
             continue
-        part = slice(*imputed.imputed.offsets[i : i + 2].tolist())
-        codes, weights = imputed.imputed.codes[part], imputed.imputed.weights[part]
-        low, high = answers.ranges(typing_of(person.written), one.result, codes)
-        most = profile.cut_offs.cumulative
+        systems = answers.systems(one.result)
+        if not systems:
+            # The set carries nothing of what is open: that is unknown, not 0.
+            yield one
+            continue
+        p_positive, p_negative = answers.probabilities(typing, one.result, classes)
         if most is not None and one.result.mfi.high >= most:
             # The sum may reach the cut-off whatever each molecule is.
-            high = np.full_like(high, Answer.POSITIVE)
-        found.append(
-            Crossmatched(
-                person.id,
-                one.result,
-                _share(weights, low == Answer.POSITIVE),
-                _share(weights, high == Answer.NEGATIVE),
-                answers.systems(one.result),
-            )
-        )
-    return found
-
-
-def _share(weights: npt.NDArray[np.float64], held: npt.NDArray[np.bool_]) -> float:
-    return min(float(weights[held].sum()), 1.0)
+            p_negative = 0.0
+        yield Crossmatched(person.id, one.result, p_positive, p_negative, systems)
 
 
 def crossmatch_columns(one: Crossmatched) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +103,47 @@ def _unrepresented(faults: tuple[tuple[Locus, ...], ...]) -> str:
     return f"{reason}; it would without {' or without '.join(texts)}" if texts else reason
 
 
+def _priors(people: Sequence[Person], under: Ancestries) -> tuple[dict[str, Prior], dict[str, str]]:
+    """The populations of people, and why of those who have none, by identifier."""
+    priors: dict[str, Prior] = {}
+    problems: dict[str, str] = {}
+    for person in people:
+        prior = under.prior_of(person)
+        if prior is None:
+            problems[person.id] = (
+                f"no frequencies: ancestry {person.facts.get('ancestry')!r} is none of "
+                f"{', '.join(under.populations.labels)}; name others with --population"
+            )
+        else:
+            priors[person.id] = prior
+    return priors, problems
+
+
+def explain_by_ancestry(
+    imputer: Imputer, people: Sequence[Person], under: Ancestries
+) -> Iterator[ExplainingClasses | str]:
+    """What explains people, each under their own populations, or why nothing does.
+
+    Nobody's haplotype pairs are listed, however many these are.
+    """
+    priors, problems = _priors(people, under)
+    mixtures = {prior: under.populations.mixture(dict(prior)) for prior in set(priors.values())}
+    for person in people:
+        if person.id in problems:
+            yield problems[person.id]
+            continue
+        frequencies = mixtures[priors[person.id]]
+        try:
+            explained = imputer.explain(person.written, frequencies)
+        except TooAmbiguousError as error:
+            yield str(error)
+            continue
+        if explained.mass > 0:
+            yield explained
+        else:
+            yield _unrepresented(imputer.faults(person.written, frequencies))
+
+
 def impute_by_ancestry(
     imputer: Imputer,
     people: Sequence[Person],
@@ -115,17 +156,7 @@ def impute_by_ancestry(
 
     `most`: the genotypes of people with more haplotype pairs are not listed.
     """
-    priors: dict[str, Prior] = {}
-    problems: dict[str, str] = {}
-    for person in people:
-        prior = under.prior_of(person)
-        if prior is None:
-            problems[person.id] = (
-                f"no frequencies: ancestry {person.facts.get('ancestry')!r} is none of "
-                f"{', '.join(under.populations.labels)}; name others with --population"
-            )
-        else:
-            priors[person.id] = prior
+    priors, problems = _priors(people, under)
     written = {person.id: person.written for person in people if person.id in priors}
     parts = []
     for prior in sorted(set(priors.values())):

@@ -41,9 +41,7 @@ from matching.typed_pairs import FIVE
 from matching.typings import Typing
 from service.calls import checkpoint, watched
 from service.cord import Mothers, doses_per_kg
-from service.pairs import Facts, abo_match, pair_factors
-
-RISK_OUTCOME = "agvhd_3_4"
+from service.pairs import RISK_OUTCOME, Facts, abo_match, pair_factors
 
 
 @dataclass(frozen=True)

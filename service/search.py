@@ -155,13 +155,13 @@ class DonorSearch:
         found, probable = self.candidates(patient, facts, settings, wanted, limits)
         excluded: tuple[str, ...] = ()
         if antibodies is not None and antibodies.exclude:
-            kept, excluded = self._without_positive(found, antibodies)
+            kept, excluded = self.without_positive(found, antibodies)
             found, probable = found.take(kept), probable.take(kept)
         profile = None if antibodies is None else antibodies.profile
         page = self.ranked(patient, facts, model, settings, found, probable, profile)
         return replace(page, excluded=excluded)
 
-    def _without_positive(
+    def without_positive(
         self, found: Matches, use: AntibodyUse
     ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         """Which candidates are kept, and the identifiers of the others.

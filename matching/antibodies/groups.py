@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matching.antibodies.crossmatch import ABSENT, ALTERED, NEW, Option, options
+from matching.antibodies.molecules import ABSENT, ALTERED, NEW, Option, options
 from matching.antibodies.profile import Profile
 from matching.genotypes import NEW_ALLELE
 from matching.kernels import ABSENT_GENE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from matching.errors import TypingSyntaxError, UnknownNameError
 from matching.loci import LOCI, LOCUS_OF_GENE, Locus
-from matching.nomenclature import Nomenclature, split_name, two_fields
+from matching.nomenclature import Nomenclature, split_name
 from matching.nomenclature.alleles import EXPRESSION_SUFFIXES
 from matching.serology import PREFIX_OF_CARRIER, assigned_antigens, reported_antigens
 
@@ -68,31 +68,39 @@ _ANTIGEN = re.compile(r"(A|Bw|B|Cw?|DRw?|DQw?|DPw?)([1-9][0-9]{0,4})", re.IGNORE
 _PREFIXES = {"BW": "Bw", "C": "Cw", "CW": "Cw", "DRW": "DR", "DQW": "DQ", "DPW": "DP"}
 _WITH_BRACKET = re.compile(r"(.*[^ ]) *\(([^()]+)\)")
 _ONE_FIELD = re.compile(r"[A-Z0-9]+\*[0-9]{2,4}")
-_PAIR = re.compile(r"(D[QP][AB]1\*[^/,~ -]+) *[/,~-] *(D[QP][AB]1\*[^/,~ -]+)")
+_CHAIN = r"(D[QP][AB]1\*[^/,~+ -]+|D[QP]w?[0-9]+(?:\([0-9]+\))?)"
+_PAIR = re.compile(rf"{_CHAIN}(?: *[/,~+-] *| +){_CHAIN}")
+# DP401 may be DPB1*401 or, without its zero, DPB1*04:01.
+_MOST_IN_DP = 99
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """What the release says of all proteins of a locus that differ in their residues alone.
+
+    `antigens`: those that are assigned to them, `possible`: those that experts name besides. Genes
+    without antigens in the release have their first field instead. `joins_05_06`: of DQ, whether
+    it is DQA1*01 or DQB1*05 or *06, which join each other alone (Kwok 1993, J Immunol 150:2263).
+    `Names` makes one of each.
+    """
+
+    locus: Locus
+    system: System
+    antigens: frozenset[str]
+    possible: frozenset[str]
+    joins_05_06: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Protein:
     """What an expressed allele presents: two fields of its name. `Names` makes one of each.
 
-    `group`: its P group code. `antigens`: those that are assigned to it, `possible`: those that
-    experts name besides. Genes without antigens in the release have their first field instead.
+    `group`: its P group code.
     """
 
     name: str
     group: int
-    antigens: frozenset[str]
-    possible: frozenset[str]
-
-    @property
-    def gene(self) -> str:
-        """Its gene."""
-        return self.name.partition("*")[0]
-
-    @property
-    def first_field(self) -> str:
-        """First field of its name."""
-        return self.name.partition("*")[2].partition(":")[0]
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,40 +132,79 @@ class Names:
     def __init__(self, nomenclature: Nomenclature) -> None:
         self.nomenclature = nomenclature
         self._serology = nomenclature.serology
-        self._proteins: dict[int, Protein] = {}
+        # Of each allele what it presents, None where its name has an expression letter.
+        self._proteins: dict[int, Protein | None] = {}
         self._distinct: dict[tuple[object, ...], Protein] = {}
+        self._kinds: dict[tuple[object, ...], Kind] = {}
+        self._written: dict[tuple[str, str, str, str], Kind] = {}
+        self._groups: dict[int, tuple[Protein, ...]] = {}
+        self._genes: dict[str, tuple[Protein, ...]] = {}
 
-    def protein(self, allele: int) -> Protein:
-        """What an allele of the release presents where it is expressed."""
-        known = self._proteins.get(allele)
-        if known is None:
-            fields = self._fields(allele)
-            known = self._distinct.get(fields) or Protein(*fields)
-            self._distinct[fields] = self._proteins[allele] = known
-        return known
-
-    def _fields(self, allele: int) -> tuple[str, int, frozenset[str], frozenset[str]]:
-        row = self.nomenclature.alleles[allele]
-        gene, fields, _ = split_name(row.name)
-        name, group = two_fields(row.name), int(self.nomenclature.p_group_codes[allele])
-        prefix = PREFIX_OF_CARRIER.get(gene)
-        if prefix is None:
-            return name, group, _own_antigens(gene, name, fields[0]), frozenset()
-        assigned = frozenset(prefix + number for number in assigned_antigens(row.serology))
-        reported = frozenset(prefix + number for number in reported_antigens(row.serology))
-        if gene == "C" and not assigned and (own := f"Cw{int(fields[0])}") not in self._serology:
-            # Cw12 to Cw18 are no antigens of the release, but kits print them for C*12 to C*18.
-            assigned = frozenset([own])
-        return name, group, assigned, reported - assigned
-
-    def expressed(self, alleles: tuple[int, ...]) -> tuple[Protein, ...]:
+    def expressed(self, alleles: Iterable[int]) -> tuple[Protein, ...]:
         """What those of `alleles` whose names have no expression letter present, each once."""
-        found = (self.protein(i) for i in alleles if self._letter(i) == "")
-        return tuple(dict.fromkeys(found))
+        found = dict.fromkeys(map(self._of_allele, alleles))
+        return tuple(protein for protein in found if protein is not None)
 
     def of_group(self, group: int) -> tuple[Protein, ...]:
         """What the alleles of a P group code without an expression letter present."""
-        return self.expressed(self._members.get(group, ()))
+        known = self._groups.get(group)
+        if known is None:
+            known = self._groups[group] = self.expressed(self._members.get(group, ()))
+        return known
+
+    def of_gene(self, gene: str) -> tuple[Protein, ...]:
+        """What all alleles of a gene without an expression letter present."""
+        known = self._genes.get(gene)
+        if known is None:
+            alleles, prefix = self.nomenclature.alleles, f"{gene}*"
+            own = (i for i, allele in enumerate(alleles) if allele.name.startswith(prefix))
+            known = self._genes[gene] = self.expressed(own)
+        return known
+
+    def _of_allele(self, allele: int) -> Protein | None:
+        """None where its name has an expression letter."""
+        try:
+            return self._proteins[allele]
+        except KeyError:
+            found = None if self._letter(allele) else self._read_protein(allele)
+            self._proteins[allele] = found
+            return found
+
+    def _read_protein(self, allele: int) -> Protein:
+        row = self.nomenclature.alleles[allele]
+        gene, fields, _ = split_name(row.name)
+        name = f"{gene}*{':'.join(fields[:2])}"
+        group = int(self.nomenclature.p_group_codes[allele])
+        written = gene, fields[0], row.serology, name if gene == "DPB1" else ""
+        kind = self._written.get(written)
+        if kind is None:
+            kind = self._written[written] = self._kind(*written)
+        key = name, group, kind
+        known = self._distinct.get(key)
+        if known is None:
+            known = self._distinct[key] = Protein(*key)
+        return known
+
+    def _kind(self, gene: str, first_field: str, serology: str, name: str) -> Kind:
+        prefix = PREFIX_OF_CARRIER.get(gene)
+        joins = gene[:2] == "DQ" and first_field in (("05", "06") if gene == "DQB1" else ("01",))
+        if prefix is None:
+            own = _own_antigens(gene, name, first_field)
+            return self._one_kind(LOCUS_OF_GENE[gene], own, frozenset(), joins)
+        assigned = frozenset(prefix + number for number in assigned_antigens(serology))
+        reported = frozenset(prefix + number for number in reported_antigens(serology))
+        if gene == "C" and not assigned and (cw := f"Cw{int(first_field)}") not in self._serology:
+            # Cw12 to Cw18 are no antigens of the release, but kits print them for C*12 to C*18.
+            assigned = frozenset([cw])
+        return self._one_kind(LOCUS_OF_GENE[gene], assigned, reported - assigned, joins)
+
+    def _one_kind(
+        self, locus: Locus, antigens: frozenset[str], possible: frozenset[str], joins: bool
+    ) -> Kind:
+        key = locus, antigens, possible, joins
+        if key not in self._kinds:
+            self._kinds[key] = Kind(locus, SYSTEM_OF_LOCUS[locus], antigens, possible, joins)
+        return self._kinds[key]
 
     @cached_property
     def _members(self) -> Mapping[int, tuple[int, ...]]:
@@ -178,8 +225,8 @@ class Names:
         """The target and the other chain of a line, which may also stand in one name.
 
         `A2`, `A23(9)`, `Bw4`, `DR52`, `Cw12`, `DP4`, `DRB1*01:03`, `DQA1*05`, `DQ7` with its
-        partner, `DQA1*05:01/DQB1*03:01`, `DQ7(DQA1*05:01)`. Raises `TypingError` for everything
-        that has no one meaning under the release.
+        partner, `DQA1*05:01/DQB1*03:01`, `DQ7(DQA1*05:01)`, `DQ7, DQA1*05:01`. Raises `TypingError`
+        for everything that has no one meaning under the release.
         """
         text, partner = text.strip(), partner.strip()
         if pair := _PAIR.fullmatch(text.replace("HLA-", "")):
@@ -231,7 +278,7 @@ class Names:
         if len(proteins) == 1:
             return Target(name, locus, proteins[0], note=reading.note)
         if len({protein.name for protein in proteins}) == 1:
-            return Target(name, locus, _merged(proteins), note=reading.note)
+            return Target(name, locus, self._merged(proteins), note=reading.note)
         names = frozenset(protein.name for protein in proteins)
         return Target(name, locus, proteins=names, note=reading.note)
 
@@ -246,6 +293,14 @@ class Names:
             )
         return found
 
+    def _merged(self, proteins: tuple[Protein, ...]) -> Protein:
+        """One protein of which alleles of the release tell different antigens."""
+        first = proteins[0]
+        antigens = frozenset().union(*(p.kind.antigens for p in proteins))
+        possible = frozenset().union(*(p.kind.possible for p in proteins)) - antigens
+        kind = self._one_kind(first.kind.locus, antigens, possible, first.kind.joins_05_06)
+        return Protein(first.name, first.group, kind)
+
     def _antigen(self, text: str) -> Target:
         name = _antigen_name(text)
         if name is None:
@@ -259,6 +314,10 @@ class Names:
             return Target(name, locus, antigen=name)
         prefix, number = name.rstrip("0123456789"), name.lstrip("ABCDRQwP")
         family = f"{locus.value}*{number:0>2}:XX"
+        if prefix == "DP" and int(number) > _MOST_IN_DP:
+            raise UnknownNameError(
+                locus.value, name, "an allele or its first field; write it out, as DPB1*04:01"
+            )
         if prefix in ("Cw", "DP") and self.nomenclature.holds(family):
             return Target(
                 name, locus, antigen=name, note=f"{name} is no antigen of the WHO, read as {family}"
@@ -286,14 +345,6 @@ def _is_one_field(name: str) -> bool:
 
 def _with_gene(name: str) -> str:
     return "C" + name.removeprefix("Cw") if name.startswith("Cw*") else name
-
-
-def _merged(proteins: tuple[Protein, ...]) -> Protein:
-    """One protein of which alleles of the release tell different antigens."""
-    first = proteins[0]
-    antigens = frozenset().union(*(p.antigens for p in proteins))
-    possible = frozenset().union(*(p.possible for p in proteins))
-    return Protein(first.name, first.group, antigens, possible - antigens)
 
 
 def _antigen_name(text: str) -> str | None:

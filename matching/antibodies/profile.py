@@ -7,7 +7,7 @@ and reasons: docs/antibodies.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -17,15 +17,15 @@ from matching.antibodies.epitopes import PublicEpitopes
 from matching.antibodies.names import (
     BW4,
     BW6,
-    SYSTEM_OF_GENE,
     SYSTEMS,
+    Kind,
     Names,
     Protein,
     System,
     Target,
 )
 from matching.antibodies.values import Answer, Basis, Bead, Call, CutOffs
-from matching.loci import LOCUS_OF_GENE, Locus
+from matching.loci import Locus
 from matching.nomenclature import NO_P_GROUP
 
 
@@ -57,6 +57,10 @@ class ReadBead:
 
 # How close each bead of a system is to a chain.
 Places = tuple[Near, ...]
+# By the name and the P group of proteins, numbers of beads and how close these are.
+Named = Mapping[str | int, Sequence[tuple[int, Near]]]
+# Whether a protein carries Bw4, and Bw6, None where that is open.
+Epitopes = tuple[bool | None, bool | None]
 
 
 class Profile:
@@ -92,7 +96,10 @@ class Profile:
         # What others have read of positions under this report.
         self.remembered: dict[Any, Any] = {}
         self._places: dict[Protein, Places] = {}
-        self._unnamed: dict[tuple[object, ...], Places] = {}
+        self._kinds: dict[Kind, tuple[Named, bool]] = {}
+        self._near_antigen: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        self._unnamed: dict[tuple[Kind, Epitopes], Places] = {}
+        self._alike_as: dict[tuple[Kind, Epitopes, int | None, str | None], Protein] = {}
         self._any: dict[str, tuple[Protein, ...]] = {}
         self._alike: dict[Protein, Protein] = {}
         self._first: dict[tuple[Locus, Places, bool], Protein] = {}
@@ -123,7 +130,7 @@ class Profile:
         """The answer for a molecule of which one chain varies (A, B, C, DRB)."""
         first = self.alike(protein)
         if first not in self._calls:
-            beads = self._of_system[SYSTEM_OF_GENE[protein.gene]]
+            beads = self._of_system[protein.kind.system]
             self._calls[first] = self._one_of(self._call(beads, self.places(first)))
         return self._calls[first]
 
@@ -131,7 +138,7 @@ class Profile:
         """The answer for a pair of DQ or DP; None where the chains do not join."""
         key = self.alike(alpha), self.alike(beta)
         if key not in self._pairs:
-            beads, joined = self._of_system[system], joins(system, *key)
+            beads, joined = self._of_system[system], joins(*key)
             call = self._pair_call(beads, self.places(key[0]), self.places(key[1]), joined)
             self._pairs[key] = None if call is None else self._one_of(call)
         return self._pairs[key]
@@ -144,19 +151,27 @@ class Profile:
         """The first of the proteins that neither the report nor their partners tell apart."""
         known = self._alike.get(protein)
         if known is None:
-            key = LOCUS_OF_GENE[protein.gene], self.places(protein), chain_class(protein)
-            known = self._alike[protein] = self._first.setdefault(key, protein)
+            known = self._alike[protein] = self._first_alike(protein)
         return known
+
+    def _first_alike(self, protein: Protein) -> Protein:
+        # Most proteins differ in their name alone from others that no bead holds.
+        kind = protein.kind
+        named, has_epitopes = self._of_kind(kind)
+        group = protein.group if protein.group in named else None
+        name = protein.name if protein.name in named else None
+        key = kind, self._epitopes_of(protein, has_epitopes), group, name
+        if key not in self._alike_as:
+            place = kind.locus, self.places(protein), kind.joins_05_06
+            self._alike_as[key] = self._first.setdefault(place, protein)
+        return self._alike_as[key]
 
     def any_chain(self, gene: str) -> tuple[Protein, ...]:
         """One protein of a gene for each way in which the report and its partners tell them
         apart."""
         if gene not in self._any:
-            nomenclature = self.names.nomenclature
-            prefix = f"{gene}*"
-            alleles = [i for i, a in enumerate(nomenclature.alleles) if a.name.startswith(prefix)]
-            proteins = self.names.expressed(tuple(alleles))
-            self._any[gene] = tuple(dict.fromkeys(map(self.alike, proteins)))
+            proteins = map(self.alike, self.names.of_gene(gene))
+            self._any[gene] = tuple(dict.fromkeys(proteins))
         return self._any[gene]
 
     def places(self, protein: Protein) -> Places:
@@ -167,57 +182,63 @@ class Profile:
         return known
 
     def _place(self, protein: Protein) -> Places:
-        locus = LOCUS_OF_GENE[protein.gene]
-        system = SYSTEM_OF_GENE[protein.gene]
-        epitopes = (
-            self._epitopes.of(locus, protein.group)
-            if self._has_epitopes[system]
-            else (False, False)
-        )
-        # Most proteins differ in their name alone from others that no bead holds.
-        key = locus, protein.antigens, protein.possible, epitopes
+        kind = protein.kind
+        named, has_epitopes = self._of_kind(kind)
+        epitopes = self._epitopes_of(protein, has_epitopes)
+        key = kind, epitopes
         if key not in self._unnamed:
             self._unnamed[key] = tuple(
-                Near.WHOLE if target is None else self._near(target, protein, epitopes)
-                for target in self._targets[locus]
+                Near.WHOLE if target is None else self._near(target, kind, epitopes)
+                for target in self._targets[kind.locus]
             )
-        named = self._named[locus]
-        held = [*named.get(protein.group, ()), *named.get(protein.name, ())]
-        if not held:
-            return self._unnamed[key]
         places = list(self._unnamed[key])
-        for i, near in held:
+        for i, near in (*named.get(protein.group, ()), *named.get(protein.name, ())):
             places[i] = min(places[i], near)
         return tuple(places)
 
-    def _near(
-        self, target: Target, protein: Protein, epitopes: tuple[bool | None, bool | None]
-    ) -> Near:
+    def _of_kind(self, kind: Kind) -> tuple[Named, bool]:
+        """What beads name proteins of a kind by name or P group, and whether any is of Bw4, Bw6."""
+        known = self._kinds.get(kind)
+        if known is None:
+            found = self._named[kind.locus], self._has_epitopes[kind.system]
+            known = self._kinds[kind] = found
+        return known
+
+    def _epitopes_of(self, protein: Protein, has_epitopes: bool) -> Epitopes:
+        if not has_epitopes:
+            return (False, False)
+        return self._epitopes.of(protein.kind.locus, protein.group)
+
+    def _near(self, target: Target, kind: Kind, epitopes: Epitopes) -> Near:
         """How close a target is by its antigens alone."""
         if target.antigen in (BW4, BW6):
             carries = epitopes[target.antigen == BW6]
             return Near.POSSIBLE if carries is None else Near.ANTIGEN if carries else Near.FAR
         if target.antigen:
-            found = self._carries(target.antigen, protein)
+            found = self._carries(target.antigen, kind)
             return Near.POSSIBLE if found is None else Near.ANTIGEN if found else Near.FAR
-        antigens = frozenset() if target.protein is None else target.protein.antigens
-        if antigens & protein.antigens:
+        antigens = frozenset() if target.protein is None else target.protein.kind.antigens
+        if antigens & kind.antigens:
             return Near.NEIGHBOUR
-        related = (self._carries(antigen, protein) for antigen in antigens)
+        related = (self._carries(antigen, kind) for antigen in antigens)
         return Near.POSSIBLE if any(one is not False for one in related) else Near.FAR
 
-    def _carries(self, antigen: str, protein: Protein) -> bool | None:
-        """Whether a protein carries an antigen, None where the release leaves it open.
+    def _carries(self, antigen: str, kind: Kind) -> bool | None:
+        """Whether proteins of a kind carry an antigen, None where the release leaves it open.
 
-        All antigens that are assigned to it must be this one or splits of it. It may be one where
-        some are, where its broad or its parent is assigned, or where only experts say so (R8).
+        All antigens that are assigned to them must be this one or splits of it. They may be one
+        where some are, where its broad or its parent is assigned, or where only experts say so
+        (R8).
         """
-        serology = self.names.nomenclature.serology
-        covered = {antigen, *serology.splits(antigen)}
-        if protein.antigens and protein.antigens <= covered:
+        known = self._near_antigen.get(antigen)
+        if known is None:
+            serology = self.names.nomenclature.serology
+            covered = frozenset([antigen, *serology.splits(antigen)])
+            known = self._near_antigen[antigen] = covered, covered | set(serology.matching(antigen))
+        covered, near = known
+        if kind.antigens and kind.antigens <= covered:
             return True
-        near = covered | set(serology.matching(antigen))
-        return None if near & (protein.antigens | protein.possible) else False
+        return None if near & (kind.antigens | kind.possible) else False
 
     def _call(self, beads: Sequence[ReadBead], places: Places) -> Call:
         at = _Sorted(beads, places)
@@ -285,7 +306,7 @@ def _at(locus: Locus, read: ReadBead) -> Target | None:
     return next((target for target in named if target.locus in (locus, None)), None)
 
 
-def _by_name(targets: Sequence[Target | None]) -> dict[str | int, list[tuple[int, Near]]]:
+def _by_name(targets: Sequence[Target | None]) -> Named:
     """How close targets are to proteins by their name or P group alone, by number."""
     found: dict[str | int, list[tuple[int, Near]]] = {}
     for i, target in enumerate(targets):
@@ -299,18 +320,9 @@ def _by_name(targets: Sequence[Target | None]) -> dict[str | int, list[tuple[int
     return found
 
 
-def joins(system: System, alpha: Protein, beta: Protein) -> bool:
-    """Whether two chains form a stable pair.
-
-    DQA1*01 joins DQB1*05 and *06, the other DQA1 join the other DQB1 (Kwok 1993, J Immunol
-    150:2263). All pairs of DP do.
-    """
-    return system is not System.DQ or chain_class(alpha) == chain_class(beta)
-
-
-def chain_class(chain: Protein) -> bool:
-    """Which chains of DQ a chain joins: True for DQA1*01 and DQB1*05 and *06."""
-    return chain.first_field in (("05", "06") if chain.gene == "DQB1" else ("01",))
+def joins(alpha: Protein, beta: Protein) -> bool:
+    """Whether two chains form a stable pair (see `Kind`). All pairs of DP do."""
+    return alpha.kind.joins_05_06 == beta.kind.joins_05_06
 
 
 def _closest(beads: Sequence[ReadBead], places: Places) -> list[ReadBead]:

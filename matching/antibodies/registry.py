@@ -6,48 +6,66 @@ report tells alleles of one P group apart; it always holds that of the typing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from matching.antibodies.crossmatch import (
-    ABSENT,
-    ALTERED,
-    Option,
-    answer_range,
-    molecules,
-    untyped_result,
-)
+from matching.antibodies.bits import HIGH, JOINED, LOW, UNKNOWN, packed, unpacked
+from matching.antibodies.crossmatch import untyped_result
 from matching.antibodies.groups import GroupOptions
-from matching.antibodies.kernels import NO_MOLECULE, answers_of_rows
+from matching.antibodies.kernels import SHIFT, answers_of_book, answers_of_rows
+from matching.antibodies.molecules import ABSENT, ALTERED, Option, answer_range, molecules
 from matching.antibodies.names import System
 from matching.antibodies.profile import Profile
 from matching.antibodies.values import Answer
 from matching.donor_index import DonorIndex, Segment
 from matching.genotypes import UNTYPED, Book
 from matching.loci import Locus
+from matching.search_kernels import LARGE
 
 Bytes = npt.NDArray[np.uint8]
+Entries = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class RegistryAnswers:
-    """Best and worst answer of rows of an index, (n,) uint8 each, values of `Answer`."""
+    """Answers of rows of an index. `bits`: (n,) uint8 of each (see `matching.antibodies.bits`)."""
 
-    low: Bytes
-    high: Bytes
+    bits: Bytes
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    @cached_property
+    def low(self) -> Bytes:
+        """Best answers, values of `Answer`."""
+        return _LOWS[self.bits]
+
+    @cached_property
+    def high(self) -> Bytes:
+        """Worst answers, values of `Answer`."""
+        return _HIGHS[self.bits]
 
     def count(self) -> dict[str, int]:
         """Donors by their answer; `open` are those that may still be positive or not."""
-        same = self.low == self.high
-        found = {a.name.lower(): int((same & (self.low == a)).sum()) for a in Answer}
-        can_be = self.high == Answer.POSITIVE
-        found["open"] = int((~same & can_be).sum())
-        found["not_assessable"] += int((~same & ~can_be).sum())
+        found = {**{answer.name.lower(): 0 for answer in Answer}, "open": 0}
+        for bits, n in enumerate(np.bincount(self.bits, minlength=len(_LOWS)).tolist()):
+            low, high = unpacked(bits)
+            can_be = low is not high and high is Answer.POSITIVE
+            answer = low if low is high else Answer.NOT_ASSESSABLE
+            found["open" if can_be else answer.name.lower()] += n
         return found
+
+
+_LOWS, _HIGHS = (
+    np.array([unpacked(bits)[side] for bits in range(LOW + HIGH + 1)], dtype=np.uint8)
+    for side in (0, 1)
+)
 
 
 def registry_answers(index: DonorIndex, profile: Profile) -> RegistryAnswers:
@@ -56,137 +74,127 @@ def registry_answers(index: DonorIndex, profile: Profile) -> RegistryAnswers:
     The rule of the cumulative MFI is not applied: it needs every molecule.
     """
     options = GroupOptions(profile)
-    packed = [np.empty(0, dtype=np.uint8)]
+    found = [np.empty(0, dtype=np.uint8)]
     for segment in index.segments:
-        found = _of_segment(segment, profile, options)
+        bits = _Tables(segment, profile, options).of_all()
         if segment.removed is not None:
-            found = found[segment.is_valid(np.arange(len(segment)))]
-        packed.append(found)
-    return _unpacked(np.concatenate(packed))
+            bits = bits[segment.is_valid(np.arange(len(segment)))]
+        found.append(bits)
+    return RegistryAnswers(np.concatenate(found))
 
 
 def answers_of(index: DonorIndex, profile: Profile, rows: npt.NDArray[np.int64]) -> RegistryAnswers:
     """Some rows of an index, in their order."""
     options = GroupOptions(profile)
-    packed = np.empty(len(rows), dtype=np.uint8)
+    bits = np.empty(len(rows), dtype=np.uint8)
     for i, at, local in index.parts(rows):
-        tables = _Tables(index.segments[i], profile, options)
-        packed[at] = tables.of_entries(local)
-    return _unpacked(packed)
-
-
-def _unpacked(packed: Bytes) -> RegistryAnswers:
-    return RegistryAnswers(packed & np.uint8(3), packed >> np.uint8(2))
-
-
-def _of_segment(segment: Segment, profile: Profile, options: GroupOptions) -> Bytes:
-    tables = _Tables(segment, profile, options)
-    out = np.empty(len(segment), dtype=np.uint8)
-    starts = np.cumsum([0, *map(len, tables.single.values())])
-    pairs, positions, molecule_tables = [], [np.empty((0, 2), np.int32)], [np.empty(0, np.uint8)]
-    for pair in tables.pairs:
-        before = sum(map(len, positions))
-        loci = [locus.position for locus in pair.system.loci]
-        pairs.append([*loci, before, before + len(pair.alphas), *_place(pair, molecule_tables)])
-        positions += [pair.alphas, pair.betas]
-        molecule_tables.append(pair.molecules.ravel())
-    answers_of_rows(
-        segment.codes,
-        np.array([system.loci[0].position for system in tables.single], dtype=np.int64),
-        starts.astype(np.int64),
-        np.concatenate([np.empty(0, np.uint8), *tables.single.values()]),
-        np.array(pairs, dtype=np.int64).reshape(-1, 6),
-        np.concatenate(positions),
-        np.concatenate(molecule_tables),
-        out,
-    )
-    large = np.unique(segment.large.rows).astype(np.int64)
-    out[large] = tables.of_entries(large)
-    return out
-
-
-def _place(pair: _Pairs, before: Sequence[Bytes]) -> tuple[int, int]:
-    """Width of the table of a pair, and where it starts after others."""
-    return pair.molecules.shape[1], sum(map(len, before))
+        bits[at] = _Tables(index.segments[i], profile, options).of_rows(local)
+    return RegistryAnswers(bits)
 
 
 class _Tables:
-    """The packed answers of the entries of a segment's books."""
+    """The answers of the entries of a segment's books: of all rows, by column, by two columns."""
 
     def __init__(self, segment: Segment, profile: Profile, options: GroupOptions) -> None:
         self._segment = segment
-        self.single = {
-            system: _single_table(system, segment.books[system.loci[0]], profile, options)
-            for system in profile.systems
-            if not system.is_pair
-        }
-        self.pairs = [
-            _Pairs.of(system, segment, profile, options)
-            for system in profile.systems
-            if system.is_pair
-        ]
+        self._base = 0
+        self._columns: list[tuple[Locus, Bytes]] = []
+        self._pairs: list[_Pairs] = []
+        for system in profile.systems:
+            if system.is_pair:
+                self._add_pair(_Pairs.of(system, segment, profile, options))
+            else:
+                self._add(
+                    system.loci[0],
+                    _single_table(system, segment.books[system.loci[0]], profile, options),
+                )
 
-    def of_entries(self, rows: npt.NDArray[np.int64]) -> Bytes:
-        """Packed answers of some rows."""
-        low: Bytes = np.zeros(len(rows), dtype=np.uint8)
-        high: Bytes = np.zeros(len(rows), dtype=np.uint8)
-        for system, table in self.single.items():
-            _raise(low, high, table[self._segment.entries(rows, system.loci[0])])
-        for pair in self.pairs:
-            _raise(low, high, pair.of_rows(self._segment, rows))
-        low |= high << 2
-        return low
+    def _add(self, locus: Locus, table: Bytes) -> None:
+        """`table`: bits by entry; of one entry where nobody is typed."""
+        if len(table) == 1:
+            self._base |= int(table[0])
+        else:
+            self._columns.append((locus, table))
+
+    def _add_pair(self, pair: _Pairs) -> None:
+        if 1 not in (len(pair.alphas), len(pair.betas)):
+            self._pairs.append(pair)
+            return
+        # Of one chain nobody is typed, so the other one decides.
+        n = max(len(pair.alphas), len(pair.betas))
+        entries, none = np.arange(n), np.zeros(n, dtype=np.int64)
+        if len(pair.alphas) == 1:
+            self._add(pair.system.loci[1], pair.of_entries(none, entries))
+        else:
+            self._add(pair.system.loci[0], pair.of_entries(entries, none))
+
+    def of_all(self) -> Bytes:
+        """Bits of all rows."""
+        segment = self._segment
+        tables = np.zeros((len(self._columns), LARGE + 1), dtype=np.uint8)
+        for row, (_, table) in zip(tables, self._columns, strict=True):
+            row[: min(len(table), LARGE)] = table[:LARGE]
+        places, copies, molecules = _placed(self._pairs)
+        out = np.empty(len(segment), dtype=np.uint8)
+        columns = np.array([locus.position for locus, _ in self._columns], dtype=np.int64)
+        answers_of_rows(segment.codes, self._base, columns, tables, places, copies, molecules, out)
+        large = segment.large
+        for locus, table in self._columns:
+            at = slice(*large.starts[locus.position : locus.position + 2].tolist())
+            out[large.rows[at]] |= table[large.codes[at]]
+        for pair in self._pairs:
+            starts = [
+                large.starts[locus.position + i] for locus in pair.system.loci for i in (0, 1)
+            ]
+            either = [large.rows[starts[0] : starts[1]], large.rows[starts[2] : starts[3]]]
+            rows = np.unique(np.concatenate(either)).astype(np.int64)
+            out[rows] |= pair.of_rows(segment, rows)
+        return out
+
+    def of_rows(self, rows: npt.NDArray[np.int64]) -> Bytes:
+        """Bits of some rows."""
+        out = np.full(len(rows), self._base, dtype=np.uint8)
+        for locus, table in self._columns:
+            out |= table[self._segment.entries(rows, locus)]
+        for pair in self._pairs:
+            out |= pair.of_rows(self._segment, rows)
+        return out
 
 
-def _raise(low: Bytes, high: Bytes, packed: Bytes) -> None:
-    np.maximum(low, packed & 3, out=low)
-    np.maximum(high, packed >> 2, out=high)
-
-
-def _pack(low: Answer, high: Answer) -> int:
-    return int(low) | int(high) << 2
-
-
-# Added to codes of P groups, so that those of no group are not negative.
-_SHIFT = 3
+def _placed(
+    pairs: Sequence[_Pairs],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], Bytes]:
+    """Pairs as `answers_of_rows` takes them."""
+    places, copies, molecules = [], [np.empty((0, 2), np.int32)], [np.empty(0, np.uint8)]
+    for pair in pairs:
+        columns = [locus.position for locus in pair.system.loci]
+        alpha = sum(map(len, copies))
+        table = pair.molecules.shape[1], sum(map(len, molecules))
+        places.append([*columns, alpha, alpha + len(pair.alphas), *table])
+        copies += [pair.alphas, pair.betas]
+        molecules.append(pair.molecules.ravel())
+    found = np.array(places, dtype=np.int64).reshape(-1, 6)
+    return found, np.concatenate(copies), np.concatenate(molecules)
 
 
 def _groups_of(book: Book, options: GroupOptions) -> dict[int, tuple[Option, ...]]:
     """What each P group code of a book may present."""
-    held = np.zeros(int(book.groups.max(initial=0)) + _SHIFT + 1, dtype=bool)
-    held[book.groups + _SHIFT] = True
-    return {code: options.of_group(code) for code in (np.flatnonzero(held) - _SHIFT).tolist()}
+    held = np.zeros(int(book.groups.max(initial=0)) + SHIFT + 1, dtype=bool)
+    held[book.groups + SHIFT] = True
+    return {code: options.of_group(code) for code in (np.flatnonzero(held) - SHIFT).tolist()}
 
 
 def _single_table(system: System, book: Book, profile: Profile, options: GroupOptions) -> Bytes:
-    """Packed answers of the entries of a book, (n_entries,)."""
+    """Bits of the entries of a book, (n_entries,)."""
     of_group = _groups_of(book, options)
-    table = np.zeros((max(of_group, default=0) + _SHIFT + 1, 2), dtype=np.uint8)
+    by_group = np.zeros(max(of_group, default=0) + SHIFT + 1, dtype=np.uint8)
     for code, of in of_group.items():
-        table[code + _SHIFT] = answer_range(molecules(system, [[of]], False, profile))
-    altered = book.altered.reshape(-1).astype(bool)
-    sides = []
-    for column, reduce in ((0, np.minimum), (1, np.maximum)):
-        of_places = table[:, column][book.groups + _SHIFT]
-        values = _reduced(reduce, of_places, book.offsets, np.uint8(Answer.NEGATIVE))
-        values[altered] = Answer.NOT_ASSESSABLE
-        of_alternative = values.reshape(-1, 2).max(axis=1)
-        sides.append(reduce.reduceat(of_alternative, book.starts[:-1]))
-    packed: Bytes = (sides[0] | (sides[1] << 2)).astype(np.uint8)
+        by_group[code + SHIFT] = packed(*answer_range(molecules(system, [[of]], False, profile)))
+    bits = np.empty(len(book), dtype=np.uint8)
+    answers_of_book(book.starts, book.offsets, book.groups, book.altered, by_group, bits)
     untyped = untyped_result(system, profile)
-    packed[UNTYPED] = _pack(untyped.low, untyped.high)
-    return packed
-
-
-def _reduced(
-    reduce: np.ufunc, values: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], empty: np.uint8
-) -> Bytes:
-    """`reduce` over lists that begin at `offsets`, `empty` where one holds nothing."""
-    found = np.full((len(offsets) - 1, *values.shape[1:]), empty, dtype=np.uint8)
-    filled = np.diff(offsets) > 0
-    if filled.any():
-        found[filled] = reduce.reduceat(values, offsets[:-1][filled], axis=0)
-    return found
+    bits[UNTYPED] = packed(untyped.low, untyped.high)
+    return bits
 
 
 @dataclass(frozen=True)
@@ -194,8 +202,8 @@ class _Pairs:
     """Answers of the molecules of a pair of chains.
 
     `alphas` and `betas`, (n_entries, 2) int32: what both copies of an entry may present, as numbers
-    of distinct sets of options; 0 is that nothing is typed. `molecules`: packed answers by the
-    number of an alpha and of a beta chain, `NO_MOLECULE` where none of them join.
+    of distinct sets of options; 0 is that nothing is typed. `molecules`: bits by the number of an
+    alpha and of a beta chain, none where they do not join, `JOINED` where they may.
     """
 
     system: System
@@ -213,56 +221,48 @@ class _Pairs:
         )
         alpha_options = tuple(dict.fromkeys(o for one in alpha_sets for o in one))
         beta_options = tuple(dict.fromkeys(o for one in beta_sets for o in one))
-        lows, highs, apart = _calls(system, alpha_options, beta_options, profile)
+        best, worst, apart = _calls(system, alpha_options, beta_options, profile)
         alpha_held, beta_held = _held(alpha_sets, alpha_options), _held(beta_sets, beta_options)
         table = np.empty((len(alpha_sets), len(beta_sets)), dtype=np.uint8)
         for i, held in enumerate(alpha_held):
-            low = _within(lows[held].min(axis=0), beta_held, np.uint8(_NONE), np.min)
-            high = _within(highs[held].max(axis=0), beta_held, np.uint8(0), np.max)
-            some_apart = _within(apart[held].max(axis=0), beta_held, np.uint8(0), np.max) > 0
+            low = _within(best[held], beta_held, np.bitwise_and, LOW)
+            high = _within(worst[held], beta_held, np.bitwise_or, 0)
+            some_apart = _within(apart[held], beta_held, np.bitwise_or, 0) > 0
             # A chain of which nothing is typed is one that joins.
-            some_apart &= np.arange(len(beta_sets)) != UNTYPED
-            none = low == _NONE
-            low = np.where(some_apart & (i != UNTYPED), np.uint8(Answer.NEGATIVE), low)
-            table[i] = np.where(none, NO_MOLECULE, low | (high << 2))
+            some_apart &= (i != UNTYPED) & (np.arange(len(beta_sets)) != UNTYPED)
+            low[some_apart] = packed(Answer.NEGATIVE, Answer.NEGATIVE)
+            table[i] = np.where(high & JOINED, low | high, 0)
         untyped = untyped_result(system, profile)
-        table[UNTYPED, UNTYPED] = _pack(untyped.low, untyped.high)
+        table[UNTYPED, UNTYPED] = packed(untyped.low, untyped.high) | JOINED
         return cls(system, alphas, betas, table)
 
     def of_rows(self, segment: Segment, rows: npt.NDArray[np.int64]) -> Bytes:
-        """Packed answers of some rows."""
-        first, second = self.system.loci
-        alphas, betas = (
-            self.alphas[segment.entries(rows, first)],
-            self.betas[segment.entries(rows, second)],
-        )
+        """Bits of some rows."""
+        return self.of_entries(*(segment.entries(rows, locus) for locus in self.system.loci))
+
+    def of_entries(self, alpha: Entries, beta: Entries) -> Bytes:
+        """Bits of entries of both books, (n,)."""
+        alphas, betas = self.alphas[alpha], self.betas[beta]
         found = self.molecules[alphas[:, :, None], betas[:, None, :]].reshape(-1, 4)
-        none = found == NO_MOLECULE
-        low = np.where(none, 0, found & 3).max(axis=1).astype(np.uint8)
-        high = np.where(none, 0, found >> 2).max(axis=1).astype(np.uint8)
-        unjoined = _pack(Answer.NOT_ASSESSABLE, Answer.NOT_ASSESSABLE)
-        packed: Bytes = np.where(none.all(axis=1), unjoined, low | (high << 2)).astype(np.uint8)
-        return packed
-
-
-# In place of an answer: the chains do not join.
-_NONE = 3
+        bits = np.bitwise_or.reduce(found, axis=1)
+        return np.where(bits & JOINED, bits & (LOW | HIGH), UNKNOWN).astype(np.uint8)
 
 
 def _calls(
     system: System, alphas: Sequence[Option], betas: Sequence[Option], profile: Profile
 ) -> tuple[Bytes, Bytes, Bytes]:
-    """Best and worst answer of every pair, and 1 where its chains do not join."""
-    low = np.full((len(alphas), len(betas)), _NONE, dtype=np.uint8)
-    high, apart = np.zeros((2, len(alphas), len(betas)), dtype=np.uint8)
+    """Bits of the best and the worst answer of every pair, and 1 where its chains do not join."""
+    best = np.full((len(alphas), len(betas)), LOW, dtype=np.uint8)
+    worst, apart = np.zeros((2, len(alphas), len(betas)), dtype=np.uint8)
     for i, alpha in enumerate(alphas):
         for j, beta in enumerate(betas):
             found = molecules(system, [[[alpha]], [[beta]]], False, profile)
             if found:
-                low[i, j], high[i, j] = answer_range(found)
+                bits = packed(*answer_range(found))
+                best[i, j], worst[i, j] = bits & LOW, bits & HIGH | JOINED
             else:
                 apart[i, j] = 1
-    return low, high, apart
+    return best, worst, apart
 
 
 def _held(sets: Sequence[Sequence[Option]], options: Sequence[Option]) -> npt.NDArray[np.bool_]:
@@ -274,14 +274,11 @@ def _held(sets: Sequence[Sequence[Option]], options: Sequence[Option]) -> npt.ND
     return held
 
 
-def _within(
-    values: Bytes,
-    held: npt.NDArray[np.bool_],
-    otherwise: np.uint8,
-    reduce: Callable[..., Bytes],
-) -> Bytes:
-    """`reduce` of `values`, one an option, over those that each set holds."""
-    return reduce(np.where(held, values, otherwise), axis=1)
+def _within(bits: Bytes, held: npt.NDArray[np.bool_], reduce: np.ufunc, of_none: int) -> Bytes:
+    """Bits of some alphas and all betas, put together over the alphas and the betas of each set."""
+    of_betas = reduce.reduce(bits, axis=0)
+    found: Bytes = reduce.reduce(np.where(held, of_betas, np.uint8(of_none)), axis=1)
+    return found
 
 
 def _numbered(
@@ -294,15 +291,18 @@ def _numbered(
     of_group = _groups_of(book, options)
     every = dict.fromkeys(chain.from_iterable(of_group.values()))
     known = {option: i for i, option in enumerate({**every, ABSENT: None, ALTERED: None})}
-    table = np.zeros((max(of_group, default=0) + _SHIFT + 1, len(known)), dtype=np.uint8)
+    table = np.zeros((max(of_group, default=0) + SHIFT + 1, len(known)), dtype=np.uint8)
     for code, of in of_group.items():
-        table[code + _SHIFT, [known[option] for option in of]] = 1
-    positions = _reduced(np.maximum, table[book.groups + _SHIFT], book.offsets, np.uint8(0))
-    nothing = np.diff(book.offsets) == 0
+        table[code + SHIFT, [known[option] for option in of]] = 1
     altered = book.altered.reshape(-1).astype(bool)
-    positions[nothing | altered] = 0
-    positions[nothing, known[ABSENT]] = 1
+    filled = np.diff(book.offsets) > 0
+    positions = np.zeros((len(filled), len(known)), dtype=np.uint8)
+    if filled.any():
+        held_by = table[book.groups + SHIFT]
+        positions[filled] = np.maximum.reduceat(held_by, book.offsets[:-1][filled], axis=0)
+    positions[altered] = 0
     positions[altered, known[ALTERED]] = 1
+    positions[~filled & ~altered, known[ABSENT]] = 1
     both = positions.reshape(-1, 2 * len(known))
     copies = np.maximum.reduceat(both, book.starts[:-1], axis=0).reshape(-1, len(known))
     distinct, number = np.unique(np.packbits(copies, axis=1), axis=0, return_inverse=True)

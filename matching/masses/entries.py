@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from matching.haplotypes import Admitted, Imputer, NullImputation
 from matching.masses.arrays import Bytes, EntryArrays, Int32s, Int64s
-from matching.masses.entry_kernels import copy_entries, number_codes
+from matching.masses.entry_kernels import copy_entries
 from matching.masses.total_kernels import MAX_LOCUS_CLASSES, merge_positions
+from matching.search_kernels import number_codes
 from matching.typings import Form, LocusTyping, Position, parse_locus, parse_position
 
 UNTYPED = 0

@@ -57,10 +57,7 @@ def compare_donors(
         values = columns[factor.name]
         require(len(values) == n, f"column {factor.name} has {len(values)} values for {n} pairs")
         if isinstance(values, Coded):
-            held = factor.position_of
-            # The last entry is what code -1 finds.
-            positions = [held.get(level, kernels.MISSING) for level in (*values.levels, "")]
-            codes[f] = np.array(positions, dtype=np.int8)[values.codes]
+            codes[f] = factor.positions_of(values.levels)[values.codes]
         elif factor.levels:
             codes[f] = factor.positions(values)
         else:

@@ -149,6 +149,19 @@ class Factor:
         """Group of each level by name."""
         return {name: i for i, group in enumerate(self.levels) for name in group}
 
+    def positions_of(self, levels: tuple[str, ...]) -> npt.NDArray[np.int8]:
+        """(n + 1,) group of each of some levels, -1 where not held; the last one, which code -1 of
+        a `Coded` finds, is -1."""
+        found = self._positions_of.get(levels)
+        if found is None:
+            positions = [self.position_of.get(level, -1) for level in (*levels, "")]
+            found = self._positions_of[levels] = np.array(positions, dtype=np.int8)
+        return found
+
+    @cached_property
+    def _positions_of(self) -> dict[tuple[str, ...], npt.NDArray[np.int8]]:
+        return {}
+
     def scaled(self, values: npt.NDArray[Any]) -> Floats:
         """(n,) numbers -> (n,) float64 in units, within the range, NaN where not known."""
         return np.clip(np.asarray(values, dtype=np.float64), self.low, self.high) / self.unit

@@ -93,7 +93,7 @@ def crossmatch(
     def of_registry(patient: str, profile: Profile) -> PatientCrossmatch:
         answers = registry_answers(index.donors, profile)
         # Best first, then in the order of the index.
-        n_kept = min(limit, len(answers.low))
+        n_kept = min(limit, len(answers))
         keys = 3 * answers.low.astype(np.int64) + answers.high
         first = np.argsort(keys, kind="stable")[:n_kept]
         rows = index.donors.valid_rows()[first]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,20 +16,25 @@ from matching.antibodies import (
     Bead,
     Call,
     CutOffs,
+    ImputedAnswers,
     Names,
     Profile,
     PublicEpitopes,
     System,
+    answers_of,
     crossmatch,
     registry_answers,
 )
-from matching.donor_index import DonorIndex
+from matching.antibodies.names import SYSTEM_OF_LOCUS
+from matching.donor_index import DonorIndex, Large, Segment
 from matching.errors import IncompleteReferenceError, TypingError
+from matching.haplotypes import FrequencySet, Imputer, NullImputation, Resolution
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
+from matching.search_kernels import LARGE
 from matching.sequences import Domains
 from matching.typings import parse_typing
-from tests.oracles.antibodies import Plain
+from tests.oracles.antibodies import Plain, imputed_shares
 
 NEGATIVE, UNKNOWN, POSITIVE = Answer.NEGATIVE, Answer.NOT_ASSESSABLE, Answer.POSITIVE
 
@@ -102,7 +109,7 @@ def test_names_that_kits_print(names: Names) -> None:
     for text in ("DRB1*01:03", "HLA-DRB1*01:03", "DRB1*0103", "DRB1*01:03:01"):
         target, _ = names.read(text)
         assert target.protein is not None and target.protein.name == "DRB1*01:03"
-        assert target.protein.antigens == {"DR103"}
+        assert target.protein.kind.antigens == {"DR103"}
     assert names.read("Cw*07:02")[0].protein == names.read("C*07:02")[0].protein
     assert "no antigen of the WHO" in names.read("Cw15")[0].note
     family, _ = names.read("DQA1*05")
@@ -116,6 +123,10 @@ def test_pairs_in_all_spellings(names: Names) -> None:
         ("DQA1*05:01/DQB1*03:01", ""),
         ("DQA1*05:01, DQB1*03:01", ""),
         ("HLA-DQA1*05:01/HLA-DQB1*03:01", ""),
+        ("DQA1*05:01 DQB1*03:01", ""),
+        ("DQB1*03:01+DQA1*05:01", ""),
+        ("DQA1*0501-DQB1*0301", ""),
+        ("DQB1*03:01 (DQA1*05:01)", ""),
     ]
     for target, partner in spellings:
         chains = [one for one in names.read(target, partner) if one is not None]
@@ -123,7 +134,39 @@ def test_pairs_in_all_spellings(names: Names) -> None:
         assert found == {"DQB1*03:01", "DQA1*05:01"}
     antigen, alpha = names.read("DQ7(DQA1*05:01)")
     assert antigen.antigen == "DQ7" and alpha is not None and alpha.locus is Locus.DQA1
+    for text in ("DQ7/DQA1*05:01", "DQA1*05:01, DQ7", "DQ7(3), DQA1*05:01"):
+        targets = [one for one in names.read(text) if one is not None]
+        assert {one.antigen or one.name for one in targets} == {"DQ7", "DQA1*05:01"}, text
+    dp, dpa = names.read("DPA1*01:03 DPB1*04:01")
+    assert dpa is not None and {dp.locus, dpa.locus} == {Locus.DPA1, Locus.DPB1}
     assert names.read("DRB1*15:01", "DRA*01:01")[1] is None
+
+
+def test_every_antigen_of_the_release_is_read_and_carried(report: Report) -> None:
+    """But for Dw, which no antibody defines."""
+    names = report.names
+    rows = names.nomenclature.serology.antigens
+    antigens = [row.gene + row.antigen for row in rows if row.gene != "Dw"]
+    assert len(antigens) > 130 and {"A2", "B5102", "Bw4", "Cw7", "DR103", "DQ7"} <= set(antigens)
+    for text in (*antigens, *(f"Cw{n}" for n in (12, 14, 15, 16, 17, 18))):
+        target, _ = names.read(text)
+        profile = report(f"{text}=9000")
+        locus = Locus.B if target.locus is None else target.locus
+        calls = [Basis.UNTESTED]
+        if SYSTEM_OF_LOCUS[locus].is_pair:
+            typing = {beta for gene in locus.genes for beta in profile.any_chain(gene)}
+            found = [crossmatch(parse_typing(f"{p.name}+{p.name}"), profile) for p in typing]
+            calls = [
+                f.call.basis for one in found for _, f in one.findings if f.call.low is POSITIVE
+            ]
+            assert Basis.CHAIN in calls, text
+        else:
+            calls = [profile.call(p).basis for gene in locus.genes for p in profile.any_chain(gene)]
+            assert Basis.ANTIGEN in calls, text
+    for row in rows:
+        if row.gene == "Dw":
+            with pytest.raises(TypingError, match="neither an antigen"):
+                names.read(row.gene + row.antigen)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +176,15 @@ def test_pairs_in_all_spellings(names: Names) -> None:
         ("A6601", "", "no antigen of release"),
         ("DP7", "", "no antigen of release"),
         ("Cw19", "", "no antigen of release"),
+        ("Cw13", "", "no antigen of release"),
+        ("B2705", "", "no antigen of release"),
+        ("DP401", "", "as DPB1.04:01"),
+        ("DP0401", "", "neither an antigen"),
+        ("A0201", "", "neither an antigen"),
+        ("Dw4", "", "neither an antigen"),
+        ("MICA02", "", "neither an antigen"),
+        ("A*02:01, A2", "", "unknown in release"),
+        ("DR53", "DRB4*01:03", "no alpha and beta chain"),
         ("B83", "", "no antigen of release"),
         ("A2(9)", "", "not its broad antigen"),
         ("DQA5", "", "neither an antigen"),
@@ -255,6 +307,15 @@ def test_an_allele_specific_antibody(report: Report) -> None:
     assert of(report("A23=6000"), "A*24:02").high is UNKNOWN
 
 
+def test_a_finding_names_what_its_copy_may_be(report: Report) -> None:
+    profile = report("DRB1*04:07=5000")
+    result = crossmatch(parse_typing("DRB1*04:08+DRB1*04:02/DRB1*04:06/DRB1*01:01"), profile)
+    named = {finding.is_certain: finding.molecules for _, finding in result.findings}
+    assert named[True] == ("DRB1*04:08",)
+    found = {finding.molecules for _, finding in result.findings if not finding.is_certain}
+    assert found == {("DRB1*04:02", "DRB1*04:06"), ("DRB1*01:01",)}
+
+
 def test_expression(report: Report) -> None:
     profile = report("A*24:02=9000 A*01:01=100")
     expected = {
@@ -337,6 +398,9 @@ def test_untyped_and_untested(report: Report) -> None:
     assert by_system[System.DRB345].high is UNKNOWN
     assert System.C in result.untested and System.DQ in result.untested
     assert (result.answer, result.high) == (UNKNOWN, POSITIVE)
+    # DRB1*15 goes with DR51, but nothing is concluded of a locus that was not typed.
+    dr2 = crossmatch(parse_typing("DRB1*15:01+DRB1*15:01"), report("DR51=9000"))
+    assert (dr2.answer, dr2.low, dr2.high) == (UNKNOWN, NEGATIVE, POSITIVE)
     absent = crossmatch(parse_typing("A*02:01+A*02:01^DRBX*NNNN+DRBX*NNNN"), report("DR52=9000"))
     assert absent.answer is NEGATIVE
 
@@ -446,15 +510,38 @@ def test_a_crossmatch_is_that_of_every_choice(
             assert one.low == low
 
 
+@st.composite
+def registered(draw: st.DrawFn) -> str:
+    """A typing of some loci of the pool."""
+    kept = draw(st.lists(st.integers(0, 9), min_size=len(POOL), max_size=len(POOL)))
+    parts = zip(draw(typings()).split("^"), kept, strict=True)
+    return "^".join(part for part, n in parts if n > 2) or "A*02:01+A*02:03"
+
+
+def _stored_apart(segment: Segment, is_apart: list[bool]) -> Segment:
+    """The segment with every other row of some loci in `Large`."""
+    codes, rows, large = segment.codes.copy(), [], []
+    for column, apart in enumerate(is_apart):
+        at = np.arange(0, len(codes) if apart else 0, 2)
+        rows.append(at.astype(np.uint32))
+        large.append(codes[at, column].astype(np.uint32))
+        codes[at, column] = LARGE
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return replace(
+        segment, codes=codes, large=Large(starts, np.concatenate(rows), np.concatenate(large))
+    )
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(REPORTS, st.lists(typings(), min_size=1, max_size=12))
+@given(REPORTS, st.lists(registered(), min_size=1, max_size=12), st.data())
 def test_a_registry_is_crossmatched_as_its_donors(
     names: Names,
     epitopes: PublicEpitopes,
     lines: list[tuple[tuple[str, str], int, Answer | None]],
     texts: list[str],
+    data: st.DataObject,
 ) -> None:
     reported = [
         Bead(target, partner, mfi, result, row=row)
@@ -466,8 +553,22 @@ def test_a_registry_is_crossmatched_as_its_donors(
     for i, text in enumerate(texts):
         exact = crossmatch(parse_typing(text), profile)
         assert found.low[i] <= exact.low and found.high[i] >= exact.high
-    counts = found.count()
-    assert sum(counts.values()) == len(texts)
+    low, high = found.low, found.high
+    expected = {
+        answer.name.lower(): int(((low == answer) & (high == answer)).sum()) for answer in Answer
+    }
+    expected["open"] = int(((low < high) & (high == POSITIVE)).sum())
+    expected["not_assessable"] += int(((low < high) & (high == UNKNOWN)).sum())
+    assert found.count() == expected
+    rows = data.draw(st.lists(st.integers(0, len(texts) - 1)))
+    some = answers_of(index, profile, np.array(rows, dtype=np.int64))
+    assert some.bits.tolist() == found.bits[rows].tolist()
+    # The same of entries that are stored apart, as the rare ones of a large registry are.
+    (segment,) = index.segments
+    apart = _stored_apart(segment, data.draw(st.lists(st.booleans(), min_size=9, max_size=9)))
+    assert registry_answers(replace(index, segments=(apart,)), profile).bits.tolist() == (
+        found.bits.tolist()
+    )
     # The same where the typings say no more than P groups, as the index.
     groups = [_as_groups(text, names.nomenclature) for text in texts if "|" not in text]
     index = DonorIndex.of([parse_typing(text) for text in groups], names.nomenclature)
@@ -490,3 +591,70 @@ def _as_groups(text: str, nomenclature: Nomenclature) -> str:
         return "/".join(dict.fromkeys(map(group, text.split("/"))))
 
     return "^".join("+".join(map(position, part.split("+"))) for part in text.split("^"))
+
+
+# A set with nulls of its own, with a group that holds a null, and with absent genes.
+CARRIED: Mapping[Locus, tuple[str, ...]] = {
+    Locus.A: ("A*02:01", "A*02:05", "A*24:02:01G", "A*24:09N", "A*32:01"),
+    Locus.DRB345: ("DRB3*01:01", "DRB4*01:03", "DRB4*01:03:01:02N", "DRBX*NNNN"),
+    Locus.DQB1: ("DQB1*02:01", "DQB1*03:01", "DQB1*06:02", "DQB1*03:66N"),
+}
+NULLS = {Locus.A: "A*24:09N", Locus.DRB345: "DRB4*01:03:01:02N", Locus.DQB1: "DQB1*03:66N"}
+WRITTEN: Mapping[Locus, tuple[str, ...]] = {
+    Locus.A: (*CARRIED[Locus.A], "A*02:XX", "A*24:02", "A*02:01/A*24:09N", "A9"),
+    Locus.DRB345: (*CARRIED[Locus.DRB345], "DRB3*01:XX"),
+    Locus.DQB1: (*CARRIED[Locus.DQB1], "DQB1*03:XX", "DQB1*02:01/DQB1*06:02"),
+    Locus.DQA1: ("DQA1*01:02", "DQA1*05:01", "DQA1*05:XX", "DQA1*03:01/DQA1*01:02"),
+    Locus.DPB1: ("DPB1*04:01", "DPB1*01:XX"),
+}
+
+
+@st.composite
+def written(draw: st.DrawFn) -> str:
+    """A typing in which loci may lack and anything may be ambiguous."""
+    parts = []
+    for locus, pool in WRITTEN.items():
+        if draw(st.integers(0, 3)):
+            pair = st.tuples(st.sampled_from(pool), st.sampled_from(pool)).map("+".join)
+            genotypes = draw(st.lists(pair, min_size=1, max_size=2, unique=True))
+            parts.append("|".join(g for g in genotypes if locus in CARRIED) or genotypes[0])
+    return "^".join(parts) or "A*02:01+A*02:01"
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(REPORTS, written(), st.lists(st.integers(0, 4), min_size=80, max_size=80))
+def test_classes_of_haplotypes_say_what_every_genotype_says(
+    names: Names,
+    epitopes: PublicEpitopes,
+    lines: list[tuple[tuple[str, str], int, Answer | None]],
+    text: str,
+    weights: list[int],
+) -> None:
+    reported = [
+        Bead(target, partner, mfi, result, row=row)
+        for row, ((target, partner), mfi, result) in enumerate(lines, 1)
+    ]
+    profile = Profile(names, epitopes, reported, CutOffs())
+    sizes = [len(of) for of in CARRIED.values()]
+    rows = np.stack(np.unravel_index(np.arange(80), sizes), axis=1).astype(np.int32)
+    values = np.array(weights) / max(sum(weights), 1)
+    carried = FrequencySet("test", tuple(CARRIED), tuple(CARRIED.values()), rows, values)
+    imputer = Imputer(carried, names.nomenclature, NullImputation.TYPED, Resolution.P_GROUP)
+    typing = parse_typing(text)
+    found = imputer.explain(typing)
+    if not found.mass:
+        return
+    result = crossmatch(typing, profile)
+    shares = ImputedAnswers(imputer, profile).probabilities(typing, result, found)
+    assert shares == pytest.approx(imputed_shares(imputer, typing, profile, NULLS), abs=1e-12)
+
+
+def test_probabilities_of_answers_need_nulls_as_typed(report: Report, names: Names) -> None:
+    carried = FrequencySet(
+        "test", (Locus.A,), (("A*02:01",),), np.zeros((1, 1), np.int32), np.ones(1)
+    )
+    partner = Imputer(carried, names.nomenclature, NullImputation.PARTNER, Resolution.P_GROUP)
+    with pytest.raises(ValueError, match="nulls"):
+        ImputedAnswers(partner, report("A2=100"))

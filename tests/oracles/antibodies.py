@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from matching.antibodies import Answer, Bead, CutOffs, System
+from matching.antibodies import Answer, Bead, CutOffs, Profile, System, crossmatch
+from matching.haplotypes import Imputer
 from matching.loci import Locus
 from matching.nomenclature import NO_P_GROUP, Nomenclature, two_fields
 from matching.sequences import FRAMES, Domains
 from matching.serology import PREFIX_OF_CARRIER, assigned_antigens, reported_antigens
-from matching.typings import Form, Position, Typing
+from matching.typings import Form, Position, Typing, parse_typing
 
 # An allele by its place in the release, or None for one that is not there.
 Copy = int | None
@@ -232,3 +233,34 @@ class Plain:
         choices = product(*(self.choices(typing, locus) for locus in system.loci))
         found = [self.worst(system, chosen) for chosen in choices]
         return min(low for low, _ in found), max(high for _, high in found)
+
+
+def imputed_shares(
+    imputer: Imputer, typing: Typing, profile: Profile, nulls: Mapping[Locus, str]
+) -> tuple[float, float]:
+    """P(positive) and P(negative) for certain: each imputed genotype crossmatched as a typing.
+
+    `nulls`: a null allele of each locus of the imputer, for genotypes that express nothing there.
+    """
+    loci = imputer.frequencies.loci
+    known = {one.system: one for one in crossmatch(typing, profile).systems}
+    typed = {locus: found.text for locus, found in typing.loci.items() if found is not None}
+    codes, weights, _ = imputer.impute_one(typing)
+    positive = negative = 0.0
+    for row, weight in zip(codes.tolist(), weights.tolist(), strict=True):
+        texts = {locus: text for locus, text in typed.items() if locus not in loci}
+        for column, (locus, code) in enumerate(zip(loci, row, strict=True)):
+            tokens = imputer.genotypes(column)[code].tolist()
+            names = [imputer.token_names(column)[token] for token in tokens]
+            texts[locus] = "+".join(name or nulls[locus] for name in names)
+        result = crossmatch(parse_typing("^".join(texts.values())), profile)
+        lows, highs = [], []
+        for one in result.systems:
+            own = known[one.system]
+            lows.append(max(one.low, own.low))
+            # What the typing says for certain holds.
+            highs.append(own.high if own.low is own.high else min(one.high, own.high))
+        low, high = max(lows), max(highs)
+        positive += weight * (low is Answer.POSITIVE)
+        negative += weight * (high is Answer.NEGATIVE)
+    return positive, negative

@@ -10,22 +10,15 @@ import pytest
 
 from data.donor_files import FACTS, Person
 from data.frequencies import read_frequencies
-from matching.antibodies import (
-    Answer,
-    Bead,
-    CutOffs,
-    Names,
-    Profile,
-    PublicEpitopes,
-    crossmatch,
-)
+from matching.antibodies import Answer, Bead, CutOffs, Names, Profile, PublicEpitopes
 from matching.haplotypes import NullImputation, Populations
 from matching.nomenclature import Nomenclature
 from matching.sequences import Domains
 from matching.typings import parse_typing, split_gl
 from service.ancestry import FIVE, Ancestries
-from service.antibodies import crossmatched
+from service.antibodies import crossmatch_columns, crossmatched
 from service.frequency_sets import SearchSets
+from tests.oracles.antibodies import imputed_shares
 from tests.service.conftest import Run
 from tests.service.test_cli import PATIENT
 
@@ -119,7 +112,7 @@ def test_wrong_use(run: Run, registry: Path, report: Path) -> None:
         (*match, "--exclude-positive"),
         (*match, "--antibodies", report, "--keep-donor", "D1=known"),
         (*match, "--antibodies", report, "--exclude-positive", "--keep-donor", "D1"),
-        (*match, "--antibodies", report, "--page-size", 5),
+        (*match, "--antibodies", report, "--save", "search"),
         (*match, "--antibodies", report, "--mfi-cut-off", 0),
         ("crossmatch", "--antibodies", report, "--format", "parquet"),
     ):
@@ -203,20 +196,26 @@ def test_probabilities_are_those_of_every_imputed_genotype(
     assert any(one.p_positive not in (None, 0.0, 1.0) for one in found)
     imputer = sets.imputer()
     for text, one in zip(typings, found, strict=True):
-        assert one.result is not None and one.p_positive is not None and one.p_negative is not None
-        typed = {r.system: r for r in one.result.systems}
-        codes, weights, _ = imputer.impute_one(parse_typing(text))
-        positive = negative = 0.0
-        for row, weight in zip(codes.tolist(), weights.tolist(), strict=True):
-            parts = [part for part in text.split("^") if part.startswith(("DQA1", "DRB3", "DRBX"))]
-            for column, code in enumerate(row):
-                tokens = imputer.genotypes(column)[code]
-                parts.append("+".join(imputer.token_names(column)[t] for t in tokens))
-            result = crossmatch(parse_typing("^".join(parts)), profile)
-            low = max(max(r.low, typed[r.system].low) for r in result.systems)
-            high = max(min(r.high, typed[r.system].high) for r in result.systems)
-            positive += weight * (low is Answer.POSITIVE)
-            negative += weight * (high is Answer.NEGATIVE)
-        assert one.p_positive == pytest.approx(positive)
-        assert one.p_negative == pytest.approx(negative)
-        assert one.p_positive + one.p_negative <= 1 + 1e-9
+        expected = imputed_shares(imputer, parse_typing(text), profile, {})
+        assert (one.p_positive, one.p_negative) == pytest.approx(expected)
+
+
+def test_what_the_set_does_not_carry_is_no_zero(
+    nomenclature: Nomenclature, proteins: dict[str, str]
+) -> None:
+    epitopes = PublicEpitopes(Domains(nomenclature, proteins))
+    donor = Person("D", dict.fromkeys(FACTS), split_gl("A*01:01/A*02:01+A*03:01"))
+    of_dp = [Bead("DPB1*04:01", "DPA1*01:03", 5000), Bead("DRB3*01:01", "", 100)]
+    (one,) = crossmatched(
+        [donor], Profile(Names(nomenclature), epitopes, of_dp, CutOffs()), _sets(nomenclature)
+    )
+    assert (one.answer, one.worst) == (Answer.NOT_ASSESSABLE, Answer.POSITIVE)
+    columns = crossmatch_columns(one)
+    assert columns["p_positive"] is None and columns["p_positive_worst"] is None
+    assert one.system_texts()["DP"] == one.system_texts()["DRB345"] == "untyped"
+    # With a locus that is carried the rest counts in the worst case.
+    both = [*of_dp, Bead("A*02:01", "", 5000), Bead("A*01:01", "", 9), Bead("A*03:01", "", 9)]
+    profile = Profile(Names(nomenclature), epitopes, both, CutOffs())
+    (one,) = crossmatched([donor], profile, _sets(nomenclature))
+    columns = crossmatch_columns(one)
+    assert 0 < columns["p_positive"] < 1 and columns["p_positive_worst"] == 1

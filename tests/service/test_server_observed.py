@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from service import servicers
 from service.observability import traces
-from service.observability.logs import formatter
+from service.observability.logs import BufferedHandler, formatter
 from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import (
@@ -303,3 +305,38 @@ def test_a_port_of_metrics_in_use_is_one_clear_line() -> None:
     with pytest.raises(ServerError, match=r"already in use; give another --metrics-port"):
         serve_metrics(port)
     metrics_server.stop()
+
+
+def test_records_are_written_together_and_warnings_at_once() -> None:
+    text = io.StringIO()
+    handler = BufferedHandler(text)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+
+    def record(level: int, message: str) -> None:
+        handler.emit(logging.LogRecord("graftmatch", level, "", 0, message, None, None))
+
+    record(logging.INFO, "first")
+    record(logging.WARNING, "second")
+    assert text.getvalue() == "first\nsecond\n"
+    record(logging.INFO, "third")
+    eventually(lambda: text.getvalue().endswith("third\n"))
+    assert text.getvalue() == "first\nsecond\nthird\n"
+
+
+def test_what_waits_to_be_written_is_written_once_when_processes_part(tmp_path: Path) -> None:
+    program = """
+import logging, os, time
+from service.observability.logs import log_to_stderr
+log_to_stderr()
+log = logging.getLogger("graftmatch.test")
+log.info("before")
+child = os.fork()
+log.info("child" if child == 0 else "parent")
+logging.shutdown()
+os._exit(0) if child == 0 else os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    told = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert told[0] == "before" and sorted(told[1:]) == ["child", "parent"]
