@@ -12,6 +12,7 @@ from matching.antibodies.molecules import (
     Options,
     Total,
     answer_range,
+    deciding_beads,
     every_molecule,
     options,
     pairs_of,
@@ -19,7 +20,7 @@ from matching.antibodies.molecules import (
 )
 from matching.antibodies.names import SYSTEMS, System
 from matching.antibodies.profile import Profile
-from matching.antibodies.values import Answer, Call
+from matching.antibodies.values import Answer, Bead, Call
 from matching.typings import LocusTyping, Typing
 
 
@@ -40,7 +41,8 @@ class SystemResult:
     """What the report says of a person at one system.
 
     `low` and `high`: the best and the worst answer that the typing leaves possible, every molecule
-    judged by itself. `is_typed`: False where the locus, or both of a pair, are untyped.
+    judged by itself. `is_typed`: False where the locus, or both of a pair, are untyped. `beads`:
+    those that `mfi` adds up, None where that is open.
     """
 
     system: System
@@ -49,6 +51,7 @@ class SystemResult:
     high: Answer
     mfi: Total
     findings: tuple[Finding, ...] = ()
+    beads: frozenset[Bead] | None = None
 
     @property
     def answer(self) -> Answer:
@@ -97,13 +100,26 @@ def combined(systems: Sequence[SystemResult], profile: Profile) -> CrossmatchRes
     untested = tuple(system for system in SYSTEMS if system not in profile.systems)
     low = max((one.low for one in systems), default=Answer.NOT_ASSESSABLE)
     high = max((one.high for one in systems), default=Answer.NOT_ASSESSABLE)
-    mfi = sum((one.mfi for one in systems), Total())
+    mfi = _sum_of(systems, profile)
     cumulative = profile.cut_offs.cumulative
     if cumulative is not None and mfi.low >= cumulative:
         low = high = Answer.POSITIVE
     elif cumulative is not None and mfi.high >= cumulative:
         high = Answer.POSITIVE
     return CrossmatchResult(tuple(systems), untested, low, high, mfi)
+
+
+def _sum_of(systems: Sequence[SystemResult], profile: Profile) -> Total:
+    """MFI over systems, a bead of Bw4 once where it decides at A and at B."""
+    mfi = sum((one.mfi for one in systems), Total())
+    both = [one for one in systems if one.system in (System.A, System.B)]
+    if len(both) < 2 or not any(len(bead.target.systems) > 1 for bead in profile.beads):
+        return mfi
+    a, b = both
+    if a.beads is None or b.beads is None:
+        return Total(mfi.low - min(a.mfi.low, b.mfi.low), mfi.high)
+    twice = sum(bead.mfi or 0.0 for bead in a.beads & b.beads)
+    return Total(mfi.low - twice, mfi.high - twice)
 
 
 def untyped_result(system: System, profile: Profile) -> SystemResult:
@@ -139,21 +155,24 @@ def _system_result(
         min(low for low, _ in ranges),
         max(high for _, high in ranges),
         Total(min(t.low for t in totals), max(t.high for t in totals)),
-        _findings(genotypes),
+        _findings(genotypes, profile),
+        deciding_beads(only[0]) if len(only) == 1 else None,
     )
 
 
 def _findings(
-    genotypes: Sequence[Sequence[tuple[Molecule, Sequence[Options]]]],
+    genotypes: Sequence[Sequence[tuple[Molecule, Sequence[Options]]]], profile: Profile
 ) -> tuple[Finding, ...]:
     """Of molecules with what the copies present that make them."""
     found: dict[tuple[Call, bool], dict[str, None]] = {}
     for molecule, copies in chain.from_iterable(genotypes):
         is_certain = len(genotypes) == 1 and len(molecule.by_call) == 1
-        for call, ways in molecule.by_call.items():
-            named = found.setdefault((call, is_certain), {})
-            for way in ways:
-                named.update(dict.fromkeys(way.names(copies)))
+        key = molecule, copies
+        named = profile.remembered.get(key)
+        if named is None:
+            named = profile.remembered[key] = molecule.names(copies)
+        for call, names in named.items():
+            found.setdefault((call, is_certain), {}).update(names)
     findings = [Finding(call, tuple(of), sure) for (call, sure), of in found.items()]
     findings.sort(key=lambda f: (-f.call.high, -f.call.low, not f.is_certain, f.molecules))
     return tuple(findings)

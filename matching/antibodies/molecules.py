@@ -148,6 +148,13 @@ class Molecule:
             found.setdefault(way.call, []).append(way)
         return {call: tuple(ways) for call, ways in found.items()}
 
+    def names(self, copies: Sequence[Options]) -> Mapping[Call, Mapping[str, None]]:
+        """What it may be for each call, in order; `copies`: as `Way.names` takes them."""
+        return {
+            call: dict.fromkeys(chain.from_iterable(way.names(copies) for way in ways))
+            for call, ways in self.by_call.items()
+        }
+
     @cached_property
     def mfi(self) -> Total:
         """MFI of the bead that decides, over the ways."""
@@ -237,12 +244,19 @@ def _pair(alpha: Option, beta: Option, system: System, profile: Profile) -> Way 
     return next(Way(chain, chains) for chain in chains if isinstance(chain, Call))
 
 
+def deciding_beads(found: Sequence[Molecule]) -> frozenset[Bead] | None:
+    """The beads that decide on a genotype where its MFI is certain, None otherwise."""
+    if any(molecule.mfi.low != molecule.mfi.high for molecule in found):
+        return None
+    return frozenset(bead for molecule in found if (bead := molecule.bead) is not None)
+
+
 def total_of(found: Sequence[Molecule]) -> Total:
-    """MFI of the beads that decide on a genotype: each once where every molecule is one, bounds
+    """MFI of the beads that decide on a genotype: each once where it is certain, bounds
     otherwise."""
-    if all(molecule.mfi.low == molecule.mfi.high for molecule in found):
-        beads = {bead for molecule in found if (bead := molecule.bead) is not None}
-        exact = sum(bead.mfi or 0.0 for bead in beads)
+    beads = deciding_beads(found)
+    if beads is not None:
+        exact = sum(sorted(bead.mfi or 0.0 for bead in beads))
         return Total(exact, exact)
     return Total(max(one.mfi.low for one in found), sum(one.mfi.high for one in found))
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, product
 
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature
@@ -123,6 +123,15 @@ class FamilyLocus:
         if len(names) > 1:
             return "/".join(name for name, of_name in names.items() if of_name & kept)
         return "/".join(sorted(alleles & kept))
+
+    def ordered(self, name: str) -> list[Pairs]:
+        """The pairs of each genotype of a person's list as written, and after it turned round."""
+        found = []
+        for first, second in self.typings[name].alternatives:
+            pairs = product(self._classes(first), self._classes(second))
+            straight = frozenset(pairs)
+            found += [straight, frozenset((j, i) for i, j in straight)]
+        return found
 
     def _pairs(self, typing: LocusTyping) -> Pairs:
         found: set[tuple[int, int]] = set()

@@ -115,11 +115,6 @@ class _Analysis:
             for name in everyone.members
             if name not in related.members
         ]
-        self.notes += [
-            f"{name}: reported phase is not used; the family tells"
-            for name, member in related.members.items()
-            if member.typing is not None and member.typing.phase
-        ]
         self.weights = Weights(self.segregation, None)
         self.weighting = Weighting.EQUAL
         if frequencies is not None:
@@ -152,7 +147,8 @@ class _Analysis:
 
     def result(self, set_aside: tuple[Inconsistency, ...]) -> FamilyAnalysis:
         everyone, _ = self.weighted()
-        best = max(everyone, key=lambda one: one[1] / one[0].count)[0]
+        there = [one for one in everyone if one[0].count > 0]
+        best = max(there, key=lambda one: one[1] / one[0].count)[0]
         letters = self._letters(best)
         crossings: defaultdict[tuple[Crossing, ...], float] = defaultdict(float)
         for ways, weight in everyone:

@@ -7,11 +7,17 @@ so far say of the founders' alleles is a state: at each locus independent factor
 possible classes of some founder haplotypes together. Ways that lead to the same state, and agree in
 the members that are asked for or still have children, go on as one: exact as listing every way
 (tests/oracles/family.py), without the number of ways.
+
+A typing in phase says at several loci together which alleles lie on one chromosome: the union, over
+both orders of the chromosomes and the genotypes of a list, of what is independent locus by locus.
+What two of these have in common is counted twice, so it goes on as a way of its own that counts
+less than nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -26,8 +32,11 @@ Chromosomes = tuple[Chromosome, Chromosome]
 # Founder haplotypes, ascending, and their possible classes together.
 Factor = tuple[tuple[int, ...], frozenset[tuple[int, ...]]]
 State = frozenset[Factor]
+# How often it counts, and the pairs that a phased typing admits at each of its loci.
+Phased = tuple[int, Mapping[int, Pairs]]
 ROLES = ("father", "mother")
 MAX_WAYS = 5_000
+MAX_PHASED = 64
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -44,7 +53,8 @@ class Crossing:
 class Ways:
     """Ways of transmission that agree in the members asked for and in all alleles.
 
-    `states`: number of the state at each locus. `count`: how many ways. `chromosomes`: of each
+    `states`: number of the state at each locus. `count`: how many ways, below 0 for what others
+    count twice. `chromosomes`: of each
     member in `Segregation.order`, of one of the ways; those asked for are the same in all.
     """
 
@@ -96,9 +106,10 @@ class Segregation:
             for child in self.order
             for parent in pedigree.members[child].parents
         }
+        self._phased = {name: self._phased_of(name) for name in self.order}
         self.states: list[State] = [frozenset()]
         self._numbers: dict[State, int] = {frozenset(): 0}
-        self._known: dict[tuple[int, int, str, int, int], int | None] = {}
+        self._known: dict[tuple[int, int, str, int, int, int], int | None] = {}
         self._ways: dict[tuple[frozenset[str], int], tuple[Ways, ...]] = {}
 
     def _founder(self, owner: str) -> Chromosomes:
@@ -106,6 +117,28 @@ class Segregation:
         number = 2 * len(self.founders)
         first, second = ((number - i,) * len(self.loci) for i in (2, 1))
         return first, second
+
+    def _phased_of(self, name: str) -> Sequence[Phased]:
+        """What the phase of a typing says: one that says nothing where there is none."""
+        found: list[Phased] = [(1, {})]
+        typing = self.pedigree.members[name].typing
+        place = {one.locus: i for i, one in enumerate(self.loci) if name in one.admitted}
+        for block in () if typing is None else typing.phase:
+            columns = [place[locus] for locus in block if locus in place]
+            if len(columns) < 2:
+                continue
+            own = _union(zip(*(self.loci[i].ordered(name) for i in columns), strict=True))
+            found = [
+                (times * count, {**before, **dict(zip(columns, admitted, strict=True))})
+                for times, before in found
+                for admitted, count in own.items()
+            ]
+            if len(found) > MAX_PHASED:
+                raise TooAmbiguousError(
+                    f"the genotypes in phase of {name} overlap in too many ways; type the person "
+                    "more exactly, or write the loci without phase"
+                )
+        return found
 
     def ways(self, asked: frozenset[str], n_crossings: int = 0) -> tuple[Ways, ...]:
         """All ways of transmission with `n_crossings` recombinations that the typings admit.
@@ -128,14 +161,16 @@ class Segregation:
             merged: dict[tuple[object, ...], Ways] = {}
             for ways in found.values():
                 self.between()
-                for pair, crossings in self._inherited(name, ways, n_crossings):
-                    states = self._with(name, ways.states, pair)
+                inherited = self._inherited(name, ways, n_crossings)
+                for (pair, crossings), phased in product(inherited, range(len(self._phased[name]))):
+                    states = self._with(name, ways.states, pair, phased)
                     if states is None:
                         continue
                     chromosomes = (*ways.chromosomes, pair)
                     key = (states, tuple(chromosomes[i] for i in told), crossings)
                     same = merged.get(key)
-                    count = ways.count + (same.count if same else 0)
+                    count = ways.count * self._phased[name][phased][0]
+                    count += same.count if same else 0
                     merged[key] = Ways(states, count, chromosomes, crossings)
             if len(merged) > MAX_WAYS:
                 raise TooAmbiguousError(
@@ -143,7 +178,7 @@ class Segregation:
                     f"differ, counted up to {name}; type parents or children more exactly, or "
                     "leave out distant relatives"
                 )
-            found = merged
+            found = {key: ways for key, ways in merged.items() if ways.count}
         return tuple(w for w in found.values() if len(w.crossings) == n_crossings)
 
     def _inherited(
@@ -180,19 +215,21 @@ class Segregation:
         ]
 
     def _with(
-        self, name: str, states: tuple[int, ...], pair: Chromosomes
+        self, name: str, states: tuple[int, ...], pair: Chromosomes, phased: int
     ) -> tuple[int, ...] | None:
         """The states with what a member's typing says; None where it cannot be."""
         found = []
+        in_phase = self._phased[name][phased][1]
         for i, (locus, state, first, second) in enumerate(
             zip(self.loci, states, *pair, strict=True)
         ):
             if name not in locus.admitted:
                 found.append(state)
                 continue
-            key = (i, state, name, first, second)
+            key = (i, state, name, first, second, phased if i in in_phase else -1)
             if key not in self._known:
-                after = constrained(self.states[state], locus.admitted[name], first, second)
+                admitted = in_phase.get(i, locus.admitted[name])
+                after = constrained(self.states[state], admitted, first, second)
                 self._known[key] = None if after is None else self._number(after)
             number = self._known[key]
             if number is None:
@@ -205,6 +242,23 @@ class Segregation:
         if number == len(self.states):
             self.states.append(state)
         return number
+
+
+def _union(parts: Iterable[tuple[Pairs, ...]]) -> dict[tuple[Pairs, ...], int]:
+    """A union of sets, each a product over loci, as products and how often each counts: what
+    several have in common counts once."""
+    found: dict[tuple[Pairs, ...], int] = {}
+    for part in parts:
+        with_part: defaultdict[tuple[Pairs, ...], int] = defaultdict(int, found)
+        with_part[part] += 1
+        for other, count in found.items():
+            common = tuple(one & two for one, two in zip(part, other, strict=True))
+            if all(common):
+                with_part[common] -= count
+        found = {one: count for one, count in with_part.items() if count}
+        if len(found) > MAX_PHASED:
+            break
+    return found
 
 
 def constrained(state: State, admitted: Pairs, first: int, second: int) -> State | None:

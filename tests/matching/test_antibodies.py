@@ -418,6 +418,12 @@ def test_cut_offs(report: Report) -> None:
         report(f"{text} A*11:01=10", CutOffs(cumulative=2400)),
     )
     assert (either.low, either.high, either.answer) == (NEGATIVE, POSITIVE, UNKNOWN)
+    # Bw4 is on A*24:02 and on B*51:01; its bead counts once.
+    bw4 = report("Bw4=5000 A*01:01=10 B*08:01=20")
+    both = crossmatch(parse_typing("A*24:02+A*01:01^B*51:01+B*08:01"), bw4)
+    assert (both.mfi.low, both.mfi.high) == (5030, 5030)
+    open_b = crossmatch(parse_typing("A*24:02+A*01:01^B*51:01/B*08:01+B*08:01"), bw4)
+    assert (open_b.mfi.low, open_b.mfi.high) == (5010, 10030)
     for value in (0, -1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="above 0"):
             CutOffs(mfi=value)

@@ -44,23 +44,68 @@ def people(draw: st.DrawFn) -> list[oracle.Person]:
                 sides.append(truth[parent][draw(st.integers(0, 1))])
         truth.append((sides[0], sides[1]))
         loci: list[oracle.Typed] = []
+        is_phased = draw(st.integers(0, 2)) == 0
+        n_others = int(draw(st.integers(0, 4)) == 0)
         for i, locus in enumerate(LOCI):
             if draw(st.integers(0, 3)) == 0:
                 loci.append(None)
                 continue
             pair = [sides[0][i], sides[1][i]]
-            if draw(st.booleans()):
+            if not is_phased and draw(st.booleans()):
                 pair.reverse()
             vague = [
                 frozenset({name} | draw(st.sets(st.sampled_from(ALLELES[locus]), max_size=1)))
                 for name in pair
             ]
+            if not is_phased:
+                n_others = int(draw(st.integers(0, 4)) == 0)
             genotypes = [(vague[0], vague[1])]
-            if draw(st.integers(0, 4)) == 0:
+            if n_others:
                 other = [draw(st.sampled_from(ALLELES[locus])) for _ in range(2)]
                 genotypes.append((frozenset(other[:1]), frozenset(other[1:])))
             loci.append(genotypes)
-        found.append(oracle.Person(father, mother, tuple(loci)))
+        found.append(oracle.Person(father, mother, tuple(loci), is_phased and None not in loci))
+    return found
+
+
+FOUR = (
+    ("A*01:01", "A*02:01", "A*03:01", "A*24:02"),
+    ("B*07:02", "B*08:01", "B*35:01", "B*44:02"),
+)
+
+
+@st.composite
+def recombined(draw: st.DrawFn) -> list[oracle.Person]:
+    """Parents, mostly of four different haplotypes, and two or three children, typed exactly or
+    nearly so; up to two recombinations are drawn."""
+    pools = [draw(st.one_of(st.permutations(of), st.permutations((*of[:3], of[0])))) for of in FOUR]
+    haplotypes = list(zip(*pools, strict=True))
+    truth = [(haplotypes[0], haplotypes[1]), (haplotypes[2], haplotypes[3])]
+    n_children = draw(st.integers(2, 3))
+    crossing = draw(st.lists(st.integers(0, 2 * n_children - 1), min_size=1, max_size=2))
+    for child in range(n_children):
+        sides = []
+        for side in (0, 1):
+            passed, other = draw(st.permutations(truth[side]))
+            is_crossed = 2 * child + side in crossing
+            sides.append((passed[0], other[1]) if is_crossed else passed)
+        truth.append((sides[0], sides[1]))
+    found = []
+    for number, pair in enumerate(truth):
+        father, mother = (None, None) if number < 2 else (0, 1)
+        loci: list[oracle.Typed] = []
+        is_phased = draw(st.integers(0, 3)) == 0
+        for i in range(len(LOCI)):
+            kind = draw(st.integers(0, 9))
+            if kind == 0:
+                loci.append(None)
+                continue
+            turned = not is_phased and draw(st.booleans())
+            sets = [frozenset({pair[turned][i]}), frozenset({pair[not turned][i]})]
+            if kind == 1:
+                sets[0] |= {draw(st.sampled_from(FOUR[i]))}
+            loci.append([(sets[0], sets[1])])
+        found.append(oracle.Person(father, mother, tuple(loci), is_phased and None not in loci))
     return found
 
 
@@ -70,7 +115,8 @@ def written(person: oracle.Person) -> Typing | None:
         if typed is not None:
             texts = ("/".join(sorted(a)) + "+" + "/".join(sorted(b)) for a, b in typed)
             loci[locus] = parse_locus(locus, "|".join(texts))
-    return Typing(PerLocus.of(loci, None)) if loci else None
+    phase = (LOCI,) if person.is_phased else ()
+    return Typing(PerLocus.of(loci, None), phase=phase) if loci else None
 
 
 def pedigree_of(family: list[oracle.Person]) -> Pedigree:
@@ -91,7 +137,7 @@ def check(
     found: FamilyAnalysis,
     frequencies: dict[tuple[str, ...], float] | None,
 ) -> None:
-    worlds = list(oracle.worlds(family, frequencies))
+    worlds = list(oracle.worlds(family, frequencies, found.n_recombinations))
     total = sum(world.weight for world in worlds)
     typed = [i for i, locus in enumerate(LOCI) if locus in found.loci]
     for relative in found.relatives:
@@ -101,8 +147,9 @@ def check(
         for world in worlds:
             n, shared = oracle.mismatches(family, world, patient, number)
             # Loci that nobody is typed at are not compared, and nobody is known to match there.
-            n -= sum(2 - len(shared) for i in range(len(LOCI)) if i not in typed)
-            classes[oracle.class_of(n, len(shared))] += world.weight / total
+            n -= sum(2 - shared[i] for i in range(len(LOCI)) if i not in typed)
+            at_typed = [shared[i] for i in typed]
+            classes[oracle.class_of(n, at_typed)] += world.weight / total
             counts[n] += world.weight / total
         for one, p in relative.classes.items():
             assert p == pytest.approx(classes[one.value], abs=1e-9)
@@ -162,6 +209,37 @@ HAPLOTYPES: dict[tuple[str, ...], float] = {
     ("A*03:01", "B*07:02"): 0.15,
     ("A*01:01", "B*07:02"): 0.05,
 }
+
+
+@given(recombined(), st.data())
+@settings(max_examples=30, deadline=None)
+def test_the_fewest_recombinations_are_all_transmissions_with_as_many(
+    demo: Nomenclature, family: list[oracle.Person], data: st.DataObject
+) -> None:
+    """Whose recombination it is has the share of the worlds in which it is."""
+    if any(all(person.loci[i] is None for person in family) for i in range(len(LOCI))):
+        return
+    patient = data.draw(st.integers(0, len(family) - 1))
+    n = next((n for n in range(3) if any(oracle.worlds(family, None, n))), None)
+    if n is None:
+        with pytest.raises(FamilyError, match="more than 2 recombinations"):
+            analyse(pedigree_of(family), f"P{patient}", demo, LOCI)
+        return
+    found = analyse(pedigree_of(family), f"P{patient}", demo, LOCI)
+    assert found.n_recombinations == n and not found.set_aside
+    check(family, patient, found, None)
+    crossed: defaultdict[tuple[str, str], float] = defaultdict(float)
+    worlds = list(oracle.worlds(family, None, n))
+    for world in worlds:
+        for i, person in enumerate(family):
+            sides = (("father", person.father), ("mother", person.mother))
+            for (role, parent), (first, last) in zip(sides, world.chromosomes[i], strict=True):
+                is_own = parent is not None and (first, last) not in world.chromosomes[parent]
+                if is_own and first != last:
+                    crossed[f"P{i}", role] += world.weight
+    total = sum(world.weight for world in worlds)
+    stated = {(one.child, one.role): one.probability for one in found.recombinations}
+    assert stated == pytest.approx({who: weight / total for who, weight in crossed.items()})
 
 
 @given(people(), st.data())
