@@ -25,7 +25,7 @@ from data.registry import RecordReader
 from matching.haplotypes import NullImputation
 from matching.search import Criteria
 from matching.typed_pairs import FIVE
-from service.batch.cluster import Place, cluster, on_cluster
+from service.batch.cluster import Asked, Place, cluster, on_cluster
 from service.batch.engine import in_threads
 from service.batch.search import BatchSearch, chunks_of, load_search, sources_of
 from service.config import Settings
@@ -80,7 +80,7 @@ def main() -> None:
     with cluster(None, arguments.threads) as client:
         by_dask, found = timed(
             lambda left: on_cluster(
-                client, place, asked, chunks, left, arguments.shards, lambda _: None
+                client, place, Asked(asked), chunks, left, arguments.shards, lambda _: None
             ),
             len(chunks),
             lambda: time.process_time() + sum(client.run(time.process_time).values()),

@@ -63,7 +63,7 @@ class AntibodyFile:
         problems = []
         for number, fields in lines:
             try:
-                bead = self._bead(number, fields)
+                bead = read_bead(self.names, number, fields)
             except (RecordError, TypingError) as error:
                 named = fields.get(TARGET, "")
                 problems.append((number, named, f"line {number}: {error}"))
@@ -77,35 +77,40 @@ class AntibodyFile:
                 f"{','.join(COLUMNS[:-1])}, or a list of unacceptable antigens"
             )
 
-    def _bead(self, number: int, fields: Mapping[str, str]) -> Bead:
-        for name, value in fields.items():
-            if len(value) > _MAX_CHARACTERS or not value.isprintable():
-                raise RecordError(
-                    name,
-                    value,
-                    f"more than {_MAX_CHARACTERS} or unprintable characters; correct it",
-                )
-        if _MORE in fields:
-            reason = "more fields than the header has columns; quote values that hold commas"
-            raise RecordError("line", fields[_MORE], reason)
-        target, partner = fields.get(TARGET, ""), fields.get("partner_chain", "")
-        if not target:
-            raise RecordError(TARGET, "", "it is blank; name the antigen or allele of the bead")
-        self.names.read(target, partner)
-        mfi, result = _mfi(fields.get("mfi", "")), _result(fields.get("result", ""))
-        if mfi is None and result is None:
+
+def read_bead(names: Names, number: int, fields: Mapping[str, str]) -> Bead:
+    """A line of a report from its fields by the names of `COLUMNS`; `number`: which one, from 1.
+
+    Raises `RecordError` naming the column, and `TypingError` for a name without one meaning.
+    """
+    for name, value in fields.items():
+        if len(value) > _MAX_CHARACTERS or not value.isprintable():
             raise RecordError(
-                "mfi", "", f"neither MFI nor result is given for {target}; give one of them"
+                name,
+                value,
+                f"more than {_MAX_CHARACTERS} or unprintable characters; correct it",
             )
-        return Bead(
-            target,
-            partner,
-            mfi,
-            result,
-            _date(fields.get("date", "")),
-            fields.get("kit", ""),
-            number,
+    if _MORE in fields:
+        reason = "more fields than the header has columns; quote values that hold commas"
+        raise RecordError("line", fields[_MORE], reason)
+    target, partner = fields.get(TARGET, ""), fields.get("partner_chain", "")
+    if not target:
+        raise RecordError(TARGET, "", "it is blank; name the antigen or allele of the bead")
+    names.read(target, partner)
+    mfi, result = _mfi(fields.get("mfi", "")), _result(fields.get("result", ""))
+    if mfi is None and result is None:
+        raise RecordError(
+            "mfi", "", f"neither MFI nor result is given for {target}; give one of them"
         )
+    return Bead(
+        target,
+        partner,
+        mfi,
+        result,
+        _date(fields.get("date", "")),
+        fields.get("kit", ""),
+        number,
+    )
 
 
 def _table(path: Path, text: str, header: list[str]) -> Iterator[tuple[int, dict[str, str]]]:

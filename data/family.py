@@ -67,7 +67,7 @@ def read_family(path: Path, nomenclature: Nomenclature) -> FamilyFile:
     notes: dict[str, None] = {}
     for line, row in _rows(path):
         try:
-            member, read_notes = _member(row, nomenclature)
+            member, read_notes = read_member(row, nomenclature)
         except (RecordError, TypingError) as error:
             field = error.field if isinstance(error, RecordError) else "typing"
             remedy = f"; {_REMEDY[field]}" if field in _REMEDY else ""
@@ -141,7 +141,13 @@ def _check_columns(path: Path, header: Iterable[str]) -> list[str]:
     return columns
 
 
-def _member(row: Mapping[str, str], nomenclature: Nomenclature) -> tuple[Member, tuple[str, ...]]:
+def read_member(
+    row: Mapping[str, str], nomenclature: Nomenclature
+) -> tuple[Member, tuple[str, ...]]:
+    """A member from the fields of its row, and how names of its typing were followed.
+
+    Raises `RecordError` and, for the typing, `TypingError`.
+    """
     for name, value in row.items():
         check_text(name, value)
     check_identifier(row["id"])

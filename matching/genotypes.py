@@ -76,8 +76,10 @@ class Genotype:
 
 
 @dataclass(frozen=True, slots=True)
-class _ReadPosition:
-    """`form` is `Form.ABSENT` or `Form.UNTYPED` where it is one of these, else None."""
+class ReadPosition:
+    """What one position presents: sorted P group codes, and TCE v2 group.
+
+    `form` is `Form.ABSENT` or `Form.UNTYPED` where it is one of these, else None."""
 
     groups: tuple[int, ...]
     tce: int
@@ -86,11 +88,12 @@ class _ReadPosition:
     altered: bool = False
 
 
-def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature) -> _ReadPosition:
+def read_groups(locus: Locus, position: Position, nomenclature: Nomenclature) -> ReadPosition:
+    """What a written position of a locus presents. Raises `TypingError`."""
     if position.form is Form.NEW:
-        return _ReadPosition((NEW_ALLELE,), 0)
+        return ReadPosition((NEW_ALLELE,), 0)
     if position.form is Form.ABSENT:
-        return _ReadPosition((), 0, form=Form.ABSENT)
+        return ReadPosition((), 0, form=Form.ABSENT)
     if position.form is Form.UNTYPED:
         return _any_allele(locus, position, nomenclature)
     readings = [nomenclature.read(name) for name in position.names]
@@ -99,7 +102,7 @@ def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature)
     codes = set(nomenclature.p_group_codes[found].tolist()) - {NO_P_GROUP}
     # R14: the one distinct group that the alleles have, else none.
     tce = set(nomenclature.tce_groups[found].tolist()) - {0}
-    return _ReadPosition(
+    return ReadPosition(
         tuple(sorted(codes)),
         tce.pop() if locus is Locus.DPB1 and len(tce) == 1 else 0,
         tuple(reading.note for reading in readings if reading.note),
@@ -107,7 +110,7 @@ def _read_position(locus: Locus, position: Position, nomenclature: Nomenclature)
     )
 
 
-def _any_allele(locus: Locus, position: Position, nomenclature: Nomenclature) -> _ReadPosition:
+def _any_allele(locus: Locus, position: Position, nomenclature: Nomenclature) -> ReadPosition:
     """A position that is said to be untyped: every P group of the locus, or no gene at all."""
     if nomenclature.strict:
         raise HalfTypedError(
@@ -126,7 +129,7 @@ def _any_allele(locus: Locus, position: Position, nomenclature: Nomenclature) ->
     codes = [i for i, name in enumerate(nomenclature.p_group_names) if name.startswith(prefixes)]
     absent = [ABSENT_GENE] if locus is Locus.DRB345 else []
     note = f"locus {locus.value}: one position is untyped and read as any allele"
-    return _ReadPosition((*absent, *codes), 0, (note,), Form.UNTYPED)
+    return ReadPosition((*absent, *codes), 0, (note,), Form.UNTYPED)
 
 
 def encode_locus(
@@ -134,18 +137,19 @@ def encode_locus(
 ) -> tuple[LocusGenotype, tuple[str, ...]]:
     """What one written locus presents, and the notes of reading it. Raises `TypingError`."""
     read = {
-        position: _read_position(locus, position, nomenclature)
+        position: read_groups(locus, position, nomenclature)
         for position in chain.from_iterable(typing.alternatives)
     }
-    return _genotype(typing, read), tuple(note for found in read.values() for note in found.notes)
+    return genotype_of(typing, read), tuple(note for found in read.values() for note in found.notes)
 
 
-def _genotype(typing: LocusTyping, read: Mapping[Position, _ReadPosition]) -> LocusGenotype:
+def genotype_of(typing: LocusTyping, read: Mapping[Position, ReadPosition]) -> LocusGenotype:
+    """What a written locus presents, from what each of its positions does."""
     first, *others = dict.fromkeys(_combine(read[a], read[b]) for a, b in typing.alternatives)
     return replace(first, others=tuple(others)) if others else first
 
 
-def _combine(first: _ReadPosition, second: _ReadPosition) -> LocusGenotype:
+def _combine(first: ReadPosition, second: ReadPosition) -> LocusGenotype:
     """Both positions of a genotype; a null takes its partner's groups (R3)."""
     linked = not first.groups or not second.groups
     if linked:
@@ -246,11 +250,11 @@ class BookBuilder:
     _errors: dict[str, TypingError] = field(default_factory=dict)
     # Canonical texts where they differ from the written ones.
     _rewritten: dict[str, str] = field(default_factory=dict)
-    _positions: dict[Position, _ReadPosition | TypingError] = field(default_factory=dict)
+    _positions: dict[Position, ReadPosition | TypingError] = field(default_factory=dict)
     # Canonical text and number of every written position, and the code of every pair of numbers.
     _written: dict[str, tuple[str, int]] = field(default_factory=dict)
-    _numbers: dict[_ReadPosition, int] = field(default_factory=dict)
-    _reads: list[_ReadPosition] = field(default_factory=list)
+    _numbers: dict[ReadPosition, int] = field(default_factory=dict)
+    _reads: list[ReadPosition] = field(default_factory=list)
     _pairs: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -302,7 +306,7 @@ class BookBuilder:
             self._positions = {
                 position: read
                 for position, read in self._positions.items()
-                if isinstance(read, _ReadPosition)
+                if isinstance(read, ReadPosition)
             }
 
     def _code(self, text: str) -> tuple[str | None, int]:
@@ -322,7 +326,7 @@ class BookBuilder:
         if not typing.others:
             self._written[first] = typing.first.text, self._number(read[typing.first])
             self._written[second] = typing.second.text, self._number(read[typing.second])
-        return typing.text, self._entry(_genotype(typing, read))
+        return typing.text, self._entry(genotype_of(typing, read))
 
     def _known_position(self, text: str) -> tuple[str, int] | None:
         """Canonical text and number of a position that needs no parsing."""
@@ -335,15 +339,15 @@ class BookBuilder:
         group = int(self.nomenclature.p_group_codes[allele])
         tce = int(self.nomenclature.tce_groups[allele]) if self.locus is Locus.DPB1 else 0
         groups = () if group == NO_P_GROUP else (group,)
-        read = _ReadPosition(groups, tce, altered=text[-1] in ALTERED_SUFFIXES)
+        read = ReadPosition(groups, tce, altered=text[-1] in ALTERED_SUFFIXES)
         self._written[text] = text, self._number(read)
         return self._written[text]
 
-    def _position(self, position: Position) -> _ReadPosition:
+    def _position(self, position: Position) -> ReadPosition:
         read = self._positions.get(position)
         if read is None:
             try:
-                read = _read_position(self.locus, position, self.nomenclature)
+                read = read_groups(self.locus, position, self.nomenclature)
             except TypingError as error:
                 read = without_frames(error)
             self._positions[position] = read
@@ -351,7 +355,7 @@ class BookBuilder:
             raise read.with_traceback(None)
         return read
 
-    def _number(self, read: _ReadPosition) -> int:
+    def _number(self, read: ReadPosition) -> int:
         number = self._numbers.setdefault(read, len(self._reads))
         if number == len(self._reads):
             self._reads.append(read)
@@ -379,7 +383,7 @@ class BookBuilder:
         return frozenset(
             note
             for read in self._positions.values()
-            if isinstance(read, _ReadPosition)
+            if isinstance(read, ReadPosition)
             for note in read.notes
         )
 

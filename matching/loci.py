@@ -25,6 +25,9 @@ class Locus(Enum):
     DPA1 = "DPA1"
     DPB1 = "DPB1"
 
+    # Members are compared by identity; that of Enum hashes the name in Python, each time.
+    __hash__ = object.__hash__
+
     @property
     def position(self) -> int:
         """Column of this locus in every array that has one column a locus."""

@@ -37,6 +37,10 @@ class Memory(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def get(self, key: K) -> V | None:
+        """The value of a key, None where it is not known."""
+        return self._values.get(key)
+
     def of(self, key: K, make: Callable[[], V]) -> V:
         """The value of a key, made where it is not known. Raises what `make` raises."""
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matching.genotypes import LocusGenotype, encode_locus
+from matching.genotypes import LocusGenotype
 from matching.grade import (
     GradedLocus,
     Grader,
@@ -30,6 +30,7 @@ from matching.loci import Locus, PerLocus
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.sequences import ArdMismatches, Domains
+from matching.typing_reader import TypingReader
 from matching.typings import LocusTyping, Typing
 
 _PERMISSIVE = {
@@ -81,16 +82,16 @@ class PairDetails:
     One object serves any number of threads.
 
     `proteins`: precursor sequences by allele name, see `Domains`; without them the leader is the
-    family's, expression the published list's, and no domain is compared.
+    family's, expression the published list's, and no domain is compared. `reader`: reads typings
+    with what is remembered here.
     """
 
     def __init__(self, nomenclature: Nomenclature, proteins: Mapping[str, str]) -> None:
-        self._nomenclature = nomenclature
+        self.reader = TypingReader(nomenclature)
         self._grader = Grader(nomenclature)
         self._domains = Domains(nomenclature, proteins)
         self._leaders = Leaders(nomenclature, proteins)
         self._expressions = Expressions(nomenclature, proteins)
-        self._genotypes = Memory[tuple[Locus, LocusTyping], LocusGenotype](MOST_GROUPS, n_groups)
         self._known = Memory[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail](
             _MOST_LOCI
         )
@@ -133,11 +134,6 @@ class PairDetails:
         compared = self._compared(locus, patient, donor, graded)
         return LocusDetail(graded, locus_category(graded), compared)
 
-    def _encoded(self, locus: Locus, typing: LocusTyping) -> LocusGenotype:
-        return self._genotypes.of(
-            (locus, typing), lambda: encode_locus(locus, typing, self._nomenclature)[0]
-        )
-
     def _compared(
         self,
         locus: Locus,
@@ -147,7 +143,7 @@ class PairDetails:
     ) -> tuple[ArdMismatches | None, ArdMismatches | None]:
         if patient is None or donor is None or patient.others or donor.others:
             return None, None
-        ours, theirs = self._encoded(locus, patient), self._encoded(locus, donor)
+        ours, theirs = (self.reader.genotype(locus, one) for one in (patient, donor))
         sides = (ours.first, ours.second)
         first, second = sides if graded.orientation is Orientation.DIRECT else sides[::-1]
         return (

@@ -10,13 +10,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.immunogenetics import LEADER_ORDER, LeaderOutcome, leader_preference
-from matching.risk import Z95, CodedColumns, OutcomeModel, centred, compare_donors, design
+from matching.risk import Z95, Coded, CodedColumns, OutcomeModel, centred, compare_donors, design
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -345,9 +345,29 @@ def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: 
     two candidates share cancels out. `columns`: as in `matching.risk.predict`, in the order of
     `ties`, (m,), in which members of a tie stand together.
     """
+    shared = np.zeros(len(ties), dtype=bool)
+    same = ties[1:] == ties[:-1]
+    shared[1:] = same
+    shared[:-1] |= same
+    found = np.zeros(len(ties))
+    # Whoever is in no tie with another is the reference of it.
+    if shared.any():
+        among: dict[str, npt.NDArray[Any] | Coded] = {
+            name: Coded(column.codes[shared], column.levels)
+            if isinstance(column, Coded)
+            else column[shared]
+            for name, column in columns.items()
+        }
+        found[shared] = _risk_values(model, among, ties[shared], step)
+    return found
+
+
+# So that what is worked on stays in the cache of a processor.
+_ROWS_AT_ONCE = 2_000
+
+
+def _risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: float) -> Floats:
     n = len(ties)
-    if not n:
-        return np.empty(0)
     risks = compare_donors(model, columns, np.array([0, n])).probability
     x = centred(design(model.factors, columns, n)[0], model.centre)
     rounded = np.round(np.where(np.isnan(risks), np.inf, risks), 12)
@@ -356,9 +376,12 @@ def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: 
     lowest = np.flatnonzero(rounded == np.minimum.reduceat(rounded, np.flatnonzero(begins))[tie])
     lowest = lowest[np.lexsort((*x[lowest].T, tie[lowest]))]
     reference = lowest[np.unique(tie[lowest], return_index=True)[1]][tie]
-    apart = x - x[reference]
-    error = np.sqrt(np.maximum(((apart @ model.covariance) * apart).sum(axis=1), 0.0))
-    distinct = apart @ model.coefficients > Z95 * error
+    distinct = np.empty(n, dtype=bool)
+    for begin in range(0, n, _ROWS_AT_ONCE):
+        part = slice(begin, begin + _ROWS_AT_ONCE)
+        apart = x[part] - x[reference[part]]
+        error = np.sqrt(np.maximum(((apart @ model.covariance) * apart).sum(axis=1), 0.0))
+        distinct[part] = apart @ model.coefficients > Z95 * error
     steps = np.floor(100 * (risks - risks[reference]) / step + 1e-9)
     return np.where(distinct, steps, 0.0)
 

@@ -15,7 +15,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.array_types import I32, I64, OUT_I64, OUT_U8, OUT_U32, U8, U8_2D, U16_2D, U32
+from matching.array_types import I32, I64, OUT_I32, OUT_I64, OUT_U8, OUT_U32, U8, U8_2D, U16_2D, U32
+from matching.explanation_kernels import mixed_bits
 from matching.kernels import COUNT_WORST, GVH_WORST, HVG_BEST, HVG_WORST, kernel
 
 Bytes = npt.NDArray[np.uint8]
@@ -335,3 +336,27 @@ def highest_codes(codes: Shorts, highest: Int64s, large: Int64s) -> None:
                 large[i] += 1
             elif code > highest[i]:
                 highest[i] = code
+
+
+@kernel(numba.int64(numba.types.Array(numba.int32, 1, "A", readonly=True), OUT_I32, OUT_I32))
+def number_codes(codes: Int32s, numbers: Int32s, distinct: Int32s) -> int:
+    """Number distinct codes in the order of their first appearance.
+
+    codes: (n,). Writes the number of each, (n,), and the code of each number, and returns how many
+    there are.
+    """
+    size = 1
+    while size < 2 * len(codes):
+        size *= 2
+    slots = np.full(size, -1, dtype=np.int32)
+    count = 0
+    for i in range(len(codes)):
+        at = mixed_bits(np.int64(codes[i])) & (size - 1)
+        while slots[at] >= 0 and distinct[slots[at]] != codes[i]:
+            at = (at + 1) & (size - 1)
+        if slots[at] < 0:
+            slots[at] = count
+            distinct[count] = codes[i]
+            count += 1
+        numbers[i] = slots[at]
+    return count

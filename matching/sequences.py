@@ -273,9 +273,19 @@ class Domains:
         unknown = (left == 0).any(axis=0) | (right == 0).any(axis=0)
         letters = list(self._residue_codes)
         differences = []
-        for column in np.flatnonzero(~unknown & (left[0] != right[0])).tolist():
+        columns = np.flatnonzero(~unknown & (left[0] != right[0]))
+        # Most columns are one residue on each side.
+        plain = ((left[:, columns] == left[0, columns]).all(axis=0)) & (
+            (right[:, columns] == right[0, columns]).all(axis=0)
+        )
+        starts = left[0, columns].tolist(), right[0, columns].tolist()
+        for column, is_plain, a, b in zip(columns.tolist(), plain.tolist(), *starts, strict=True):
+            at = FRAMES[gene].first + column
+            if is_plain:
+                differences.append(Difference(at, (letters[a],), (letters[b],)))
+                continue
             ours, theirs = set(left[:, column].tolist()), set(right[:, column].tolist())
             if ours.isdisjoint(theirs):
                 sides = (tuple(sorted(letters[c] for c in side)) for side in (ours, theirs))
-                differences.append(Difference(FRAMES[gene].first + column, *sides))
+                differences.append(Difference(at, *sides))
         return ArdMismatches(best, worst, 0 if same else int(unknown.sum()), tuple(differences))

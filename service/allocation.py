@@ -39,7 +39,9 @@ from service.recipients import NO_CAPACITIES, Capacities, Recipients, units_of_y
 
 NEEDED = ("patient", "donor", "p10", "p9", "mismatches_best", "age_years", "dpb1_tce")
 RISK = "risk_agvhd_3_4"
-OPTIONAL = ("rank", RISK, "status", "registry", "second")
+# The order of a patient's candidates, over all strata where there are some.
+PLACES = ("place", "rank")
+OPTIONAL = (*PLACES, RISK, "status", "registry", "second")
 AVAILABLE = "available"
 TEXTS = ["patient", "donor", "dpb1_tce", "status", "registry", "second"]
 N_BACKUPS = 3
@@ -91,10 +93,10 @@ def allocate_candidates(
 ) -> Allocation:
     """Allocate donors to all `patients`, by default those with a candidate.
 
-    `candidates` has the columns `NEEDED`, `rank` of ranked ones, `RISK` where risks were predicted,
-    `status` and `registry` of donors where known, and `second` for units that go together;
-    `recipients` says what is known of the patients. Raises `InputFileError` for a missing column
-    or category, and `AllocationError`.
+    `candidates` has the columns `NEEDED`, `rank` of ranked ones (`place` of those in strata),
+    `RISK` where risks were predicted, `status` and `registry` of donors where known, and `second`
+    for units that go together; `recipients` says what is known of the patients. Raises
+    `InputFileError` for a missing column or category, and `AllocationError`.
     """
     problem = allocation_problem(candidates, patients, recipients, settings)
     solution = allocate(problem, settings.objectives, settings.effort)
@@ -140,9 +142,10 @@ def allocate_candidates(
 
 def _firsts(candidates: pd.DataFrame, problem: AllocationProblem) -> npt.NDArray[np.int64]:
     """(n,) positions of the edges of the patients' first-ranked candidates."""
-    if "rank" not in candidates or not len(candidates):
+    place = next((name for name in PLACES if name in candidates), None)
+    if place is None or not len(candidates):
         return np.empty(0, dtype=np.int64)
-    top = np.flatnonzero(candidates["rank"] == 1)
+    top = np.flatnonzero(candidates[place] == 1)
     known = candidates.iloc[top]
     patients, donors = pd.Index(problem.patients), pd.Index(problem.donors)
     patient = patients.get_indexer(pd.Index(known["patient"].astype(object)))

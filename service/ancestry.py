@@ -95,7 +95,7 @@ def ancestries(
         raise InputFileError(f"{source} does not carry {', '.join(missing)}; choose another set")
     carried.sort(key=lambda locus: _ORDER.index(locus.value))
     try:
-        together = Populations.of([found.over(carried) for found in used])
+        together = Populations.of(used, carried)
         together.mixture(default or {together.labels[0]: 1.0})
     except ValueError as error:
         raise InputFileError(f"{source}: {error}") from error

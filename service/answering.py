@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -39,21 +40,24 @@ class Answering:
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
         self._loaded: Snapshot | None = None
+        self._changing = threading.Lock()
 
     @property
     def snapshot(self) -> Snapshot:
         """What is answered from. Raises `NotReadyError` before anything was read."""
-        if self._loaded is None:
-            raise NotReadyError("the server is still reading its data")
-        try:
-            self._loaded = with_model_in_use(self._loaded)
-        except ModelError:
-            _LOG.error("the promoted risk model cannot be read; the one before stays in use")
-        return self._loaded
+        with self._changing:
+            if self._loaded is None:
+                raise NotReadyError("the server is still reading its data")
+            try:
+                self._loaded = with_model_in_use(self._loaded)
+            except ModelError:
+                _LOG.error("the promoted risk model cannot be read; the one before stays in use")
+            return self._loaded
 
     @snapshot.setter
     def snapshot(self, snapshot: Snapshot) -> None:
-        self._loaded = snapshot
+        with self._changing:
+            self._loaded = snapshot
 
     async def answer(
         self,
@@ -61,9 +65,20 @@ class Answering:
         answer: Callable[[Snapshot, R], T],
         request: R,
         pool: Executor | None = None,
+        at_once: Callable[[Snapshot, R], bool] | None = None,
     ) -> T:
-        """An answer from the present snapshot; see `run`."""
-        return await self.run(context, answer, self.snapshot, request, pool=pool)
+        """An answer from the present snapshot; see `run`.
+
+        `at_once`: whether it is so little work that changing threads would cost more.
+        """
+        if at_once is not None and self._loaded is not None and at_once(self._loaded, request):
+            try:
+                return answer(self.snapshot, request)
+            except Exception as error:
+                await abort(context, error)
+
+        # The thread asks for the snapshot: the loop must not wait for files.
+        return await self.run(context, lambda: answer(self.snapshot, request), pool=pool)
 
     async def run(
         self,

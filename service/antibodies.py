@@ -3,13 +3,17 @@ leaves the answer open."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from data.antibodies import AntibodyFile
 from data.donor_files import Person, Rejects
+from data.index import StoredIndex
 from matching.antibodies import (
     SYSTEMS,
     Answer,
@@ -21,6 +25,7 @@ from matching.antibodies import (
     Names,
     Profile,
     PublicEpitopes,
+    RegistryAnswers,
     System,
     crossmatch,
 )
@@ -28,11 +33,29 @@ from matching.errors import InputFileError, TypingError
 from matching.nomenclature import Nomenclature
 from matching.sequences import Domains
 from matching.typings import Typing, typing_of
+from service.calls import watched
 from service.frequency_sets import SearchSets
 from service.imputation import explain_by_ancestry
 
 # Molecules that are named in one line of evidence.
 _MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class ReportReader:
+    """Reads reports under a release; made once for any number of reports and threads."""
+
+    names: Names
+    epitopes: PublicEpitopes
+
+    @classmethod
+    def of(cls, nomenclature: Nomenclature, proteins: Mapping[str, str]) -> ReportReader:
+        """`proteins`: sequences by allele name, for Bw4 and Bw6."""
+        return cls(Names(nomenclature), PublicEpitopes(Domains(nomenclature, proteins)))
+
+    def profile(self, beads: Iterable[Bead], cut_offs: CutOffs) -> Profile:
+        """What a report says, for one thread at a time. Raises `TypingError`."""
+        return Profile(self.names, self.epitopes, beads, cut_offs)
 
 
 @dataclass(frozen=True)
@@ -52,13 +75,11 @@ class AntibodyReports:
         cut_offs: CutOffs,
     ) -> AntibodyReports:
         """`proteins`: sequences by allele name, for Bw4 and Bw6. Raises `InputFileError`."""
-        names = Names(nomenclature)
-        file = AntibodyFile(names)
+        reader = ReportReader.of(nomenclature, proteins)
+        file = AntibodyFile(reader.names)
         file.read(path)
-        epitopes = PublicEpitopes(Domains(nomenclature, proteins))
         profiles = {
-            patient: Profile(names, epitopes, beads, cut_offs)
-            for patient, beads in file.beads.items()
+            patient: reader.profile(beads, cut_offs) for patient, beads in file.beads.items()
         }
         return cls(profiles, file.rejects, nomenclature)
 
@@ -183,7 +204,7 @@ def crossmatched(
     """People in their order; probabilities only of those whose typing leaves the answer open."""
     found: list[Crossmatched] = []
     left_open: dict[int, Typing] = {}
-    for i, person in enumerate(people):
+    for i, person in enumerate(watched(people)):
         try:
             typing = typing_of(person.written)
             result = crossmatch(typing, profile)
@@ -209,7 +230,7 @@ def _imputed(
     answers = ImputedAnswers(imputer, profile)
     most = profile.cut_offs.cumulative
     explained = explain_by_ancestry(imputer, [person for person, _, _ in people], sets.under)
-    for (person, typing, one), classes in zip(people, explained, strict=True):
+    for (person, typing, one), classes in zip(watched(people), explained, strict=True):
         assert one.result is not None
         if isinstance(classes, str):
             yield Crossmatched(person.id, one.result, problem=classes)
@@ -224,6 +245,13 @@ def _imputed(
             # The sum may reach the cut-off whatever each molecule is.
             p_negative = 0.0
         yield Crossmatched(person.id, one.result, p_positive, p_negative, systems)
+
+
+def best_rows(index: StoredIndex, answers: RegistryAnswers, most: int) -> npt.NDArray[np.int64]:
+    """Rows of the donors of an index by their answers, the most favourable first, then in its
+    order. `answers`: as `registry_answers` gives them."""
+    keys = 3 * answers.low.astype(np.int64) + answers.high
+    return index.donors.valid_rows()[np.argsort(keys, kind="stable")[:most]]
 
 
 def crossmatch_columns(one: Crossmatched) -> dict[str, Any]:

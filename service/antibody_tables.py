@@ -46,13 +46,13 @@ class PatientCrossmatch:
 def registry_line(answers: RegistryAnswers, cut_offs: CutOffs) -> str:
     """How many donors of a registry remain, and the share that does not (virtual PRA)."""
     without = "" if cut_offs.cumulative is None else ", without the rule of the cumulative MFI"
-    n, counts = max(len(answers), 1), answers.count()
+    counts, (pra_low, pra_high) = answers.count(), answers.pra
     at_most = counts["positive"] + counts["open"]
     return (
         f"of {len(answers):,} donors of the registry {len(answers) - at_most:,} remain: "
         f"{counts['negative']:,} tested negative, {counts['not_assessable']:,} not assessable; "
         f"{counts['positive']:,} are positive and {counts['open']:,} may be. Virtual PRA "
-        f"{100 * counts['positive'] / n:.2f} to {100 * at_most / n:.2f} %{without}"
+        f"{100 * pra_low:.2f} to {100 * pra_high:.2f} %{without}"
     )
 
 
@@ -217,9 +217,18 @@ def _mfi(one: Crossmatched) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
+FLAGS = "antib.: P positive, N tested negative, ? not assessable, ?P may be positive"
+
+
 def flags(found: Mapping[str, Crossmatched]) -> dict[str, str]:
     """What a list of donors says of each: P, N, ? or, where it may be positive, ?P."""
-    return {
-        name: _LETTERS[one.answer.text][0] + ("" if one.worst is one.answer else "P")
-        for name, one in found.items()
-    }
+    return {name: flag(one.answer.text, one.worst.text) for name, one in found.items()}
+
+
+def flag(answer: str, worst: str) -> str:
+    """The same of one donor.
+
+    >>> flag("not assessable", "positive")
+    '?P'
+    """
+    return _LETTERS[answer][0] + ("" if worst == answer else "P")

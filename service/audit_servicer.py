@@ -62,4 +62,5 @@ def _entry(line: dict[str, Any]) -> audit_pb2.AuditEntry:
         records=line.get("records"),
         outcome=line.get("outcome"),
         seconds=line.get("seconds"),
+        override=line.get("override"),
     )

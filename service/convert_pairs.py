@@ -128,7 +128,7 @@ def match_request(
 ) -> MatchRequest:
     """Raises `RequestError` with every violation."""
     with checking() as found:
-        patient = _person("patient", "0", request.patient, nomenclature, found)
+        patient = person_of("patient", "0", request.patient, nomenclature, found)
         if not 1 <= len(request.donors) <= LIMITS.pairs:
             found.append(Violation("donors", f"must be 1 to {LIMITS.pairs:,} people"))
         if request.null_imputation not in _NULLS:
@@ -136,7 +136,7 @@ def match_request(
     donors, problems = [], []
     for i, donor in enumerate(watched(request.donors)):
         wrong: list[Violation] = []
-        donors.append(_person("", str(i), donor, nomenclature, wrong))
+        donors.append(person_of("", str(i), donor, nomenclature, wrong))
         problems.append("; ".join(f"{one.field}: {one.reason}".lstrip(".") for one in wrong))
     assert patient is not None
     return MatchRequest(
@@ -145,13 +145,14 @@ def match_request(
     )
 
 
-def _person(
+def person_of(
     field: str,
     identifier: str,
     message: prediction_pb2.TypedPerson,
     nomenclature: Nomenclature,
     found: list[Violation],
 ) -> Person | None:
+    """Someone who was given with a call; None, and violations, where that cannot be used."""
     before = len(found)
     read_typing(f"{field}.typing", message.typing, nomenclature, found)
     facts = {}

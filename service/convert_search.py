@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.index import DonorFilter
+from matching.cord import CordRule, cord_criteria
 from matching.errors import InputFileError
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
-from matching.rank import RankRule
+from matching.rank import CORD_KEYS, DEFAULT_KEYS, RankRule
 from matching.search import Criteria, Direction
 from matching.typings import Typing
+from service.antibodies import ReportReader
 from service.convert import LIMITS, checking, read_day, read_facts, read_loci, read_typing
+from service.convert.antibodies import antibody_use
 from service.criteria import DONOR_LEVELS, DONOR_LIMITS, donor_filter
 from service.pairs import Facts
-from service.pb.graftmatch.v1 import graftmatch_pb2
-from service.search import SearchSettings
+from service.pb.graftmatch.v1 import cord_pb2, graftmatch_pb2
+from service.search import AntibodyUse, SearchSettings
 from service.status import RequestError, Violation
 
 # Fields of a search that say how one answer is sent.
@@ -30,19 +33,16 @@ OF_ONE_ANSWER = (
     "without_probabilities",
     "with_haplotypes",
 )
-_PATIENT_FACTS = {
-    "sex": ("male", "female"),
-    "cmv": ("positive", "negative"),
-    "abo": ("A", "B", "AB", "O"),
-}
-_PATIENT_TEXTS = ("ancestry", "registry")
+# Fields of a search that a rule of cord units says.
+_OF_RULE = ("loci", "max_mismatches", "max_mismatches_at", "direction", "antigen_loci")
+CORD_RULES = {cord_pb2.CORD_RULE_SIX: CordRule.SIX, cord_pb2.CORD_RULE_EIGHT: CordRule.EIGHT}
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a search asks for, of whichever patient. `donors`: of facts (`service.criteria`).
 
-    `limit`: None for every donor. `as_of`: None for the present day.
+    `limit`: None for every donor. `as_of`: None for the present day. `by_rule`: of cord units.
     """
 
     criteria: Criteria
@@ -50,11 +50,18 @@ class Asked:
     rule: RankRule
     limit: int | None
     as_of: datetime.date | None
+    by_rule: bool
 
     def settings(self, size: int | None) -> SearchSettings:
         """Of a search for the first `size` donors."""
-        day = self.as_of or datetime.date.today()
-        return SearchSettings(self.criteria, day, rule=self.rule, donors=self.donors, size=size)
+        return SearchSettings(
+            self.criteria,
+            self.as_of or datetime.date.today(),
+            rule=self.rule,
+            donors=self.donors,
+            size=size,
+            maternal=self.by_rule,
+        )
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,13 @@ class SearchRequest:
     page_size: int | None
     page_token: str
     with_haplotypes: bool
+    antibodies: AntibodyUse | None
 
 
 def search_request(
-    request: graftmatch_pb2.SearchDonorsRequest, nomenclature: Nomenclature
+    request: graftmatch_pb2.SearchDonorsRequest, nomenclature: Nomenclature, reader: ReportReader
 ) -> SearchRequest:
-    """Raises `RequestError` with every violation."""
+    """`reader`: of antibody reports. Raises `RequestError` with every violation."""
     with checking() as found:
         read = read_typing("patient", request.patient, nomenclature, found)
         asked = _asked(request, found)
@@ -92,6 +100,9 @@ def search_request(
         if request.page_token and not request.page_size:
             found.append(Violation("page_size", "must be given with page_token"))
         facts = read_facts("patient_facts", request.patient_facts, found)
+        antibodies = None
+        if request.HasField("antibodies"):
+            antibodies = antibody_use("antibodies", request.antibodies, reader, found)
     assert read is not None and asked is not None
     with checking() as found:
         try:
@@ -108,13 +119,14 @@ def search_request(
         request.page_size or None,
         request.page_token,
         request.with_haplotypes,
+        antibodies,
     )
 
 
 def settings_request(request: graftmatch_pb2.SearchDonorsRequest) -> Asked:
     """What is asked for of many patients, who are told of elsewhere. Raises `RequestError`."""
     with checking() as found:
-        check_empty(request, ("patient", "patient_facts", *OF_ONE_ANSWER), found)
+        check_empty(request, ("patient", "patient_facts", "antibodies", *OF_ONE_ANSWER), found)
         asked = _asked(request, found)
     assert asked is not None
     return asked
@@ -140,22 +152,30 @@ def inside(field: str) -> Iterator[None]:
 
 
 def _asked(request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]) -> Asked | None:
-    loci = read_loci(request.loci, found)
+    by_rule = request.HasField("cord")
+    criteria = (_criteria_by_rule if by_rule else _criteria)(request, found)
     if request.max_mismatches > LIMITS.mismatches:
         found.append(Violation("max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
     as_of = read_day("as_of", request.as_of, found)
-    rule = _rule(request.rank_keys, request.rank_bands, found)
+    rule = _rule(request, found)
     donors = _donors(request.donors, found)
-    criteria = _criteria(request, loci, found)
+    if by_rule:
+        if donors.get("types", ["cord"]) != ["cord"]:
+            found.append(Violation("donors.types", "a rule is for cord units alone"))
+        donors["types"] = ["cord"]
     if rule is None or criteria is None:
         return None
-    return Asked(criteria, donors, rule, request.limit or None, as_of)
+    return Asked(criteria, donors, rule, request.limit or None, as_of, by_rule)
 
 
-def _rule(keys: Sequence[str], bands: Sequence[float], found: list[Violation]) -> RankRule | None:
-    usual = RankRule()
+def _rule(request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]) -> RankRule | None:
+    keys, bands = tuple(request.rank_keys), tuple(request.rank_bands)
+    if not keys:
+        keys = CORD_KEYS if request.HasField("cord") else DEFAULT_KEYS
+        if request.HasField("antibodies"):
+            keys = ("antibody", *keys)
     try:
-        return RankRule(tuple(keys) or usual.keys, tuple(bands) or usual.bands)
+        return RankRule(keys, bands or RankRule().bands)
     except ValueError as error:
         field = "rank_bands" if str(error).startswith("bands") else "rank_keys"
         found.append(Violation(field, str(error)))
@@ -169,10 +189,31 @@ _DIRECTIONS = {
 }
 
 
-def _criteria(
-    request: graftmatch_pb2.SearchDonorsRequest, loci: tuple[Locus, ...], found: list[Violation]
+def _criteria_by_rule(
+    request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]
 ) -> Criteria | None:
-    limits = {}
+    given = {field.name for field, _ in request.ListFields()}
+    found += [
+        Violation(name, "must be empty with a rule of cord units")
+        for name in _OF_RULE
+        if name in given
+    ]
+    cord = request.cord
+    if cord.rule not in CORD_RULES:
+        found.append(Violation("cord.rule", "name a rule that this server knows"))
+        return None
+    most = cord.max_mismatches if cord.HasField("max_mismatches") else None
+    if most is not None and most > LIMITS.mismatches:
+        found.append(Violation("cord.max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
+    return cord_criteria(CORD_RULES[cord.rule], most, not request.without_potential)
+
+
+def _criteria(
+    request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]
+) -> Criteria | None:
+    before = len(found)
+    loci = read_loci(request.loci, found)
+    limits: dict[Locus, int] = {}
     for name in sorted(request.max_mismatches_at):
         field = f"max_mismatches_at[{name[:20]!r}]"
         try:
@@ -190,7 +231,7 @@ def _criteria(
         found.append(Violation("antigen_loci", "names a locus that is not searched"))
     if request.direction not in _DIRECTIONS:
         found.append(Violation("direction", "is none that this server knows"))
-    if found or not loci:
+    if len(found) > before:
         return None
     return Criteria(
         loci,

@@ -25,12 +25,31 @@ def doses_per_kg(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """`tnc` and `cd34`: 10^7 nucleated and 10^6 CD34+ cells a kg of some rows, (n,) each, NaN where
     the count or the weight is unknown."""
-    found = {}
-    for name, fact in _COUNTS.items():
-        counts, number = index.distinct(fact, rows)
-        cells = np.array(counts, dtype=np.float64)[number]
-        found[name] = cells / (np.nan if weight_kg is None else weight_kg)
-    return found
+    weight = np.nan if weight_kg is None else weight_kg
+    return {name: _cells(index, fact, rows) / weight for name, fact in _COUNTS.items()}
+
+
+def _cells(index: StoredIndex, fact: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    counts, number = index.distinct(fact, rows)
+    return np.array(counts, dtype=np.float64)[number]
+
+
+def is_cord(index: StoredIndex, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which donors in some rows are cord blood units, (n,)."""
+    types, number = index.distinct("type", rows)
+    return np.array([kind == "cord" for kind in types], dtype=bool)[number]
+
+
+def cells_of(
+    index: StoredIndex, rows: npt.NDArray[np.int64], weight_kg: float | None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Counts of cells by fact, and by fact and `_per_kg` the doses, of some rows; (n,) each, NaN
+    where unknown."""
+    doses = doses_per_kg(index, rows, weight_kg)
+    return {
+        **{fact: _cells(index, fact, rows) for fact in _COUNTS.values()},
+        **{f"{fact}_per_kg": doses[name] for name, fact in _COUNTS.items()},
+    }
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from matching.immunogenetics import TceCategory
 from matching.kernels import COUNT_BEST, COUNT_WORST, GVH_BEST, GVH_WORST, HVG_BEST, HVG_WORST
-from matching.loci import LOCI
+from matching.loci import LOCI, Locus
 from matching.pair import PairDetail, PairDetails
 from matching.pipeline import Matches
 from matching.sequences import ArdMismatches
@@ -19,24 +20,44 @@ from matching.typings import Typing, parse_typing
 from service.results import SearchResults, span
 
 
-def detail_columns(
-    results: SearchResults,
-    patients: Mapping[str, Typing],
-    donors: Mapping[str, str],
-    details: PairDetails,
-) -> pd.DataFrame:
-    """One row a patient and donor, in the order of `result_table`; see docs/matching.md.
+@dataclass(frozen=True)
+class Detailed:
+    """What details of pairs need besides the pairs: the typings of `patients`, by identifier."""
 
-    `donors`: the reported GL string of each donor by identifier.
-    """
-    typings = {donor: parse_typing(text) for donor, text in donors.items()}
-    rows = []
-    for name, matches in results.matches.items():
-        ids = results.index.ids(matches.candidates.rows)
-        for name_of_donor, tce in zip(ids, matches.tce, strict=True):
-            donor = typings[name_of_donor]
-            rows.append(_columns(details.of(patients[name], donor, tce, results.loci)))
-    return pd.DataFrame(rows)
+    patients: Mapping[str, Typing]
+    details: PairDetails
+
+    def columns(self, results: SearchResults, donors: Mapping[str, str]) -> pd.DataFrame:
+        """One row a patient and donor, in the order of `result_table`; see docs/matching.md.
+
+        `donors`: the reported GL string of each donor by identifier.
+        """
+        typings = {donor: parse_typing(text) for donor, text in donors.items()}
+        tables = [
+            self.of(
+                self.patients[name],
+                [typings[donor] for donor in results.index.ids(matches.candidates.rows)],
+                matches.tce,
+                results.loci,
+            )
+            for name, matches in results.matches.items()
+        ]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def of(
+        self,
+        patient: Typing,
+        donors: Sequence[Typing],
+        tce: Sequence[TceCategory],
+        loci: tuple[Locus, ...],
+    ) -> pd.DataFrame:
+        """One row a donor."""
+        return pd.DataFrame(
+            [
+                _columns(self.details.of(patient, donor, category, loci))
+                for donor, category in zip(donors, tce, strict=True)
+            ]
+        )
 
 
 def _columns(detail: PairDetail) -> dict[str, Any]:

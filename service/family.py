@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -29,6 +29,9 @@ from matching.family import (
 from matching.nomenclature import Nomenclature
 from matching.rank import Ranking
 
+# A probability that is not written down beside what it is of.
+CERTAIN = 0.9995
+
 
 @dataclass(frozen=True)
 class FamilyResult:
@@ -47,6 +50,10 @@ class FamilyResult:
             (self.facts[i], why)
             for i, why in zip(self.ranking.order.tolist(), reasons(self.ranking), strict=True)
         ]
+
+    def of(self, facts: Sequence[DonorFacts], rule: HaploidenticalRule) -> FamilyResult:
+        """Some of the relatives, in the order of another rule."""
+        return _ranked(self.analysis, facts, rule, self.provenance)
 
     @property
     def frequency_set(self) -> str:
@@ -67,17 +74,22 @@ def family_result(
     members = analysis.pedigree.members
     ages = {name: _age(member.birth_date, as_of) for name, member in members.items()}
     facts = donor_facts(analysis, ages, nomenclature, proteins)
-    return FamilyResult(
-        analysis,
-        facts,
-        rank_relatives(facts, members[analysis.patient].sex, rule),
-        rule,
-        {
-            "release": nomenclature.release,
-            "as_of": as_of.isoformat(),
-            "frequency_set": frequency_set,
-        },
-    )
+    provenance = {
+        "release": nomenclature.release,
+        "as_of": as_of.isoformat(),
+        "frequency_set": frequency_set,
+    }
+    return _ranked(analysis, facts, rule, provenance)
+
+
+def _ranked(
+    analysis: FamilyAnalysis,
+    facts: Sequence[DonorFacts],
+    rule: HaploidenticalRule,
+    provenance: Mapping[str, str],
+) -> FamilyResult:
+    sex = analysis.pedigree.members[analysis.patient].sex
+    return FamilyResult(analysis, tuple(facts), rank_relatives(facts, sex, rule), rule, provenance)
 
 
 def _age(birth_date: str | None, as_of: datetime.date) -> float | None:
@@ -100,7 +112,7 @@ def mismatch_text(relative: Relative, n_loci: int) -> str:
     descent = ", ".join(locus.value for locus in relative.by_descent)
     return (
         f"{2 * n_loci - most}/{2 * n_loci}"
-        + ("" if p > 0.9995 else f" ({percent(p)})")
+        + ("" if p > CERTAIN else f" ({percent(p)})")
         + (f"; untyped: {descent}" if descent else "")
     )
 
@@ -109,7 +121,9 @@ def class_text(relative: Relative) -> str:
     """The likeliest class with its probability, and the others that reach 0.1 %."""
     ordered = sorted(relative.classes.items(), key=lambda one: -one[1])
     return ", ".join(
-        one.value if p > 0.9995 else f"{one.value} {percent(p)}" for one, p in ordered if p >= 0.001
+        one.value if p > CERTAIN else f"{one.value} {percent(p)}"
+        for one, p in ordered
+        if p >= 0.001
     )
 
 
@@ -117,7 +131,7 @@ def through_text(relative: Relative) -> str:
     """Which of the patient's haplotypes are shared, with probabilities unless certain."""
     found = [("a", relative.shares_a, "paternal"), ("c", relative.shares_c, "maternal")]
     return ", ".join(
-        f"{letter} ({side})" if p > 0.9995 else f"{letter} ({side}) {percent(p)}"
+        f"{letter} ({side})" if p > CERTAIN else f"{letter} ({side}) {percent(p)}"
         for letter, p, side in found
         if p >= 0.001
     )
@@ -143,7 +157,7 @@ def warnings_of(analysis: FamilyAnalysis) -> list[str]:
         for fault in analysis.set_aside
     ]
     for one in analysis.recombinations:
-        sure = one.probability > 0.9995
+        sure = one.probability > CERTAIN
         found.append(
             f"RECOMBINATION: {one.text}"
             + ("" if sure else f" ({percent(one.probability)}; other members may be the one)")
@@ -306,32 +320,11 @@ def print_family(console: Console, result: FamilyResult) -> None:
         for locus in loci:
             left = refined.get(locus)
             text, p = ("-", 1.0) if left is None else left.genotypes[0]
-            cells.append(text if p > 0.9995 else f"{text} ({percent(p)})")
+            cells.append(text if p > CERTAIN else f"{text} ({percent(p)})")
         kind = relationships.get(name, "patient")
         members.add_row(name, kind, haplotype_text(analysis, name), *cells)
     console.print(members, markup=False)
-    relatives = Table(
-        *("", "relative", "is", "class", "shares", "matches", "NIMA", "age"),
-        *("DRB1 GvH", "leader", "DPB1", "below the one before for"),
-        title=f"Relatives of {analysis.patient}, best first",
-        title_justify="left",
-    )
-    for place, (facts, why) in enumerate(result.ranked, 1):
-        one = facts.relative
-        relatives.add_row(
-            str(place),
-            one.id,
-            one.relationship,
-            class_text(one),
-            through_text(one),
-            mismatch_text(one, len(analysis.compared)),
-            "" if one.nima is None else percent(one.nima),
-            "" if facts.age_years is None else f"{facts.age_years:.0f}",
-            *(_WORDS[value] for value in (facts.drb1_favourable, facts.leader_matched)),
-            facts.dpb1.value,
-            why,
-        )
-    console.print(relatives, markup=False)
+    print_relatives(console, result, {})
     console.print(
         f"release {result.provenance['release']}; compared "
         f"{', '.join(locus.value for locus in analysis.compared)}; open phase by "
@@ -341,6 +334,38 @@ def print_family(console: Console, result: FamilyResult) -> None:
         markup=False,
         highlight=False,
     )
+
+
+def print_relatives(
+    console: Console,
+    result: FamilyResult,
+    more: Mapping[str, Sequence[str]],
+    limit: int | None = None,
+) -> None:
+    """The relatives in their order, with `more` columns, of which each has a text a relative."""
+    table = Table(
+        *("", "relative", "is", "class", "shares", "matches", *more, "NIMA", "age"),
+        *("DRB1 GvH", "leader", "DPB1", "below the one before for"),
+        title=f"Relatives of {result.analysis.patient}, best first",
+        title_justify="left",
+    )
+    for place, (facts, why) in enumerate(result.ranked[:limit]):
+        one = facts.relative
+        table.add_row(
+            str(place + 1),
+            one.id,
+            one.relationship,
+            class_text(one),
+            through_text(one),
+            mismatch_text(one, len(result.analysis.compared)),
+            *(texts[place] for texts in more.values()),
+            "" if one.nima is None else percent(one.nima),
+            "" if facts.age_years is None else f"{facts.age_years:.0f}",
+            *(_WORDS[value] for value in (facts.drb1_favourable, facts.leader_matched)),
+            facts.dpb1.value,
+            why,
+        )
+    console.print(table, markup=False)
 
 
 _WORDS = {True: "favourable", False: "no", None: "unknown"}

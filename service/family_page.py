@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
+from typing import Any
 
+from data.files import replacing
 from matching.family import FamilyAnalysis, Member, Pedigree
 from service.family import (
     FamilyResult,
@@ -36,6 +40,36 @@ th { background: #eee; }
 """
 
 
+EXPLANATION = (
+    "Squares are men, circles women, diamonds of unknown sex; a thick frame is the patient. Each "
+    "column is a chromosome, the paternal one first: the letter is the haplotype, beside it what "
+    "it carries. a and b are the father's haplotypes, c and d the mother's, the others those of "
+    "further members. ? is an allele that nothing tells of; | stands between possible ones."
+)
+# Beside results: what a report shows of families.
+FAMILIES = "families.json"
+
+
+def family_picture(result: FamilyResult) -> dict[str, Any]:
+    """A pedigree as one image of SVG with what must be known of it, as values of JSON."""
+    style = "text{font:12px sans-serif;fill:#111}.id{font-weight:bold;font-size:14px}"
+    style += ".letter{font-weight:bold}.small{font-size:11px}"
+    svg = _svg(result.analysis)
+    head, separator, rest = svg.partition(">")
+    return {
+        "warnings": warnings_of(result.analysis),
+        "explanation": EXPLANATION,
+        "svg": f"{head}{separator}<style>{style}</style>{rest}",
+    }
+
+
+def write_families(families: Mapping[str, Any], path: Path) -> None:
+    """`family_picture` of each patient. Raises `OutputError`."""
+    with replacing(path) as temporary:
+        text = json.dumps(dict(families), indent=1, ensure_ascii=False)
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
 def family_page(result: FamilyResult) -> str:
     """The whole page; it has no script and asks for nothing."""
     analysis = result.analysis
@@ -51,11 +85,7 @@ def family_page(result: FamilyResult) -> str:
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>Family of {escape(analysis.patient)}</title><style>{_STYLE}</style></head><body>"
         f"<h1>Family of {escape(analysis.patient)}</h1>{warnings}{_svg(analysis)}"
-        "<p>Squares are men, circles women, diamonds of unknown sex; a thick frame is the patient. "
-        "Each column is a chromosome, the paternal one first: the letter is the haplotype, beside "
-        "it what it carries. a and b are the father's haplotypes, c and d the mother's, the others "
-        "those of further members. ? is an allele that nothing tells of; | stands between "
-        "possible ones.</p>"
+        f"<p>{escape(EXPLANATION)}</p>"
         f"{_table(result)}<p>{escape(provenance)}.</p>"
         "<p>Decision support, not a medical device. A person qualified to choose a donor must "
         "check every result against the laboratory's reports.</p></body></html>\n"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from data.frequency_store import FrequencyChoice, FrequencyFolder
 from data.index import MassSets
 from matching.errors import InputFileError
+from matching.family import FounderFrequencies
 from matching.haplotypes import FrequencySet, Imputer, NullImputation, Populations, Resolution
 from matching.masses import MassTables
 from matching.nomenclature import Nomenclature
@@ -22,6 +23,8 @@ from service.ancestry import FIVE, Ancestries, Prior, open_sets
 
 # An imputer remembers what the typings that it has read admit: worth keeping, but not for ever.
 _CALLS = 100
+# Shares of the sets whose founders are remembered.
+_FOUNDERS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,19 @@ class SearchSets:
         """`prior` of a person with some facts."""
         return self.prior(*(str(facts.get(name) or "") for name in ("ancestry", "registry")))
 
+    def founders(self, prior: Prior) -> FounderFrequencies:
+        """The haplotypes of the founders of a family of these shares of the sets."""
+        return self._known_founders(prior)
+
+    @cached_property
+    def _known_founders(self) -> Callable[[Prior], FounderFrequencies]:
+        return lru_cache(maxsize=_FOUNDERS)(self._founders_of)
+
+    def _founders_of(self, prior: Prior) -> FounderFrequencies:
+        populations = self.under.populations
+        mixture = populations.mixture(dict(prior))
+        return FounderFrequencies(populations.shared, mixture, self.nomenclature)
+
     @cached_property
     def shared_imputer(self) -> Imputer:
         """An imputer over the haplotypes of all sets, for what needs no memory of its own."""
@@ -123,6 +139,6 @@ class SearchSets:
 
 def _over_five(sets: Sequence[FrequencySet]) -> Populations:
     try:
-        return Populations.of([found.over(FIVE) for found in sets])
+        return Populations.of(sets, FIVE)
     except ValueError as error:
         raise InputFileError(f"{error}, which P(10/10) needs; choose another set") from error

@@ -131,7 +131,7 @@ def candidate_probabilities(
         at = np.flatnonzero(~is_left & (of_rows.sets == number))
         found = masses.sets.tables[number].search(
             *(genotypes, masses.entries, of_rows.codes[at], of_rows.total[at]),
-            *(up_to, precision, THREADS),
+            *(up_to, precision, THREADS, checkpoint),
         )
         p[at], dropped, is_left[at] = found.p, max(dropped, found.dropped), found.exact
     dropped += cut

@@ -9,13 +9,15 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from matching.masses import Entries, LocusEntries, MassTables, PatientGenotypes
+from matching.loci import LOCI
+from matching.masses import Entries, MassTables, PatientGenotypes
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
 from matching.pipeline import PairCounter
 from service.ancestry import Prior
-from service.convert import ReadTyping, read_gl
+from service.calls import checkpoint
+from service.convert import ReadTyping
 from service.frequency_sets import SearchSets
 from service.masses import (
     CandidateProbabilities,
@@ -37,6 +39,10 @@ _MOST_NAMES = 10_000_000
 _LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 1_000
+# Haplotype pairs of a patient with whom a pair is compared in tenths of a millisecond.
+_FEW = 1_000
+# A person by themselves has entry 0 of every locus.
+_ONE_ROW = np.zeros((1, len(LOCI)), dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +65,6 @@ class _Mass:
 
     tables: MassTables
     entries: Entries
-    codes: npt.NDArray[np.int32]
     total: npt.NDArray[np.float64]
 
 
@@ -95,7 +100,21 @@ class PairScorer:
 
     def read(self, text: str) -> ReadTyping:
         """A GL string. Raises `TypingError`."""
-        return self._typings.of(text, lambda: read_gl(text, self.nomenclature))
+        return self._typings.of(text, lambda: ReadTyping(text, *self.details.reader.read(text)))
+
+    def knows(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> bool:
+        """Whether two typings with such facts were read and imputed before and are few genotypes,
+        so that what is left to work out of the pair takes about as long as changing threads."""
+        if self.sets is None or self._typings.get(patient) is None:
+            return False
+        ours, theirs = _priors(self.sets, facts)
+        known = self._patients.get((patient, ours))
+        return (
+            isinstance(known, _Patient)
+            and known.own.explained.n_pairs <= _FEW
+            and self._typings.get(donor) is not None
+            and self._masses.get((donor, theirs)) is not None
+        )
 
     def probabilities(
         self,
@@ -119,7 +138,8 @@ class PairScorer:
             mass = self._masses.of((donor.text, priors[1]), lambda: self._mass(donor, priors[1]))
         if mass is not None:
             genotypes, total = ours.genotypes, mass.total
-            found = mass.tables.search(genotypes, mass.entries, mass.codes, total, 2)
+            codes = _ONE_ROW[:, : len(mass.tables.loci)]
+            found = mass.tables.search(genotypes, mass.entries, codes, total, 2, between=checkpoint)
             if not found.exact[0]:
                 if total[0] == 0:
                     return CandidateProbabilities.without(1, Outcome.DONOR_UNREPRESENTED)
@@ -152,14 +172,10 @@ class PairScorer:
             return None
         masses, imputer = self.sets.masses, self.sets.imputer()
         tables = masses.tables[masses.labels.index(prior[0][0])]
-        of_loci = [LocusEntries(imputer, column) for column in range(len(tables.loci))]
-        written = [typing.loci[locus] for locus in tables.loci]
-        texts = ["" if one is None else one.text for one in written]
-        codes = [entries.encode([text]) for entries, text in zip(of_loci, texts, strict=True)]
-        entries, row = Entries.of([one.table() for one in of_loci]), np.stack(codes, axis=1)
-        if entries.any_of(row, entries.exact)[0]:
+        entries = Entries.of_one(imputer, [typing.loci[locus] for locus in tables.loci])
+        if entries.exact.any():
             return None
-        return _Mass(tables, entries, row, tables.total_masses(entries, row))
+        return _Mass(tables, entries, tables.total_masses(entries, _ONE_ROW[:, : len(tables.loci)]))
 
 
 def _priors(sets: SearchSets, facts: Sequence[Facts] | None) -> list[Prior]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,15 @@ import numpy.typing as npt
 
 from data.index import StoredIndex
 from matching.pipeline import PairCounts, tce_categories
-from matching.risk import Coded, CodedColumns, RiskModel, compare_donors
+from matching.risk import Coded, CodedColumns, OutcomeModel, RiskModel, compare_donors
 from matching.search import Candidates
 from matching.typed_pairs import hla_match, hla_match_of_pair, known_tce
 
 _SIGN = {"positive": "+", "negative": "-"}
 _ANTIGENS = {"A": {"A"}, "B": {"B"}, "AB": {"A", "B"}, "O": set[str]()}
 
+# Of which donors are ranked and shown.
+RISK_OUTCOME = "agvhd_3_4"
 Facts = Mapping[str, str | float | None]
 _FIRST = np.zeros(1, dtype=np.int64)
 
@@ -40,6 +42,47 @@ def pair_factors(
         values, number = index.distinct(fact, found.rows)
         columns[factor] = _coded([text(value) for value in values], number)
     return columns
+
+
+def related_factors(
+    patient: Facts, donors: Sequence[Facts], donor_types: Sequence[str], found: Candidates
+) -> CodedColumns:
+    """`pair_factors` of relatives of a patient, (n,): their facts and what they are as donors, ""
+    where that is not known; which graft they give is open."""
+    categories, number = tce_categories(found)
+    everyone = np.arange(len(donors))
+    columns: dict[str, npt.NDArray[Any] | Coded] = {
+        "age_years": np.full(len(found), _age(patient)),
+        "donor_age_years": np.array([_age(donor) for donor in donors], dtype=np.float64),
+        "hla_match": hla_match(found),
+        "dpb1_tce": _coded([known_tce(category) for category in categories], number),
+    }
+    for factor, fact, text in _of_both(patient):
+        columns[factor] = _coded([text(donor[fact]) for donor in donors], everyone)
+    columns["donor_type"] = _coded(list(donor_types), everyone)
+    return columns
+
+
+def joined_factors(parts: Sequence[CodedColumns]) -> CodedColumns:
+    """The rows of several parts, one after the other, which all have the same columns."""
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(parts: Sequence[npt.NDArray[Any] | Coded]) -> npt.NDArray[Any] | Coded:
+    if not isinstance(parts[0], Coded):
+        return np.concatenate([part for part in parts if not isinstance(part, Coded)])
+    texts = [text for part in parts if isinstance(part, Coded) for text in part.texts]
+    return _coded(texts, np.arange(len(texts)))
+
+
+def taken_factors(factors: CodedColumns, rows: npt.NDArray[np.int64]) -> CodedColumns:
+    """Some rows."""
+    return {
+        name: Coded(column.codes[rows], column.levels)
+        if isinstance(column, Coded)
+        else column[rows]
+        for name, column in factors.items()
+    }
 
 
 def one_pair_factors(patient: Facts, donor: Facts, counts: PairCounts) -> CodedColumns:
@@ -112,8 +155,15 @@ def predicted_risks(model: RiskModel, factors: CodedColumns, n: int) -> dict[str
     is not applicable."""
     columns: dict[str, npt.NDArray[np.float64]] = {}
     for outcome in model.outcomes:
-        found = compare_donors(outcome, factors, np.array([0, n]))
-        intervals = (found.difference, found.difference_low, found.difference_high)
-        values = (found.probability, found.low, found.high, *intervals)
-        columns |= zip(risk_columns(outcome.name), values, strict=True)
+        columns |= outcome_risks(outcome, factors, n)
     return columns
+
+
+def outcome_risks(
+    outcome: OutcomeModel, factors: CodedColumns, n: int
+) -> dict[str, npt.NDArray[Any]]:
+    """The same of one outcome."""
+    found = compare_donors(outcome, factors, np.array([0, n]))
+    intervals = (found.difference, found.difference_low, found.difference_high)
+    values = (found.probability, found.low, found.high, *intervals)
+    return dict(zip(risk_columns(outcome.name), values, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +39,9 @@ from matching.risk import RiskModel
 from matching.search import UNKNOWN_POSITION, Candidates, Criteria, counted_mismatches
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
-from service.cord import Mothers, doses_per_kg
-from service.pairs import Facts, abo_match, pair_factors
-
-RISK_OUTCOME = "agvhd_3_4"
+from service.calls import checkpoint, watched
+from service.cord import Mothers, doses_per_kg, is_cord
+from service.pairs import RISK_OUTCOME, Facts, abo_match, pair_factors
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Ranker:
         names = self.rule.applied(bool(np.isfinite(p).any()))
         return rank(
             len(found),
-            [keys.of(name) for name in names],
+            [keys.of(name) for name in watched(names)],
             len(found) if end is None else end,
             # Rows of one segment are in the order of their identifiers.
             keys.identifiers if len(self.index.segments) > 1 else None,
@@ -101,7 +101,13 @@ class _Keys:
             return by_values(name, self.found.mismatches_best)
         if name == "mismatches_worst":
             return by_values(name, self.found.mismatches_worst)
-        return RankKey(name, getattr(self, f"_{name}"))
+        values: Callable[[Int64s, Int64s], Floats] = getattr(self, f"_{name}")
+
+        def watched_values(members: Int64s, ties: Int64s) -> Floats:
+            checkpoint()
+            return values(members, ties)
+
+        return RankKey(name, watched_values)
 
     def identifiers(self, members: Int64s) -> list[str]:
         return self.ranker.index.ids(self.found.rows[members])
@@ -132,12 +138,12 @@ class _Keys:
         index, rows = self.ranker.index, self.found.rows[members]
         weight = self.facts["weight_kg"]
         dose = doses_per_kg(index, rows, None if weight is None else float(weight))[key]
-        return dose_values(key, dose, _is_cord(index, rows))
+        return dose_values(key, dose, is_cord(index, rows))
 
     def _nima(self, members: Int64s, _: Int64s) -> Floats:
         index, rows = self.ranker.index, self.found.rows[members]
         values = np.zeros(len(rows))
-        cord = np.flatnonzero(_is_cord(index, rows))
+        cord = np.flatnonzero(is_cord(index, rows))
         matches = self.ranker.mothers.matches(
             index, self.found.patient, rows[cord], self.ranker.criteria
         )
@@ -192,11 +198,6 @@ class _Keys:
     def _abo(self, members: Int64s, _: Int64s) -> Floats:
         donors, number = self.ranker.index.distinct("abo", self.found.rows[members])
         return abo_values([abo_match(donor, self.facts["abo"]) for donor in donors])[number]
-
-
-def _is_cord(index: StoredIndex, rows: Int64s) -> npt.NDArray[np.bool_]:
-    types, number = index.distinct("type", rows)
-    return np.array([kind == "cord" for kind in types], dtype=bool)[number]
 
 
 def _text(fact: str | float | None) -> str | None:

@@ -32,10 +32,13 @@ from matching.loci import LOCI, Locus
 from matching.pipeline import Matches
 from matching.rank import Ranking, RankRule, value_texts
 from matching.search import POSITION_LETTERS, Criteria
+from service.antibody_tables import FLAGS
 from service.cord import Mothers
 from service.criteria import criteria_json
+from service.pairs import RISK_OUTCOME
 
-RISK = "risk_agvhd_3_4"
+# How a narrow column names an outcome.
+RISK_NAMES = {"agvhd_2_4": "aGVHD II-IV", "agvhd_3_4": "aGVHD III-IV", "cgvhd": "cGVHD"}
 # Probabilities of 0, 1 and 2 whole haplotypes in common.
 SHARED = ("p_shared_0", "p_shared_1", "p_shared_2")
 _NUMBERS = {
@@ -133,30 +136,18 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     sizes = [len(m) for m in all_matches]
     rows = _joined([m.candidates.rows for m in all_matches], np.int64)
     donors = results.index.ids(rows)
+    compared = comparison_columns(all_matches)
     columns: dict[str, Any] = {
         "patient": np.repeat(np.array(list(results.matches), dtype=object), sizes),
         "rank": _joined([results.start + np.arange(1, n + 1) for n in sizes], np.int64),
         "donor": donors,
-        "mismatches_best": _joined([m.candidates.mismatches_best for m in all_matches], np.int64),
-        "mismatches_worst": _joined([m.candidates.mismatches_worst for m in all_matches], np.int64),
+        "mismatches_best": compared.pop("mismatches_best"),
+        "mismatches_worst": compared.pop("mismatches_worst"),
     }
     predicted = (key for scores in results.scores.values() for key in scores)
     for name in dict.fromkeys(("p10", "p9", *predicted)):
         columns[name] = _joined([results.scores[p][name] for p in results.matches], np.float64)
-    for name in ("gvh_best", "gvh_worst", "hvg_best", "hvg_worst"):
-        totals = [m.candidates.total(_NUMBERS[name]) for m in all_matches]
-        columns[name] = _joined(totals, np.int64)
-    letters = np.array(POSITION_LETTERS, dtype=object)
-    for locus in LOCI:
-        compared = [m.candidates.compared[:, locus.position] for m in all_matches]
-        for name, column in _NUMBERS.items():
-            columns[f"{locus.value.lower()}_{name}"] = _joined(
-                [c[:, column] for c in compared], np.uint8
-            )
-        for name, column in _LETTERS.items():
-            codes = _joined([c[:, column] for c in compared], np.uint8)
-            columns[f"{locus.value.lower()}_{name}"] = letters[codes]
-    columns["dpb1_tce"] = [category.value for m in all_matches for category in m.tce]
+    columns |= compared
     facts = results.index.facts(rows)
     for name in INDEXED_FACTS:
         # Unknown is None; pandas would make it a number (NaN) in columns of text.
@@ -186,6 +177,29 @@ def result_table(results: SearchResults, typings: Mapping[str, str]) -> pd.DataF
     return pd.DataFrame(columns)
 
 
+def comparison_columns(all_matches: Sequence[Matches]) -> dict[str, Any]:
+    """How donors compare with their patients, locus by locus and over the searched loci."""
+    columns: dict[str, Any] = {
+        "mismatches_best": _joined([m.candidates.mismatches_best for m in all_matches], np.int64),
+        "mismatches_worst": _joined([m.candidates.mismatches_worst for m in all_matches], np.int64),
+    }
+    for name in ("gvh_best", "gvh_worst", "hvg_best", "hvg_worst"):
+        totals = [m.candidates.total(_NUMBERS[name]) for m in all_matches]
+        columns[name] = _joined(totals, np.int64)
+    letters = np.array(POSITION_LETTERS, dtype=object)
+    for locus in LOCI:
+        compared = [m.candidates.compared[:, locus.position] for m in all_matches]
+        for name, column in _NUMBERS.items():
+            columns[f"{locus.value.lower()}_{name}"] = _joined(
+                [c[:, column] for c in compared], np.uint8
+            )
+        for name, column in _LETTERS.items():
+            codes = _joined([c[:, column] for c in compared], np.uint8)
+            columns[f"{locus.value.lower()}_{name}"] = letters[codes]
+    columns["dpb1_tce"] = [category.value for m in all_matches for category in m.tce]
+    return columns
+
+
 def _joined(parts: Sequence[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
     return np.concatenate([*parts, np.empty(0, dtype)]).astype(dtype)
 
@@ -196,8 +210,10 @@ def print_donors(
     limit: int,
     patient: str,
     antibodies: Mapping[str, str] | None = None,
+    outcome: str = RISK_OUTCOME,
 ) -> None:
-    """The ranked donors of one patient; `antibodies`: the virtual crossmatch of each."""
+    """The ranked donors of one patient; `antibodies`: the virtual crossmatch of each. `outcome`:
+    whose risk is shown."""
     matches = results.matches[patient]
     shown = result_table(results.best(patient, limit), {})
     found = results.found[patient]
@@ -215,7 +231,7 @@ def print_donors(
         "mism.",
         "P 10/10",
         "P 9/10",
-        "aGVHD III-IV",
+        RISK_NAMES.get(outcome, outcome),
     ):
         table.add_column(name, no_wrap=True)
     is_shared = SHARED[0] in shown
@@ -241,7 +257,7 @@ def print_donors(
             span(row["mismatches_best"], row["mismatches_worst"]),
             _percent(row["p10"]),
             _percent(row["p9"]),
-            _risk(row),
+            _risk(row, outcome),
             *([_shared(row)] if is_shared else []),
             *(_positions(row, locus) for locus in results.loci),
             *(() if antibodies is None else (antibodies[row["donor"]],)),
@@ -254,7 +270,7 @@ def print_donors(
     console.print(table)
     _print_legend(console, results)
     if antibodies is not None:
-        console.print("antib.: P positive, N tested negative, ? not assessable, ?P may be positive")
+        console.print(FLAGS)
     if len(matches) > len(shown):
         console.print(
             f"{len(shown)} of {len(matches)} shown: --limit N for more, --out FILE for all"
@@ -315,12 +331,23 @@ def _of_unit(row: Mapping[Hashable, Any], positions: int) -> tuple[str, ...]:
     return f"{matched}/{positions}", row["rank_tnc"], row["rank_cd34"], row["nima"]
 
 
-def _risk(row: Mapping[Hashable, Any]) -> str:
-    if RISK not in row:
+def _risk(row: Mapping[Hashable, Any], outcome: str) -> str:
+    name = f"risk_{outcome}"
+    if name not in row:
         # A model of a centre may hold other outcomes only.
         return ""
-    low, high = (round(100 * row[f"{RISK}_{end}"]) for end in ("low", "high"))
-    return f"{round(100 * row[RISK])} % ({low}-{high})"
+    return risk_text(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def risk_text(risk: float, low: float, high: float) -> str:
+    """A risk with its 95 % interval.
+
+    >>> risk_text(0.12, 0.071, 0.2), risk_text(np.nan, np.nan, np.nan)
+    ('12 % (7-20)', 'not told')
+    """
+    if np.isnan(risk):
+        return "not told"
+    return f"{round(100 * risk)} % ({round(100 * low)}-{round(100 * high)})"
 
 
 def _shared(row: Mapping[Hashable, Any]) -> str:

@@ -94,8 +94,8 @@ def _created(
             found.append(Violation("saved_search_id", reason))
     with inside("search"):
         with checking() as found:
-            check_empty(request.search, ("limit", *OF_ONE_ANSWER), found)
-        asked = search_request(request.search, snapshot.nomenclature)
+            check_empty(request.search, ("limit", "antibodies", *OF_ONE_ANSWER), found)
+        asked = search_request(request.search, snapshot.nomenclature, snapshot.reports)
     taken = TakenError("a search of this site is saved under this identifier")
     if folder.has(identifier):
         raise taken

@@ -26,7 +26,7 @@ from matching.pipeline import Matches, match
 from matching.rank import Ranking, RankRule
 from matching.risk import RiskModel
 from matching.search import Criteria
-from matching.typings import Typing, parse_typing, typing_of
+from matching.typings import Typing, parse_typing, split_gl, typing_of
 from service.calls import checkpoint, watched
 from service.cord import Mothers
 from service.criteria import donor_filter
@@ -155,13 +155,13 @@ class DonorSearch:
         found, probable = self.candidates(patient, facts, settings, wanted, limits)
         excluded: tuple[str, ...] = ()
         if antibodies is not None and antibodies.exclude:
-            kept, excluded = self._without_positive(found, antibodies)
+            kept, excluded = self.without_positive(found, antibodies)
             found, probable = found.take(kept), probable.take(kept)
         profile = None if antibodies is None else antibodies.profile
         page = self.ranked(patient, facts, model, settings, found, probable, profile)
         return replace(page, excluded=excluded)
 
-    def _without_positive(
+    def without_positive(
         self, found: Matches, use: AntibodyUse
     ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         """Which candidates are kept, and the identifiers of the others.
@@ -265,6 +265,18 @@ class DonorSearch:
             return np.full((len(rows), 3), np.nan)
         donors = list(zip(self._typings(rows), self.masses.priors(rows), strict=True))
         return shared_haplotypes(self.sets, (patient, self.sets.prior_of(facts)), donors)
+
+    def reported(self, rows: npt.NDArray[np.int64]) -> list[Person | None]:
+        """Donors in some rows as reported, None where the record is no longer what the index
+        holds."""
+        names, facts = self.index.ids(rows), self.index.facts(rows).to_dict(orient="records")
+        typings = self.registry.typings(watched(names))
+        return [
+            None
+            if self._unchanged(typings.get(name, ""), row) is None
+            else Person(name, {str(k): v for k, v in fact.items()}, split_gl(typings[name]))
+            for name, row, fact in zip(watched(names), rows.tolist(), facts, strict=True)
+        ]
 
     def _typings(self, rows: npt.NDArray[np.int64]) -> list[Typing | None]:
         """Typings of some rows as reported, None where the record is no longer what the index

@@ -14,6 +14,7 @@ from data.registry import Registry
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.risk import RiskModel
+from service.antibodies import ReportReader
 from service.config import Settings
 from service.frequency_sets import SearchSets
 from service.pair_scores import PairScorer
@@ -43,7 +44,7 @@ class Snapshot:
     """Release, donors, frequencies and model of a server.
 
     `proteins`: protein sequences of the release by allele name, empty where there are none.
-    `pairs`: scores pairs by their typings.
+    `pairs`: scores pairs by their typings. `reports`: reads antibody reports.
     `registry`: the store of donors. `sets`: the frequencies of searches, None where no set is in
     use. `search`: None where nothing was imported. `model_label` names the version of the model.
     `home`: the home folder that all of this is from. `models_version`: state of its models then.
@@ -57,6 +58,7 @@ class Snapshot:
     registry: Registry
     sets: SearchSets | None
     pairs: PairScorer
+    reports: ReportReader
     search: DonorSearch | None
     model: RiskModel
     model_label: str
@@ -162,6 +164,7 @@ def load_snapshot(
         store,
         sets,
         PairScorer(nomenclature, proteins, sets),
+        ReportReader.of(nomenclature, proteins),
         search,
         model,
         model_label(model),

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from data.donor_files import FACTS, INDEXED, TYPING, time_text, written_of
+from data.donor_files import FACTS, INDEXED, TYPING, Person, time_text, written_of
 from data.registry.databases import Row, Session
 from data.registry.schema import changes, donors, get, imports
-from matching.typings import typing_of
+from matching.typings import split_gl, typing_of
 
 # Donors asked for at a time; what waits for them can stop in between.
 _ASKED = 1000
@@ -113,6 +113,17 @@ class StoredDonors:
         while chunk := list(islice(remaining, _ASKED)):
             for identifier, *typing in self.session.find(donors, ("id", *TYPING), chunk):
                 found[identifier] = gl_string(typing)
+        return found
+
+    def people(self, ids: Iterable[str]) -> dict[str, Person]:
+        """Those of the given donors that are stored, with their facts."""
+        found: dict[str, Person] = {}
+        remaining = iter(ids)
+        while chunk := list(islice(remaining, _ASKED)):
+            for identifier, *values in self.session.find(donors, ("id", *FACTS, *TYPING), chunk):
+                facts = dict(zip(FACTS, values, strict=False))
+                written = split_gl(gl_string(values[len(FACTS) :]))
+                found[identifier] = Person(identifier, facts, written)
         return found
 
     def mothers(self, ids: Iterable[str]) -> dict[str, str]:

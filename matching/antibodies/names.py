@@ -127,7 +127,10 @@ class Target:
 
 
 class Names:
-    """Reads names under one release, and tells what its alleles present."""
+    """Reads names under one release, and tells what its alleles present.
+
+    One object serves any number of threads.
+    """
 
     def __init__(self, nomenclature: Nomenclature) -> None:
         self.nomenclature = nomenclature
@@ -180,10 +183,8 @@ class Names:
         if kind is None:
             kind = self._written[written] = self._kind(*written)
         key = name, group, kind
-        known = self._distinct.get(key)
-        if known is None:
-            known = self._distinct[key] = Protein(*key)
-        return known
+        # In one step, so that threads that ask at once get the same.
+        return self._distinct.get(key) or self._distinct.setdefault(key, Protein(*key))
 
     def _kind(self, gene: str, first_field: str, serology: str, name: str) -> Kind:
         prefix = PREFIX_OF_CARRIER.get(gene)
@@ -202,9 +203,8 @@ class Names:
         self, locus: Locus, antigens: frozenset[str], possible: frozenset[str], joins: bool
     ) -> Kind:
         key = locus, antigens, possible, joins
-        if key not in self._kinds:
-            self._kinds[key] = Kind(locus, SYSTEM_OF_LOCUS[locus], antigens, possible, joins)
-        return self._kinds[key]
+        made = Kind(locus, SYSTEM_OF_LOCUS[locus], antigens, possible, joins)
+        return self._kinds.setdefault(key, made)
 
     @cached_property
     def _members(self) -> Mapping[int, tuple[int, ...]]:

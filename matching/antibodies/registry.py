@@ -61,6 +61,12 @@ class RegistryAnswers:
             found["open" if can_be else answer.name.lower()] += n
         return found
 
+    @property
+    def pra(self) -> tuple[float, float]:
+        """Virtual PRA, 0 to 1: the share of donors that is positive, and that is or may be."""
+        n, counts = max(len(self), 1), self.count()
+        return counts["positive"] / n, (counts["positive"] + counts["open"]) / n
+
 
 _LOWS, _HIGHS = (
     np.array([unpacked(bits)[side] for bits in range(LOW + HIGH + 1)], dtype=np.uint8)

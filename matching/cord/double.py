@@ -2,7 +2,8 @@
 
 A pair is ordered by
 
-1. the mismatches with the patient of the unit that has more of them,
+1. the mismatches with the patient of the unit that has more of them (or the grade, where units are
+   graded by more than these),
 2. those of the other unit,
 3. nucleated cells of both in whole steps of `TNC_STEP`, more first,
 4. CD34+ cells of both in whole steps of `CD34_STEP`, more first, unknown last,
@@ -74,8 +75,9 @@ class DoubleRule:
 class Units:
     """n units that meet the criteria with the patient, in the order of their identifiers.
 
-    `rows`: (n,) of the index. `mismatches`: (n,) int64 with the patient. `tnc`, `cd34`: (n,) 10^7
-    nucleated and 10^6 CD34+ cells a kg of the patient, NaN where unknown.
+    `rows`: (n,) of the index. `mismatches`: (n,) int64 with the patient, or a grade of which these
+    are the last part; lower is better. `tnc`, `cd34`: (n,) 10^7 nucleated and 10^6 CD34+ cells a kg
+    of the patient, NaN where unknown.
     """
 
     rows: Int64s

@@ -4,6 +4,7 @@ from matching.family.analysis import analyse
 from matching.family.faults import Inconsistency, Recombination
 from matching.family.pedigree import Member, Pedigree
 from matching.family.ranking import (
+    REASONS,
     SOURCES,
     DonorFacts,
     HaploidenticalRule,
@@ -11,6 +12,7 @@ from matching.family.ranking import (
     parse_haploidentical_rule,
     rank_relatives,
     reasons,
+    refined_typing,
 )
 from matching.family.values import (
     FamilyAnalysis,
@@ -22,6 +24,7 @@ from matching.family.values import (
 from matching.family.weights import FounderFrequencies
 
 __all__ = [
+    "REASONS",
     "SOURCES",
     "DonorFacts",
     "FamilyAnalysis",
@@ -40,4 +43,5 @@ __all__ = [
     "parse_haploidentical_rule",
     "rank_relatives",
     "reasons",
+    "refined_typing",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, product
 from math import exp, inf
 
@@ -48,12 +48,13 @@ def analyse(
     nomenclature: Nomenclature,
     compared: Sequence[Locus],
     frequencies: FounderFrequencies | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> FamilyAnalysis:
     """Segregate a family's haplotypes and class its members with respect to `patient`.
 
     `compared`: loci that classes and mismatches run over, as far as anyone is typed there.
     `frequencies`: in place of equal weights; where they explain no way at all, equal weights stand
-    and a note says so.
+    and a note says so. `between`: called between parts of the work; what it raises ends it.
     Raises `FamilyError`, `TypingError` and `TooAmbiguousError`.
     """
     related = pedigree.relatives(patient)
@@ -72,7 +73,7 @@ def analyse(
         names = ", ".join(one.locus.value for one in loci)
         raise FamilyError(f"no compared locus can be used; the family is typed at {names}")
     aside = [one for one in typed if one.locus in wrong and one.locus in compared]
-    found = _Analysis(related, pedigree, patient, loci, aside, compared, frequencies)
+    found = _Analysis(related, pedigree, patient, loci, aside, compared, frequencies, between)
     return found.result(set_aside)
 
 
@@ -99,9 +100,11 @@ class _Analysis:
         aside: Sequence[FamilyLocus],
         compared: Sequence[Locus],
         frequencies: FounderFrequencies | None,
+        between: Callable[[], object],
     ) -> None:
         self.related, self.patient, self.loci, self.aside = related, patient, loci, aside
-        self.segregation = Segregation(related, patient, loci)
+        self.between = between
+        self.segregation = Segregation(related, patient, loci, between)
         self.n_crossings = least_crossings(self.segregation)
         self.columns = [i for i, one in enumerate(loci) if one.locus in compared]
         self.compared = sorted(
@@ -132,7 +135,10 @@ class _Analysis:
         """Ways that differ in the members asked for, with probabilities that sum to 1, and those
         that the frequencies rule out."""
         ways = self.segregation.ways(frozenset(filter(None, asked)), self.n_crossings)
-        logs = [self.weights.log_of(one.states) for one in ways]
+        logs = []
+        for one in ways:
+            self.between()
+            logs.append(self.weights.log_of(one.states))
         # Relative to the likeliest, as the product over a large family would be 0.
         weights = [one.count * exp(w - max(logs)) for one, w in zip(ways, logs, strict=True)]
         total = sum(weights)
@@ -214,6 +220,7 @@ class _Analysis:
         of_a = of_c = of_d = 0.0
         at_worst = sum(most_mismatches(one, self.patient, name) for one in self.aside)
         for ways, weight in self.weighted(self.patient, name, mother)[0]:
+            self.between()
             ours, theirs = self._chromosomes(ways, self.patient), self._chromosomes(ways, name)
             a, c = (self._whole(one, theirs) for one in ours)
             of_a, of_c = of_a + weight * a, of_c + weight * c
@@ -286,6 +293,7 @@ class _Analysis:
         weights: list[defaultdict[tuple[int, int], float]] = [defaultdict(float) for _ in self.loci]
         admitted: list[set[tuple[int, int]]] = [set() for _ in self.loci]
         for ways, weight in [*likely, *((one, 0.0) for one in ruled_out)]:
+            self.between()
             pairs = list(zip(*self._chromosomes(ways, name), strict=True))
             for i in columns:
                 admitted[i] |= self._pairs(ways, i, pairs[i])

@@ -11,13 +11,15 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from matching.antibodies import Answer
 from matching.family.values import FamilyAnalysis, Relative, RelativeClass
 from matching.immunogenetics import Leaders, TceCategory
 from matching.kernels import COUNT_WORST, GVH_BEST, GVH_WORST
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Nomenclature
 from matching.pipeline import match_typed
-from matching.rank import BY_IDENTIFIER, Ranking, by_values, rank, sex_values
+from matching.rank import BY_IDENTIFIER, Ranking, antibody_values, by_values, rank, sex_values
+from matching.rank import REASONS as REASONS_OF_DONORS
 from matching.typings import Typing, parse_typing
 
 # Of every key the reason to stand below another relative.
@@ -30,6 +32,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "dpb1": "less favourable DPB1",
         "sex": "female for a male patient, or sex unknown",
         "nima": "the haplotype not shared is not the mother's",
+        "antibody": REASONS_OF_DONORS["antibody"],
     }
 )
 SOURCES: Mapping[str, str] = MappingProxyType(
@@ -43,6 +46,8 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "direction), better survival",
         "sex": "Flowers 2011, Blood 117:3214: chronic GVHD",
         "nima": "van Rood 2002, Blood 99:1572: haploidentical siblings, without cyclophosphamide",
+        "antibody": "Ciurea 2018, Bone Marrow Transplant 53:521 (EBMT consensus): antibodies "
+        "against the donor, graft failure",
     }
 )
 DEFAULT_KEYS = ("class", "age", "drb1", "leader", "dpb1", "sex")
@@ -105,7 +110,8 @@ class DonorFacts:
     """What the rules look at of a relative; None where unknown.
 
     `drb1_favourable`: a GvH mismatch at DRB1 and none at DQB1. `leader_matched`: True also where
-    HLA-B has no mismatch. `dpb1`: T-cell epitope category.
+    HLA-B has no mismatch. `dpb1`: T-cell epitope category. `antibody`: the best and the worst
+    answer of the virtual crossmatch, None where there is no report.
     """
 
     relative: Relative
@@ -114,6 +120,7 @@ class DonorFacts:
     drb1_favourable: bool | None
     leader_matched: bool | None
     dpb1: TceCategory
+    antibody: tuple[Answer, Answer] | None = None
 
 
 def refined_typing(analysis: FamilyAnalysis, name: str) -> Typing | None:
@@ -215,7 +222,10 @@ def rank_relatives(
             return float(rule.dpb1_order.index(category))
         return float(known if category in _UNKNOWN else known + 1)
 
+    answers = [(0, 0) if one.antibody is None else one.antibody for one in facts]
+    low, high = np.array(answers, dtype=np.uint8).reshape(-1, 2).T
     values: Mapping[str, npt.ArrayLike] = {
+        "antibody": antibody_values(low, high),
         "class": [float(classes.index(one.relative.likeliest)) for one in facts],
         "age": [
             np.inf if one.age_years is None else float(one.age_years // rule.age_step_years)

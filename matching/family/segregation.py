@@ -17,7 +17,7 @@ less than nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -68,10 +68,18 @@ class Segregation:
     """A family and its typings at some loci, in the order of the chromosome.
 
     `founders`: owner of the two haplotypes 2 k and 2 k + 1, a member or "unknown mother of X".
+    `between`: called between parts of the work; what it raises ends it.
     """
 
-    def __init__(self, pedigree: Pedigree, patient: str, loci: Sequence[FamilyLocus]) -> None:
+    def __init__(
+        self,
+        pedigree: Pedigree,
+        patient: str,
+        loci: Sequence[FamilyLocus],
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
         self.pedigree, self.patient, self.loci = pedigree, patient, tuple(loci)
+        self.between = between
         self.order = pedigree.order(patient)
         self.place = {name: i for i, name in enumerate(self.order)}
         self.founders: list[str] = []
@@ -152,6 +160,7 @@ class Segregation:
             ]
             merged: dict[tuple[object, ...], Ways] = {}
             for ways in found.values():
+                self.between()
                 inherited = self._inherited(name, ways, n_crossings)
                 for (pair, crossings), phased in product(inherited, range(len(self._phased[name]))):
                     states = self._with(name, ways.states, pair, phased)

@@ -1,6 +1,6 @@
 """Haplotype frequencies, and typings as weighted genotypes under them (rule R16)."""
 
-from matching.haplotypes.admitted import NullImputation, Resolution
+from matching.haplotypes.admitted import Admitted, NullImputation, Resolution
 from matching.haplotypes.classes import MAX_PAIRS, MOST_LISTED, ExplainingClasses, cut_pairs
 from matching.haplotypes.frequencies import FrequencySet, Populations, merge_haplotypes
 from matching.haplotypes.imputation import Imputer
@@ -10,6 +10,7 @@ from matching.haplotypes.values import HaplotypePairs, ImputedGenotypes
 __all__ = [
     "MAX_PAIRS",
     "MOST_LISTED",
+    "Admitted",
     "ExplainingClasses",
     "FrequencySet",
     "HaplotypePairs",

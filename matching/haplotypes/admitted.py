@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from matching.errors import TypingError
 from matching.haplotypes.frequencies import FrequencySet
 from matching.imputation_kernels import ABSENT, NOTHING
+from matching.memory import Memory
 from matching.nomenclature import NO_P_GROUP, Nomenclature, split_name
 from matching.typings import ABSENT_GENE, Form, LocusTyping, Pair, Position
 
@@ -55,11 +56,16 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Admitted:
+class Admitted:
     """What one written position admits: (n_names,) bool, and whether it is null."""
 
     names: Bools
     is_null: bool
+
+    @cached_property
+    def numbers(self) -> npt.NDArray[np.int32]:
+        """The admitted names, ascending."""
+        return np.flatnonzero(self.names).astype(np.int32)
 
 
 def _compatibility(first: Bools, second: Bools) -> npt.NDArray[np.int16]:
@@ -75,6 +81,10 @@ def _compatibility(first: Bools, second: Bools) -> npt.NDArray[np.int16]:
     return found
 
 
+# What positions admit is remembered in about as many bytes, beside what comes with each.
+_MOST_BYTES = 100_000_000
+_OF_POSITION = 500
+
 # Patterns of one genotype: neither position, the first, the second, both.
 _FIRST = np.array([[False], [True], [False], [True]])
 _SECOND = np.array([[False], [False], [True], [True]])
@@ -83,7 +93,9 @@ _OF_ONE = _compatibility(_FIRST, _SECOND)
 
 @dataclass
 class Admission:
-    """Reads positions against the names of one set; remembers what it has read.
+    """Reads positions against the names of one set; remembers what it has read, within a bound.
+
+    One object serves any number of threads.
 
     `unmapped`: names of the set that the release cannot read; their haplotypes explain nothing.
     """
@@ -97,10 +109,10 @@ class Admission:
     tokens: tuple[npt.NDArray[np.int32], ...] = field(init=False)
     null_names: tuple[npt.NDArray[np.uint8], ...] = field(init=False)
     token_names: tuple[tuple[str, ...], ...] = field(init=False)
-    _positions: list[dict[Position, _Admitted]] = field(init=False)
+    _positions: Memory[tuple[int, Position], Admitted] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._positions = [{} for _ in self.frequencies.loci]
+        self._positions = Memory(_MOST_BYTES, lambda admitted: _OF_POSITION + len(admitted.names))
         # Names of the set by what they must share with a written name to explain it.
         self._by_identity: list[dict[int, list[int]]] = []
         self._by_protein: list[dict[str, list[int]]] = []
@@ -130,12 +142,6 @@ class Admission:
         self.tokens, self.null_names = tuple(tokens), tuple(null_names)
         self.token_names = tuple(token_names)
         self.unmapped = tuple(unmapped)
-
-    def fresh(self) -> Admission:
-        """The same that remembers nothing yet of what it has read."""
-        found = copy(self)
-        found._positions = [{} for _ in self.frequencies.loci]
-        return found
 
     def _read(self, name: str) -> tuple[int, ...] | None:
         """The alleles of a name of the set, None where the release cannot read it."""
@@ -209,30 +215,28 @@ class Admission:
         first, second = (self.admitted(column, position) for position in pair)
         return first.names, second.names, first.is_null + 2 * second.is_null
 
-    def admitted(self, column: int, position: Position) -> _Admitted:
+    def admitted(self, column: int, position: Position) -> Admitted:
         """What one position admits. Raises `TypingError`."""
-        known = self._positions[column].get(position)
-        if known is None:
-            known = self._positions[column][position] = self._admit(column, position)
-        return known
+        return self._positions.of((column, position), lambda: self._admit(column, position))
 
-    def _admit(self, column: int, position: Position) -> _Admitted:
+    def _admit(self, column: int, position: Position) -> Admitted:
         names = np.zeros(self.n_names[column], dtype=bool)
         if position.form in (Form.NEW, Form.UNTYPED):
             # No set holds a new allele; any name explains an untyped position.
             names[:] = position.form is Form.UNTYPED
-            return _Admitted(names, False)
+            return Admitted(names, False)
         if position.form is Form.ABSENT:
             names[self._by_protein[column].get(_protein(ABSENT_GENE), [])] = True
-            return _Admitted(names, False)
+            return Admitted(names, False)
         alleles = tuple(i for name in position.names for i in self.nomenclature.read(name).alleles)
         if self.resolution is Resolution.P_GROUP:
             typed = self.nulls is NullImputation.TYPED
             kept = set(self.nomenclature.expressing(alleles) if typed else alleles)
-            for identity in set(map(self._identity, kept)):
-                names[self._by_identity[column].get(identity, [])] = True
+            of_identity = self._by_identity[column]
+            found = [of_identity.get(i, ()) for i in map(self._identity, kept)]
+            names[list(chain.from_iterable(found))] = True
             is_null = all(self.nomenclature.alleles[i].p_group is None for i in kept)
-            return _Admitted(names, is_null)
+            return Admitted(names, is_null)
         if position.form in (Form.ALLELE, Form.STRING):
             written = {_protein(name) for name in position.names}
         else:
@@ -242,7 +246,7 @@ class Admission:
             written = expressed
         for name in written:
             names[self._by_protein[column].get(name, [])] = True
-        return _Admitted(names, not expressed)
+        return Admitted(names, not expressed)
 
 
 def _protein(name: str) -> str:

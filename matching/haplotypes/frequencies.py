@@ -36,13 +36,17 @@ class FrequencySet:
 
         Raises `ValueError` naming a locus that the set does not carry.
         """
-        missing = [locus.value for locus in loci if locus not in self.loci]
-        if missing:
-            raise ValueError(f"the set of {self.population} does not carry {', '.join(missing)}")
-        columns = [self.loci.index(locus) for locus in loci]
+        columns = self.columns(loci)
         kept, summed = merge_haplotypes(self.haplotypes[:, columns], self.frequencies)
         names = tuple(self.names[column] for column in columns)
         return FrequencySet(self.population, tuple(loci), names, kept, summed, self.registry)
+
+    def columns(self, loci: Sequence[Locus]) -> list[int]:
+        """Where loci are. Raises `ValueError` naming one that the set does not carry."""
+        missing = [locus.value for locus in loci if locus not in self.loci]
+        if missing:
+            raise ValueError(f"the set of {self.population} does not carry {', '.join(missing)}")
+        return [self.loci.index(locus) for locus in loci]
 
 
 @dataclass(frozen=True)
@@ -58,41 +62,45 @@ class Populations:
     frequencies: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, sets: Sequence[FrequencySet]) -> Populations:
-        """Sets brought together over the loci that all carry.
+    def of(cls, sets: Sequence[FrequencySet], loci: Sequence[Locus] | None = None) -> Populations:
+        """Sets brought together over some loci, by default those that all carry.
 
-        Raises `ValueError` where no locus is common to all or a population comes twice.
+        Raises `ValueError` where no locus is common to all, one that is named is not carried by
+        all, or a population comes twice.
         """
         labels = tuple(found.population for found in sets)
         if len(set(labels)) < len(labels):
             raise ValueError(f"a population comes twice among {', '.join(labels)}")
-        loci = tuple(locus for locus in sets[0].loci if all(locus in s.loci for s in sets))
+        if loci is None:
+            loci = tuple(locus for locus in sets[0].loci if all(locus in s.loci for s in sets))
         if not loci:
             raise ValueError(f"no locus is carried by all of {', '.join(labels)}")
-        parts = [found.over(loci) for found in sets]
+        columns = [found.columns(loci) for found in sets]
         names: list[tuple[str, ...]] = []
-        columns = []
+        merged = []
         for column in range(len(loci)):
-            met = dict.fromkeys(name for part in parts for name in part.names[column])
+            theirs = [
+                (found.names[at[column]], found.haplotypes[:, at[column]])
+                for found, at in zip(sets, columns, strict=True)
+            ]
+            met = dict.fromkeys(name for of_set, _ in theirs for name in of_set)
             known = {name: i for i, name in enumerate(met)}
             names.append(tuple(known))
-            columns.append(
+            merged.append(
                 np.concatenate(
                     [
-                        np.array([known[n] for n in part.names[column]], np.int32)[
-                            part.haplotypes[:, column]
-                        ]
-                        for part in parts
+                        np.array([known[name] for name in of_set], np.int32)[codes]
+                        for of_set, codes in theirs
                     ]
                 )
             )
-        rows = np.stack(columns, axis=1)
+        rows = np.stack(merged, axis=1)
         first, group = distinct_rows(rows)
-        values = np.zeros((len(parts), len(first)))
-        owner = np.repeat(np.arange(len(parts)), [len(part.frequencies) for part in parts])
-        values[owner, group] = np.concatenate([part.frequencies for part in parts])
+        owner = np.repeat(np.arange(len(sets)), [len(found.frequencies) for found in sets])
+        values = np.zeros((len(sets), len(first)))
+        np.add.at(values, (owner, group), np.concatenate([found.frequencies for found in sets]))
         shared = FrequencySet(
-            "+".join(labels), loci, tuple(names), rows[first], values.mean(axis=0)
+            "+".join(labels), tuple(loci), tuple(names), rows[first], values.mean(axis=0)
         )
         return cls(labels, shared, values)
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from matching import imputation_kernels as kernels
 from matching.errors import TooAmbiguousError
 from matching.explanation_kernels import compatible_classes, explaining_classes
-from matching.haplotypes.admitted import Admission, NullImputation, Resolution, Table
+from matching.haplotypes.admitted import Admission, Admitted, NullImputation, Resolution, Table
 from matching.haplotypes.classes import (
     ExplainingClasses,
     Haplotypes,
@@ -78,10 +78,9 @@ class Imputer:
     def fresh(self) -> Imputer:
         """The same imputer with a memory of its own, so for one call and one thread.
 
-        What was made ready of the set is shared.
+        What was made ready of the set, and what positions admit, is shared.
         """
         found = copy(self)
-        found._admission = self._admission.fresh()
         found._tables, found._numbers, found._known = [], {}, {}
         return found
 
@@ -116,11 +115,9 @@ class Imputer:
         """Whether each name of a locus of the set is a null by name, (n_names,)."""
         return self._admission.null_names[column]
 
-    def admitted(self, column: int, position: Position) -> tuple[npt.NDArray[np.bool_], bool]:
-        """The names of the set that explain a written position, (n_names,), and whether it is
-        null. Raises `TypingError`."""
-        found = self._admission.admitted(column, position)
-        return found.names, found.is_null
+    def admitted(self, column: int, position: Position) -> Admitted:
+        """The names of the set that explain a written position. Raises `TypingError`."""
+        return self._admission.admitted(column, position)
 
     def haplotype_tokens(self) -> Codes:
         """Tokens of every haplotype of the set, (n_haplotypes, n_loci); nulls are themselves."""

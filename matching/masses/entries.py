@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from matching.haplotypes import Imputer, NullImputation
+from matching.haplotypes import Admitted, Imputer, NullImputation
 from matching.masses.arrays import Bytes, EntryArrays, Int32s, Int64s
-from matching.masses.entry_kernels import copy_entries, number_codes
+from matching.masses.entry_kernels import copy_entries
 from matching.masses.total_kernels import MAX_LOCUS_CLASSES, merge_positions
-from matching.typings import Position, parse_locus, parse_position
+from matching.search_kernels import number_codes
+from matching.typings import Form, LocusTyping, Position, parse_locus, parse_position
 
 UNTYPED = 0
 
 _Pair = tuple[int, int]
+_ANY = Position(Form.UNTYPED, ("UUUU",))
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,10 @@ class LocusEntries:
         return number
 
     def _admits(self, position: Position) -> int:
-        return self._number(*self.imputer.admitted(self.column, position))
+        found = self.imputer.admitted(self.column, position)
+        return self._number(found.names, _is_typed_null(found, self.imputer))
 
     def _number(self, names: npt.NDArray[np.bool_], is_null: bool) -> int:
-        # Only typed nulls make a difference beyond the names that they admit.
-        is_null = is_null and self.imputer.nulls is NullImputation.TYPED
         key = np.packbits(names).tobytes(), is_null
         number = self._numbers.setdefault(key, len(self._admitted))
         if number == len(self._admitted):
@@ -135,6 +136,11 @@ class LocusEntries:
             _starts(map(len, self._codes)),
             pairs.reshape(-1, 2),
         )
+
+
+def _is_typed_null(admitted: Admitted, imputer: Imputer) -> bool:
+    """Only typed nulls make a difference beyond the names that they admit."""
+    return admitted.is_null and imputer.nulls is NullImputation.TYPED
 
 
 def _starts(sizes: Iterable[int] | Int64s) -> Int64s:
@@ -158,11 +164,14 @@ class Entries:
     @classmethod
     def of(cls, tables: Sequence[EntryTable]) -> Entries:
         """The typings of tables, one a locus."""
+        return cls._of(_starts(map(len, tables)), tables)
+
+    @classmethod
+    def _of(cls, base: Int64s, tables: Sequence[EntryTable]) -> Entries:
         parts = [_expanded(table) for table in tables]
-        base = _starts(map(len, tables))
         one = np.ones(1, dtype=np.int64)
         arrays = EntryArrays(
-            np.pad(base, (0, 2), mode="edge"),
+            np.concatenate([base, base[-1:], base[-1:]]),
             np.cumsum(np.concatenate([[0], *(p.n_names for p in parts), one]), dtype=np.int64),
             np.concatenate([*(p.names for p in parts), np.zeros(1, np.int32)]),
             np.concatenate([*(p.classes for p in parts), np.zeros(1, np.uint8)]),
@@ -173,15 +182,49 @@ class Entries:
         exact = np.concatenate([_has_null(table) for table in tables]) | unsummed
         return cls(arrays, exact, unsummed)
 
+    @classmethod
+    def of_one(cls, imputer: Imputer, typings: Sequence[LocusTyping | None]) -> Entries:
+        """One person's, one typing a locus of the imputer's set, None where it is untyped; each is
+        entry 0 of its locus. Raises `TypingError`."""
+        positions: list[tuple[Int32s, bool]] = []
+        pairs: list[_Pair] = []
+        counts: list[int] = []
+        for column, typing in enumerate(typings):
+            numbers: dict[tuple[bytes, bool], int] = {}
+            of_locus: dict[_Pair, None] = {}
+            for pair in [(_ANY, _ANY)] if typing is None else typing.alternatives:
+                found = [imputer.admitted(column, position) for position in pair]
+                keys = [(one.names.tobytes(), _is_typed_null(one, imputer)) for one in found]
+                for one, key in zip(found, keys, strict=True):
+                    if key not in numbers:
+                        numbers[key] = len(positions)
+                        positions.append((one.numbers, key[1]))
+                first, second = (numbers[key] for key in keys)
+                of_locus[min(first, second), max(first, second)] = None
+            counts.append(len(of_locus))
+            pairs += of_locus
+        table = EntryTable(
+            _starts([len(names) for names, _ in positions]),
+            np.concatenate([names for names, _ in positions]),
+            np.array([is_null for _, is_null in positions], dtype=np.uint8),
+            _starts(counts),
+            np.array(pairs, dtype=np.int32),
+        )
+        return cls._of(np.arange(len(table) + 1), [table])
+
     def held_by(self, codes: Int32s) -> tuple[EntryArrays, Int32s]:
         """The entries that some typings (n, n_loci) have, by themselves, and the codes of these.
 
         What a search has to remember of entries is then as little as its candidates are few.
         """
-        numbers = np.empty((codes.shape[1], len(codes)), dtype=np.int32)
+        n_loci = codes.shape[1]
+        if self.arrays.base[n_loci] == n_loci:
+            # One entry a locus, so everybody has them all.
+            return self.arrays, codes
+        numbers = np.empty((n_loci, len(codes)), dtype=np.int32)
         distinct = np.empty(len(codes), dtype=np.int32)
         wanted = []
-        for column, base in enumerate(self.arrays.base[: codes.shape[1]]):
+        for column, base in enumerate(self.arrays.base[:n_loci]):
             count = number_codes(codes[:, column], numbers[column], distinct)
             wanted.append(base + distinct[:count].astype(np.int64))
         base = _starts(map(len, wanted))

@@ -8,31 +8,6 @@ import numpy as np
 from matching.array_types import OUT_I32, array
 from matching.kernels import kernel
 from matching.masses.arrays import ENTRY_ARRAYS, Bytes, EntryArrays, Int32s, Int64s
-from matching.masses.phase_kernels import mixed
-
-
-@kernel(numba.int64(numba.types.Array(numba.int32, 1, "A", readonly=True), OUT_I32, OUT_I32))
-def number_codes(codes: Int32s, numbers: Int32s, distinct: Int32s) -> int:
-    """Number distinct codes in the order of their first appearance.
-
-    codes: (n,). Writes the number of each, (n,), and the code of each number, and returns how many
-    there are.
-    """
-    size = 1
-    while size < 2 * len(codes):
-        size *= 2
-    slots = np.full(size, -1, dtype=np.int32)
-    count = 0
-    for i in range(len(codes)):
-        at = mixed(codes[i]) & (size - 1)
-        while slots[at] >= 0 and distinct[slots[at]] != codes[i]:
-            at = (at + 1) & (size - 1)
-        if slots[at] < 0:
-            slots[at] = count
-            distinct[count] = codes[i]
-            count += 1
-        numbers[i] = slots[at]
-    return count
 
 
 @kernel(

@@ -15,6 +15,7 @@ from matching.masses.arrays import (
     ENTRY_ARRAYS,
     MARGINAL_ARRAYS,
     NAME_ARRAYS,
+    Bytes,
     EntryArrays,
     Floats,
     Int32s,
@@ -42,6 +43,7 @@ DONE, TOO_MANY = 0, 1
         NAME_ARRAYS,
         MARGINAL_ARRAYS,
         numba.int64,
+        array(numba.uint8),
         OUT_F64_2D,
     )
 )
@@ -56,6 +58,7 @@ def search(
     names: NameArrays,
     marginals: MarginalArrays,
     up_to: int,
+    stop: Bytes,
     out: Floats,
 ) -> int:
     """Add every genotype's share of P(0, 1, 2 mismatches) of every donor.
@@ -63,8 +66,9 @@ def search(
     genotypes: (n_genotypes, n_loci, 2) tokens, 0 for one that matches nothing; each differs from
     the one before at locus order[changed[g]] and not before it in `order`. codes: (n_donors,
     n_loci) entries; total: (n_donors,), donors without a mass above 0 are left out. out:
-    (n_donors, 3), up to `up_to` mismatches (1 or 2). Returns `DONE`, or `TOO_MANY` where names of
-    one token are more than the arrays here hold.
+    (n_donors, 3), up to `up_to` mismatches (1 or 2). stop: (1,), looked at before each genotype:
+    once another thread has set it, nothing more is done. Returns `DONE`, or `TOO_MANY` where names
+    of one token are more than the arrays here hold.
     """
     n_donors, n_loci = codes.shape
     n_entries = len(entries.starts) - 1
@@ -93,6 +97,8 @@ def search(
             cost[0, sizes[0]] = 0
             sizes[0] += 1
     for g in range(len(genotypes)):
+        if stop[0]:
+            return DONE
         for level in range(changed[g], n_loci):
             sizes[level + 1] = 0
             if sizes[level] == 0:

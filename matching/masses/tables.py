@@ -10,18 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.haplotypes import FrequencySet, Imputer, NullImputation
 from matching.loci import Locus
-from matching.masses.arrays import Floats, Int32s, MarginalArrays, NameArrays, RowArrays
+from matching.masses.arrays import (
+    Bytes,
+    Floats,
+    Int32s,
+    Int64s,
+    MarginalArrays,
+    NameArrays,
+    RowArrays,
+)
 from matching.masses.entries import Entries, LocusEntries
 from matching.masses.genotype_kernels import ABSENT_NAME
 from matching.masses.phase_kernels import fill_slots
@@ -33,6 +41,12 @@ T = TypeVar("T")
 
 # Typings or donors that one thread takes at a time.
 CHUNK = 16_384
+# Between two looks whether a search is to stop. Genotypes times donors that take no longer, where
+# each genotype costs as much as so many donors besides.
+LOOK_SECONDS = 0.02
+_QUICK, _OF_GENOTYPE = 5_000, 200
+# That make tables ready.
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,35 @@ class PatientGenotypes:
 
     tokens: Int32s
     weights: Floats
+
+    def ordered(self, precision: float) -> OrderedGenotypes:
+        """The heaviest genotypes, without those that weigh at most `precision` together."""
+        found = self._ordered.get(precision)
+        if found is None:
+            chosen, dropped = _heaviest(self.weights, precision)
+            chosen, order, changed = _by_prefix(self.tokens, chosen)
+            found = self._ordered[precision] = OrderedGenotypes(
+                np.ascontiguousarray(self.tokens[chosen]),
+                np.ascontiguousarray(self.weights[chosen]),
+                order,
+                changed,
+                dropped,
+            )
+        return found
+
+    @cached_property
+    def _ordered(self) -> dict[float, OrderedGenotypes]:
+        return {}
+
+
+class OrderedGenotypes(NamedTuple):
+    """Genotypes of a patient as the search kernel takes them, and the weight of those left out."""
+
+    tokens: Int32s
+    weights: Floats
+    order: Int64s
+    changed: Int64s
+    dropped: float
 
 
 @dataclass(frozen=True)
@@ -134,8 +177,9 @@ class MassTables:
         """
         out = np.empty(len(codes))
         rows = self._rows
-        padding = max(0, 3 - codes.shape[1])
-        padded = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, padding))), dtype=np.int32)
+        padded = np.ascontiguousarray(codes, dtype=np.int32)
+        if (padding := 3 - codes.shape[1]) > 0:
+            padded = np.pad(padded, ((0, 0), (0, padding)))
         in_chunks(len(codes), threads, lambda part: total_masses(
             padded[part], entries.arrays, rows, out[part]
         ))  # fmt: skip
@@ -170,36 +214,43 @@ class MassTables:
         up_to: int = 1,
         precision: float = 0.0,
         threads: int = 1,
+        between: Callable[[], object] | None = None,
     ) -> Probabilities:
         """Probabilities of 0 to `up_to` (1 or 2) mismatches of typings with their total masses.
 
         The patient's genotypes are taken by falling weight, until what is left weighs at most
-        `precision`. Equal to pairwise prediction with donors imputed under this set.
+        `precision`. Equal to pairwise prediction with donors imputed under this set. `between` is
+        called every `LOOK_SECONDS` where that takes long; what it raises ends the search.
         """
         if not len(patient.weights):
             unknown = np.full((len(codes), up_to + 1), np.nan)
             return Probabilities(unknown, np.zeros(len(codes), dtype=bool), 0.0)
-        chosen, dropped = _heaviest(patient.weights, precision)
-        chosen, order, changed = _by_prefix(patient.tokens, chosen)
+        ours = patient.ordered(precision)
         exact = entries.any_of(codes, entries.exact)
         usable = np.where(exact | np.isnan(total), 0.0, total)
         out = np.zeros((len(codes), 3))
         names, marginals = self.names, self.marginals
-        tokens = np.ascontiguousarray(patient.tokens[chosen])
-        weights = np.ascontiguousarray(patient.weights[chosen])
         codes = np.ascontiguousarray(codes, dtype=np.int32)
+        stop = np.zeros(1, dtype=np.uint8)
 
         def work(part: slice) -> int:
             arrays, numbers = entries.held_by(codes[part])
             return search(
-                tokens, changed, weights, order, numbers, usable[part], arrays, names, marginals,
-                up_to, out[part],
+                ours.tokens, ours.changed, ours.weights, ours.order, numbers, usable[part], arrays,
+                names, marginals, up_to, stop, out[part],
             )  # fmt: skip
 
-        if TOO_MANY in in_chunks(len(codes), threads, work):
+        def searched() -> list[int]:
+            return in_chunks(len(codes), threads, work)
+
+        if between is None or len(ours.weights) * (len(codes) + _OF_GENOTYPE) < _QUICK:
+            ended = searched()
+        else:
+            ended = _looked_after(searched, between, stop)
+        if TOO_MANY in ended:
             exact = np.ones(len(codes), dtype=bool)
         out[exact | (usable == 0)] = np.nan
-        return Probabilities(out[:, : up_to + 1], exact, dropped)
+        return Probabilities(out[:, : up_to + 1], exact, ours.dropped)
 
 
 def in_chunks(count: int, threads: int, work: Callable[[slice], T]) -> list[T]:
@@ -209,6 +260,19 @@ def in_chunks(count: int, threads: int, work: Callable[[slice], T]) -> list[T]:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))
+
+
+def _looked_after(work: Callable[[], T], between: Callable[[], object], stop: Bytes) -> T:
+    """What `work` returns; `stop` is set when `between` raises, and waited for."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        while not wait([running], LOOK_SECONDS).done:
+            try:
+                between()
+            except BaseException:
+                stop[0] = 1
+                raise
+        return running.result()
 
 
 def _heaviest(weights: Floats, precision: float) -> tuple[npt.NDArray[np.int64], float]:
@@ -268,21 +332,32 @@ def _name_arrays(imputer: Imputer) -> NameArrays:
 
 
 def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArrays:
-    n_names = [len(names) for names in source.names]
-    strides = np.concatenate([[1], np.cumprod(n_names[:-1], dtype=np.int64)]).astype(np.int64)
+    n_names = np.array([len(names) for names in source.names], dtype=np.int64)
+    n_loci = len(n_names)
+    strides = _strides(n_names, range(n_loci))
     kept = frequencies > 0
     haplotypes, frequencies = source.haplotypes[kept].astype(np.int64), frequencies[kept]
-    key = haplotypes @ strides
-    n_loci = len(n_names)
-    free = [(-1, -1), *((locus, -1) for locus in range(n_loci))]
+    free: list[tuple[int, ...]] = [(), *((locus,) for locus in range(n_loci))]
     for one, other in combinations(range(n_loci), 2):
         free.append((one, other) if n_names[one] >= n_names[other] else (other, one))
+
+    def sort(loci: tuple[int, ...]) -> tuple[Int64s, Int64s, Int64s]:
+        """By the fixed loci, then by the free ones: the order, where groups of the same fixed names
+        begin, and the numbers of these names."""
+        fixed = [locus for locus in range(n_loci) if locus not in loci]
+        # One number, in which the free loci are the lowest digits.
+        numbers = haplotypes @ _strides(n_names, [*loci[::-1], *fixed])
+        order = np.argsort(numbers, kind="stable")
+        group = numbers[order] // np.prod(n_names[list(loci)], dtype=np.int64)
+        at = np.flatnonzero(np.diff(group, prepend=-1))
+        of_fixed = haplotypes[:, fixed] @ strides[fixed]
+        return order, at, of_fixed[order[at]]
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(sort, free))
     slots, keys, starts, rows, slot_starts = [], [], [], [], [0]
     n_keys = 0
-    for number, loci in enumerate(free):
-        fixed = key - sum(haplotypes[:, locus] * strides[locus] for locus in loci if locus >= 0)
-        order = np.lexsort([*(haplotypes[:, locus] for locus in loci[::-1] if locus >= 0), fixed])
-        distinct, at = np.unique(fixed[order], return_index=True)
+    for number, (order, at, distinct) in enumerate(found):
         table = np.full(1 << (2 * len(distinct)).bit_length(), -1, dtype=np.int32)
         fill_slots(distinct, n_keys, table)
         slots.append(table)
@@ -291,17 +366,18 @@ def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArray
         starts.append(at + number * len(frequencies))
         rows.append(order)
         n_keys += len(distinct)
+    columns = source.haplotypes[kept].T
     first, second = (
         np.concatenate(
             [
-                haplotypes[order, loci[side]] if loci[side] >= 0 else np.zeros_like(order)
+                columns[loci[side]][order] if side < len(loci) else np.zeros(len(order), np.int32)
                 for loci, order in zip(free, rows, strict=True)
             ]
-        ).astype(np.int32)
+        )
         for side in (0, 1)
     )
     return MarginalArrays(
-        np.array(free, dtype=np.int64),
+        np.array([(*loci, -1, -1)[:2] for loci in free], dtype=np.int64),
         strides,
         np.array(slot_starts, dtype=np.int64),
         np.concatenate(slots),
@@ -311,6 +387,13 @@ def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArray
         second,
         np.concatenate([frequencies[order] for order in rows]),
     )
+
+
+def _strides(n_names: Int64s, loci: Sequence[int]) -> Int64s:
+    """What the names of each locus count in a number whose lowest digit is the first of `loci`."""
+    strides = np.empty(len(n_names), dtype=np.int64)
+    strides[loci] = np.cumprod([1, *n_names[loci][:-1]])
+    return strides
 
 
 def _row_arrays(source: FrequencySet, frequencies: Floats) -> RowArrays:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.errors import IncompleteReferenceError, UnknownNameError
+from matching.memory import Memory
 from matching.names import code_members, modern_name
 from matching.nomenclature.alleles import (
     EXPRESSION_SUFFIXES,
@@ -35,6 +36,8 @@ from matching.serology import (
 )
 
 NO_P_GROUP = -1
+# Alleles of names other than full ones that are remembered.
+_MOST_READ = 2_000_000
 _CODE = re.compile(r"([A-Z0-9]+)\*([0-9]{2,5}):(?!XX$)([A-Z]{2,8})")
 _BROAD = re.compile(r"([A-Z0-9]+)\*([0-9]{2}):XX")
 _GROUP = re.compile(
@@ -179,6 +182,13 @@ class Nomenclature:
         exact = self.by_name.get(name)
         if exact is not None:
             return Reading((exact,))
+        return self._readings.of(name, lambda: self._read(name))
+
+    @cached_property
+    def _readings(self) -> Memory[str, Reading]:
+        return Memory(_MOST_READ, lambda reading: 20 + len(reading.alleles))
+
+    def _read(self, name: str) -> Reading:
         if not self.complete:
             raise IncompleteReferenceError(
                 self._gene(name),
@@ -387,6 +397,8 @@ class Nomenclature:
     def expressing(self, alleles: Iterable[int]) -> tuple[int, ...]:
         """Those of `alleles` whose name carries no N; all of them if none is left (rule R4)."""
         listed = tuple(alleles)
+        if self._nulls.isdisjoint(listed):
+            return listed
         return tuple(i for i in listed if i not in self._nulls) or listed
 
     @cached_property

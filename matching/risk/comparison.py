@@ -49,25 +49,20 @@ def compare_donors(
     where columns are not of that length.
     """
     n = int(starts[-1])
-    given = [i for i, factor in enumerate(model.factors) if factor.name in columns]
-    left_out = [i for i, factor in enumerate(model.factors) if factor.name not in columns]
-    factors = [model.factors[i] for i in given]
-    codes = np.empty((len(given), n), dtype=np.int8)
-    number_of = np.full(len(given), -1, dtype=np.int64)
+    given = model.given(columns)
+    codes = np.empty((len(given.factors), n), dtype=np.int8)
+    number_of = np.full(len(given.factors), -1, dtype=np.int64)
     numbers: list[Floats] = []
-    for f, factor in enumerate(factors):
+    for f, factor in enumerate(given.factors):
         values = columns[factor.name]
         require(len(values) == n, f"column {factor.name} has {len(values)} values for {n} pairs")
         if isinstance(values, Coded):
-            held = factor.position_of
-            # The last entry is what code -1 finds.
-            positions = [held.get(level, kernels.MISSING) for level in (*values.levels, "")]
-            codes[f] = np.array(positions, dtype=np.int8)[values.codes]
+            codes[f] = factor.positions_of(values.levels)[values.codes]
         elif factor.levels:
             codes[f] = factor.positions(values)
         else:
             number_of[f] = len(numbers)
-            moved = factor.scaled(values) - model.centre[model.ends[given[f]]]
+            moved = factor.scaled(values) - given.centre[f]
             unknown = np.isnan(moved)
             moved[unknown] = 0.0
             numbers.append(moved)
@@ -81,13 +76,13 @@ def compare_donors(
         codes,
         np.stack(numbers) if numbers else np.empty((0, n)),
         applicable(model.name, columns, n).astype(np.uint8),
-        table.rows[given],
-        table.sizes[given],
+        given.rows,
+        given.sizes,
         number_of,
         table.scores,
         table.gram,
         table.unknown,
-        float(model.unknown_variance[left_out].sum()),
+        given.never_known,
         NODES,
         SHARES,
         Z95,

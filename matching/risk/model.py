@@ -6,11 +6,11 @@ A model is logistic at the horizon: logit p = intercept + sum of contributions, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -149,6 +149,19 @@ class Factor:
         """Group of each level by name."""
         return {name: i for i, group in enumerate(self.levels) for name in group}
 
+    def positions_of(self, levels: tuple[str, ...]) -> npt.NDArray[np.int8]:
+        """(n + 1,) group of each of some levels, -1 where not held; the last one, which code -1 of
+        a `Coded` finds, is -1."""
+        found = self._positions_of.get(levels)
+        if found is None:
+            positions = [self.position_of.get(level, -1) for level in (*levels, "")]
+            found = self._positions_of[levels] = np.array(positions, dtype=np.int8)
+        return found
+
+    @cached_property
+    def _positions_of(self) -> dict[tuple[str, ...], npt.NDArray[np.int8]]:
+        return {}
+
     def scaled(self, values: npt.NDArray[Any]) -> Floats:
         """(n,) numbers -> (n,) float64 in units, within the range, NaN where not known."""
         return np.clip(np.asarray(values, dtype=np.float64), self.low, self.high) / self.unit
@@ -169,6 +182,20 @@ class LevelTable:
     scores: Floats
     gram: Floats
     unknown: Floats
+
+
+class GivenFactors(NamedTuple):
+    """The factors of a model that columns are given for.
+
+    `centre`: (f,) that of the first column of each. `rows`, `sizes`: as in `LevelTable`.
+    `never_known`: variance of the others.
+    """
+
+    factors: tuple[Factor, ...]
+    centre: Floats
+    rows: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    never_known: float
 
 
 @dataclass(frozen=True)
@@ -248,6 +275,25 @@ class OutcomeModel:
             between = (beta @ share) ** 2 - ((beta * share) ** 2).sum()
             found[i] = max(((beta * spread) ** 2).sum() - between * bool(spread.any()), 0.0)
         return found
+
+    def given(self, names: Iterable[str]) -> GivenFactors:
+        """The factors that are among some names."""
+        names = tuple(names)
+        if names not in self._given:
+            held = [i for i, factor in enumerate(self.factors) if factor.name in names]
+            others = [i for i in range(len(self.factors)) if i not in held]
+            self._given[names] = GivenFactors(
+                tuple(self.factors[i] for i in held),
+                np.append(self.centre, 0.0)[self.ends[held]],
+                self.table.rows[held],
+                self.table.sizes[held],
+                float(self.unknown_variance[others].sum()),
+            )
+        return self._given[names]
+
+    @cached_property
+    def _given(self) -> dict[tuple[str, ...], GivenFactors]:
+        return {}
 
     @cached_property
     def table(self) -> LevelTable:

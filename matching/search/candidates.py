@@ -14,6 +14,7 @@ from matching.genotypes import UNTYPED, Genotype, LocusGenotype
 from matching.kernels import COUNT_BEST, COUNT_WORST, N_COMPARED
 from matching.loci import LOCI, N_LOCI, Locus
 from matching.search.tables import compare_locus
+from matching.search_kernels import number_codes
 
 # Letters of a donor position by its code in `Candidates.compared` (A, P and M as in rule R15).
 POSITION_LETTERS = ("M", "P", "A", "-")
@@ -78,12 +79,13 @@ class Candidates:
         candidate's entry among all of these to `number`."""
         before = 0
         for i, at, rows in self.index.parts(self.rows):
-            entries, place = np.unique(
-                self.index.segments[i].entries(rows, locus), return_inverse=True
-            )
-            number[at] = before + place
+            codes = self.index.segments[i].entries(rows, locus).astype(np.int32)
+            place, entries = np.empty_like(codes), np.empty_like(codes)
+            entries = entries[: number_codes(codes, place, entries)]
+            order = np.argsort(entries)
+            number[at] = before + np.argsort(order)[place]
             before += len(entries)
-            yield i, entries.astype(np.int64)
+            yield i, entries[order].astype(np.int64)
 
     def compared_at(self, locus: Locus) -> npt.NDArray[np.uint8]:
         """(n, `N_COMPARED`): the columns of `compare_locus` at a locus, searched or not."""

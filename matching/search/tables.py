@@ -189,6 +189,8 @@ def _compare_typed(
             *_sets(one), one.linked, genotypes, book.offsets, book.groups, book.linked, table
         )
         tables.append(table)
+    if len(tables) == 1 and len(genotypes) == len(entries):
+        return tables[0]
     highest = np.maximum.reduceat(np.maximum.reduce(tables), starts)
     lowest = np.minimum.reduceat(np.minimum.reduce(tables), starts)
     out = np.where(_IS_HIGHEST, highest, lowest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -211,9 +211,14 @@ def parse_typing(text: str) -> Typing:
     return typing_of(split_gl(text))
 
 
-def typing_of(written: Written) -> Typing:
-    """A typing from one text a locus. Raises `TypingError`, also if no locus is typed."""
-    parsed = {locus: parse_locus(locus, text) for locus, text in written.loci.items()}
+def typing_of(
+    written: Written, parse: Callable[[Locus, str], LocusTyping | None] = parse_locus
+) -> Typing:
+    """A typing from one text a locus. Raises `TypingError`, also if no locus is typed.
+
+    `parse`: does what `parse_locus` does.
+    """
+    parsed = {locus: parse(locus, text) for locus, text in written.loci.items()}
     if not any(parsed.values()):
         raise TypingSyntaxError("all", "", "no locus is typed")
     phase = tuple(

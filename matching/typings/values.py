@@ -27,6 +27,9 @@ class Form(Enum):
     ABSENT = "absent gene"  # DRB3/4/5 only
     UNTYPED = "untyped position"  # UUUU: any allele
 
+    # Members are compared by identity; that of Enum hashes the name in Python, each time.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Position:

@@ -26,7 +26,10 @@ STATE = "state.json"
 SUMMARY = "summary.json"
 FOLDER = "checkpoints"
 # Beginnings of the names of the files that a batch leaves.
-RESULTS = ("candidates.", "allocation.", "notes.csv", "rejects.csv", SUMMARY)
+RESULTS = (
+    *("candidates.", "allocation.", "notes.csv", "excluded.csv", "antibodies.csv", "families.json"),
+    *("rejects.csv", SUMMARY),
+)
 # The part of a state that a run which goes on takes over, so that it may do so on another day.
 DAY = "the day"
 

@@ -10,9 +10,9 @@ end. So the answer is that of one machine.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -25,25 +25,29 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from data.donor_files import Person
 from data.nomenclature import ReferenceFolder
+from matching.antibodies import Bead, CutOffs, Names, Profile, PublicEpitopes
 from matching.donor_index import DonorIndex
 from matching.errors import GraftmatchError, StoreError
+from matching.family import HaploidenticalRule
 from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.pipeline import Matches
 from matching.risk import RiskModel
 from matching.search import Candidates
+from matching.sequences import Domains
 from matching.typings import Typing, typing_of
 from service.batch.search import BatchSearch, load_search, sources_of
 from service.config import Settings
 from service.masses import CandidateProbabilities, Outcome
 from service.ranking import Ranker
-from service.search import DonorSearch, SearchSettings, results_of, wanted_of
+from service.relatives import Families
+from service.search import AntibodyUse, DonorSearch, SearchSettings, results_of, wanted_of
 
 CONNECT_SECONDS = 10
 # Chunks that a worker has before it, so that none waits for the next.
 CHUNKS_AT_ONCE = 2
 # Keys that every donor has for itself and that cost little.
-_OWN_KEYS = ("p10", "p9", "mismatches_best", "mismatches_worst", "tce", "age")
+_OWN_KEYS = ("antibody", "p10", "p9", "mismatches_best", "mismatches_worst", "tce", "age")
 # Where one candidate has no probability for these reasons, none has.
 _OF_ALL = (Outcome.PATIENT_UNREPRESENTED, Outcome.NO_FREQUENCY_SET, Outcome.NOT_REQUESTED)
 
@@ -62,12 +66,81 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is asked of every patient, as it is sent to workers; the fields as in `BatchSearch`.
+
+    `beads`: of the reports of antibodies, by patient, of which workers make profiles.
+    """
+
+    settings: SearchSettings
+    strata: Mapping[str, SearchSettings | HaploidenticalRule] | None = None
+    beads: Mapping[str, tuple[Bead, ...]] = field(default_factory=dict)
+    own_type: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    judged: Mapping[str, Any] | None = None
+    families: Families | None = None
+
+    @classmethod
+    def of(cls, search: BatchSearch) -> Asked:
+        """What a search asks."""
+        beads = {
+            patient: tuple(read.bead for read in use.profile.beads)
+            for patient, use in search.reports.items()
+        }
+        return cls(
+            *(search.settings, search.strata, beads, search.own_type, search.judged),
+            search.families,
+        )
+
+    def of_patients(self, people: Sequence[Person]) -> Asked:
+        """The same without what is of other patients."""
+        names = {person.id for person in people}
+        families = self.families
+        if families is not None:
+            families = Families(
+                {name: one for name, one in families.results.items() if name in names},
+                {name: one for name, one in families.reasons.items() if name in names},
+            )
+        return replace(
+            self,
+            beads={name: one for name, one in self.beads.items() if name in names},
+            own_type={name: one for name, one in self.own_type.items() if name in names},
+            families=families,
+        )
+
+    def search(self, place: Place) -> BatchSearch:
+        """The same search on a worker."""
+        uses: dict[str, AntibodyUse] = {}
+        if self.judged is not None and self.beads:
+            rules = self.judged
+            cut_offs = CutOffs(rules["mfi_cut_off"], rules["cumulative_mfi_cut_off"])
+            names, epitopes = _judging(place, self.settings.nulls)
+            for patient, beads in self.beads.items():
+                profile = Profile(names, epitopes, beads, cut_offs)
+                uses[patient] = AntibodyUse(profile, rules["exclude"], rules["overrides"])
+        return BatchSearch(
+            *_opened(place, self.settings.nulls),
+            self.settings,
+            strata=self.strata,
+            reports=uses,
+            own_type=self.own_type,
+            judged=self.judged,
+            families=self.families,
+        )
+
+
+@dataclass(frozen=True)
 class Part:
-    """What is left of a patient's candidates: rows of the index, ascending; `found` there were."""
+    """What is left of a patient's candidates: rows of the index, ascending; `found` there were,
+    without those who were `excluded` for antibodies."""
 
     rows: npt.NDArray[np.int64]
     probabilities: CandidateProbabilities
     found: int
+    excluded: tuple[str, ...]
+
+
+# By stratum, "" where there are none, a part for each patient.
+_Parts = Mapping[str, Sequence[Part]]
 
 
 @dataclass(frozen=True)
@@ -75,79 +148,98 @@ class _Chunk:
     """What every task of a chunk of patients is given."""
 
     place: Place
-    settings: SearchSettings
+    asked: Asked
     people: Sequence[Person]
 
-    @property
-    def search(self) -> BatchSearch:
-        return BatchSearch(*_opened(self.place, self.settings.nulls), self.settings)
-
-    def find(self, shard: int, n_shards: int) -> list[Part]:
+    def find(self, shard: int, n_shards: int) -> _Parts:
         """What each patient finds in one of several shards."""
-        search = self.search
-        donors = _shard(self.place, self.settings.nulls, shard, n_shards)
-        parts = []
-        for person in self.people:
-            found, probable = search.search.candidates(
-                *(typing_of(person.written), person.facts, self.settings),
-                wanted=wanted_of(person, self.settings),
-                donors=donors,
-            )
-            part = Part(found.candidates.rows, probable, len(found))
-            parts.append(self._best(search, person, part))
-        return parts
+        search = self.asked.search(self.place)
+        donors = _shard(self.place, self.asked.settings.nulls, shard, n_shards)
+        return {
+            name: [_found(search, settings, person, donors) for person in self.people]
+            for name, settings in search.registry.items()
+        }
 
-    def merge(self, *shards: Sequence[Part]) -> list[Part]:
+    def merge(self, *shards: _Parts) -> _Parts:
         """The best of what several shards found, which are in the order of their rows."""
-        search = self.search
-        return [
-            self._best(search, person, _joined(parts))
-            for person, *parts in zip(self.people, *shards, strict=True)
-        ]
+        search = self.asked.search(self.place)
+        return {
+            name: [
+                _best(search, settings, person, _joined(parts))
+                for person, *parts in zip(
+                    self.people, *(shard[name] for shard in shards), strict=True
+                )
+            ]
+            for name, settings in search.registry.items()
+        }
 
-    def finish(self, parts: Sequence[Part]) -> pa.Table:
+    def finish(self, parts: _Parts) -> pa.Table:
         """The ranked candidates, as `BatchSearch.run` gives them."""
-        search = self.search
-        pages = {}
-        for person, part in zip(self.people, parts, strict=True):
-            patient = typing_of(person.written)
-            page = search.search.ranked(
-                *(patient, person.facts, search.model, self.settings),
-                *(self._matches(search, patient, part), part.probabilities),
-            )
-            pages[person.id] = replace(page, found=part.found)
-        return search.table(results_of(pages, search.search, search.model, self.settings))
+        search = self.asked.search(self.place)
+        registry = {}
+        for name, settings in search.registry.items():
+            pages = {}
+            for person, part in zip(self.people, parts[name], strict=True):
+                patient, use = typing_of(person.written), search.reports.get(person.id)
+                page = search.search.ranked(
+                    *(patient, person.facts, search.model, settings),
+                    *(_matches(search, settings, patient, part), part.probabilities),
+                    None if use is None else use.profile,
+                )
+                pages[person.id] = replace(page, found=part.found, excluded=part.excluded)
+            registry[name] = results_of(pages, search.search, search.model, settings)
+        return search.table(self.people, registry)
 
-    def _matches(self, search: BatchSearch, patient: Typing, part: Part) -> Matches:
-        genotype = encode(patient, search.search.nomenclature)
-        donors, loci = search.search.index.donors, tuple(self.settings.criteria.loci)
-        return Matches(Candidates(donors, genotype, loci, part.rows), genotype.notes)
 
-    def _best(self, search: BatchSearch, person: Person, part: Part) -> Part:
-        """The candidates that may be among the best, whatever others there are."""
-        size, rule, probable = self.settings.size, self.settings.rule, part.probabilities
-        own = next((i for i, key in enumerate(rule.keys) if key not in _OWN_KEYS), len(rule.keys))
-        # Whether the keys are those with or without probabilities, all candidates decide together.
-        known = bool(np.isfinite(probable.p[:, :2]).any())
-        known |= bool(np.isin(probable.outcomes, _OF_ALL).any())
-        if size is None or size >= len(part.rows) or not own or not known:
-            return part
-        patient = typing_of(person.written)
-        inner = search.search
-        ranker = Ranker(
-            replace(rule, keys=rule.keys[:own]),
-            inner.index,
-            self.settings.as_of,
-            search.model,
-            inner.leaders,
-            self.settings.criteria,
-            inner.mothers,
-        )
-        found = self._matches(search, patient, part)
-        ranking = ranker.rank(patient, person.facts, found, probable.p[:, :2])
-        tied = (ranking.values == ranking.values[size - 1]).all(axis=1)
-        kept = np.sort(ranking.order[: np.flatnonzero(tied)[-1] + 1])
-        return replace(part, rows=part.rows[kept], probabilities=probable.take(kept))
+def _found(
+    search: BatchSearch, settings: SearchSettings, person: Person, donors: DonorIndex
+) -> Part:
+    found, probable = search.search.candidates(
+        *(typing_of(person.written), person.facts, settings),
+        wanted=wanted_of(person, settings),
+        donors=donors,
+    )
+    use = search.reports.get(person.id)
+    excluded: tuple[str, ...] = ()
+    if use is not None and use.exclude:
+        kept, excluded = search.search.without_positive(found, use)
+        found, probable = found.take(kept), probable.take(kept)
+    part = Part(found.candidates.rows, probable, len(found), excluded)
+    return _best(search, settings, person, part)
+
+
+def _best(search: BatchSearch, settings: SearchSettings, person: Person, part: Part) -> Part:
+    """The candidates that may be among the best, whatever others there are."""
+    size, rule, probable = settings.size, settings.rule, part.probabilities
+    own = next((i for i, key in enumerate(rule.keys) if key not in _OWN_KEYS), len(rule.keys))
+    # Whether the keys are those with or without probabilities, all candidates decide together.
+    known = bool(np.isfinite(probable.p[:, :2]).any())
+    known |= bool(np.isin(probable.outcomes, _OF_ALL).any())
+    if size is None or size >= len(part.rows) or not own or not known:
+        return part
+    patient, use = typing_of(person.written), search.reports.get(person.id)
+    inner = search.search
+    ranker = Ranker(
+        replace(rule, keys=rule.keys[:own]),
+        inner.index,
+        settings.as_of,
+        search.model,
+        inner.leaders,
+        settings.criteria,
+        inner.mothers,
+        None if use is None else use.profile,
+    )
+    found = _matches(search, settings, patient, part)
+    ranking = ranker.rank(patient, person.facts, found, probable.p[:, :2])
+    tied = (ranking.values == ranking.values[size - 1]).all(axis=1)
+    kept = np.sort(ranking.order[: np.flatnonzero(tied)[-1] + 1])
+    return replace(part, rows=part.rows[kept], probabilities=probable.take(kept))
+
+
+def _matches(search: BatchSearch, settings: SearchSettings, patient: Typing, part: Part) -> Matches:
+    genotype = encode(patient, search.search.nomenclature)
+    donors, loci = search.search.index.donors, tuple(settings.criteria.loci)
+    return Matches(Candidates(donors, genotype, loci, part.rows), genotype.notes)
 
 
 def _joined(parts: Sequence[Part]) -> Part:
@@ -161,6 +253,7 @@ def _joined(parts: Sequence[Part]) -> Part:
             np.concatenate([one.missing for one in probable]),
         ),
         sum(part.found for part in parts),
+        tuple(name for part in parts for name in part.excluded),
     )
 
 
@@ -177,6 +270,14 @@ def _opened(place: Place, nulls: NullImputation) -> tuple[DonorSearch, RiskModel
             "all machines the same folder"
         )
     return opened
+
+
+@cache
+def _judging(place: Place, nulls: NullImputation) -> tuple[Names, PublicEpitopes]:
+    """What profiles of antibodies are made with, once in a process."""
+    nomenclature = _opened(place, nulls)[0].nomenclature
+    proteins = ReferenceFolder(Settings(home=place.home).reference).proteins(place.release)
+    return Names(nomenclature), PublicEpitopes(Domains(nomenclature, proteins))
 
 
 @cache
@@ -225,7 +326,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
 def on_cluster(
     client: Client,
     place: Place,
-    settings: SearchSettings,
+    asked: Asked,
     chunks: Sequence[Sequence[Person]],
     left: Iterable[int],
     n_shards: int | None,
@@ -245,7 +346,8 @@ def on_cluster(
     def begin(n: int) -> list[Future[Any]]:
         begun = []
         for number in islice(waiting, n):
-            chunk = _Chunk(place, settings, chunks[number])
+            people = chunks[number]
+            chunk = _Chunk(place, asked.of_patients(people), people)
             begun.append(_submitted(client, chunk, n_shards, workers))
             running[begun[-1]] = number
         return begun

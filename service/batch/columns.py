@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import pandas as pd
 import pyarrow as pa
 
 from data.donor_files import INDEXED, INDEXED_FACTS
+from matching.family import RelativeClass
 from matching.loci import LOCI
 from matching.rank import RankRule
 from matching.risk import RiskModel
+from service.antibody_columns import COLUMNS as NAMES_OF_ANTIBODIES
+from service.antibody_columns import PREFIX
 from service.pairs import risk_columns
 
 _COUNTS = ("count_best", "count_worst", "gvh_best", "gvh_worst", "hvg_best", "hvg_worst")
 ALLOCATED = ("allocated_to", "allocated", "not_first_for")
 
 
-def candidate_schema(model: RiskModel, rule: RankRule) -> pa.Schema:
-    """One row a patient and donor: what a search knows of them, and the last three columns what
-    the allocation says."""
+# Of the strata of one list; see docs/donor-list.md.
+STRATUM_COLUMNS = (("stratum", pa.string()), ("place", pa.int64()), ("risk_not_told", pa.string()))
+RELATIVE_COLUMNS = (
+    *((name, pa.string()) for name in ("relationship", "class")),
+    *((f"p_{kind.name.lower()}", pa.float64()) for kind in RelativeClass),
+    *((name, pa.float64()) for name in ("shares_a", "shares_c", "p_nima", "mismatches_expected")),
+    *((name, pa.string()) for name in ("by_descent", "haplotypes", "typing_refined", "weighting")),
+    *((name, pa.bool_()) for name in ("drb1_favourable", "leader_matched")),
+)
+MATERNAL_COLUMNS = (("nima", pa.string()),)
+_ANTIBODY_NUMBERS = ("p_positive", "p_positive_worst", "cumulative_mfi_low", "cumulative_mfi_high")
+ANTIBODY_COLUMNS = tuple(
+    (name, pa.float64() if name.removeprefix(PREFIX) in _ANTIBODY_NUMBERS else pa.string())
+    for name in NAMES_OF_ANTIBODIES
+)
+
+
+def candidate_schema(
+    model: RiskModel, rules: Sequence[RankRule], more: Sequence[tuple[str, pa.DataType]] = ()
+) -> pa.Schema:
+    """One row a patient and donor: what a search knows of them, `more` columns than every search,
+    and the last three columns what the allocation says. `rules`: which keys there are."""
     risks = [name for one in model.outcomes for name in risk_columns(one.name)]
     by_locus = [
         (f"{locus.value.lower()}_{name}", kind)
@@ -26,7 +49,9 @@ def candidate_schema(model: RiskModel, rule: RankRule) -> pa.Schema:
         for names, kind in ((_COUNTS, pa.uint8()), (("position_1", "position_2"), pa.string()))
         for name in names
     ]
-    keys = dict.fromkeys((*rule.applied(True), *rule.applied(False)))
+    keys = dict.fromkeys(
+        key for rule in rules for key in (*rule.applied(True), *rule.applied(False))
+    )
     return pa.schema(
         [
             ("patient", pa.string()),
@@ -41,6 +66,7 @@ def candidate_schema(model: RiskModel, rule: RankRule) -> pa.Schema:
             *((name, _FACTS.get(name, INDEXED.field(name).type)) for name in INDEXED_FACTS),
             *((f"rank_{key}", pa.string()) for key in keys),
             *((name, pa.string()) for name in _REASON_AND_PROVENANCE),
+            *more,
             *((name, pa.string()) for name in ALLOCATED),
         ]
     )
@@ -77,13 +103,18 @@ def allocation_schema() -> pa.Schema:
 def candidate_table(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     """The rows of a search, without the columns of the allocation, which come last.
 
-    A key of the ranking that was asked of none of these patients is blank, and P(8/10) unknown
-    where it was not computed.
+    A key of the ranking that was asked of none of these patients is blank, and what was not
+    computed of any of them unknown.
     """
     searched = pa.schema(list(schema)[: -len(ALLOCATED)])
     missing = {
-        name: "" if name.startswith("rank_") else np.nan
-        for name in searched.names
-        if name not in table and (name == "p8" or name.startswith("rank_"))
+        field.name: "" if field.name.startswith("rank_") else None
+        for field in searched
+        if field.name not in table
     }
-    return pa.Table.from_pandas(table.assign(**missing), searched, preserve_index=False)
+    table = pd.concat([table, pd.DataFrame(missing, index=table.index)], axis="columns")
+    # Beside relatives a whole number of other strata became a float.
+    for field in searched:
+        if pa.types.is_integer(field.type):
+            table[field.name] = table[field.name].astype("Int64")
+    return pa.Table.from_pandas(table, searched, preserve_index=False)

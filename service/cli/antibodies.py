@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -14,16 +14,12 @@ from data.donor_files import Person
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
 from matching.antibodies import CutOffs, RegistryAnswers, registry_answers
+from matching.donor_index import DonorIndex
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
-from matching.typings import split_gl, typing_of
-from service.antibodies import (
-    AntibodyReports,
-    Crossmatched,
-    crossmatch_columns,
-    crossmatched,
-    own_warnings,
-)
+from matching.typings import typing_of
+from service.antibodies import AntibodyReports, own_warnings
+from service.antibody_columns import antibody_columns, candidate_crossmatches, stated_antibodies
 from service.antibody_tables import flags, registry_line
 from service.cli.common import settings
 from service.cli.searching import search_sets
@@ -41,6 +37,14 @@ CumulativeOption = Annotated[
         "--cumulative-mfi",
         help="A donor is positive where the MFI of the beads of its molecules add up to this.",
     ),
+]
+AntibodiesOption = Annotated[
+    Path | None,
+    typer.Option(help="The patients' antibodies: CSV, or a list of unacceptable antigens."),
+]
+ExcludeOption = Annotated[
+    bool,
+    typer.Option("--exclude-positive", help="Leave out donors with a positive crossmatch."),
 ]
 KeepOption = Annotated[
     list[str] | None,
@@ -73,16 +77,15 @@ def check_antibody_options(
     antibodies: Path | None,
     exclude: bool,
     overrides: Mapping[str, str],
-    page_size: int | None,
-    save: str | None,
+    save: str | None = None,
 ) -> None:
     """Raises `BadParameter` for options that do not go together."""
     if antibodies is None and (exclude or overrides):
         raise typer.BadParameter("give --antibodies FILE", param_hint="--exclude-positive")
     if overrides and not exclude:
         raise typer.BadParameter("nobody is left out without --exclude-positive; add it")
-    if antibodies is not None and (page_size is not None or save is not None):
-        raise typer.BadParameter("pages and saved searches know no antibodies; leave one out")
+    if antibodies is not None and save is not None:
+        raise typer.BadParameter("a saved search knows no antibodies; leave one out")
 
 
 def read_reports(
@@ -139,61 +142,36 @@ class ReportedAntibodies:
             search_sets(nomenclature, NullImputation.TYPED),
         )
 
-    def stated(self, results: SearchResults) -> SearchResults:
-        """The results with what is stated of antibodies; on stderr, what became of the registry."""
+    def stated(self, donors: DonorIndex, excluded: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """What results state of antibodies; on stderr, what became of the registry.
+
+        `excluded`: by patient, who was left out."""
         registry: dict[str, RegistryAnswers] = {}
         for patient, use in self.use.items():
-            registry[patient] = registry_answers(results.index.donors, use.profile)
-            left_out = len(results.excluded[patient])
+            registry[patient] = registry_answers(donors, use.profile)
             typer.echo(
                 f"patient {patient}: {registry_line(registry[patient], self.cut_offs)}", err=True
             )
             if use.exclude:
+                left_out = len(excluded.get(patient, ()))
                 typer.echo(f"patient {patient}: {left_out:,} candidates are left out", err=True)
-        overrides = {d: reason for use in self.use.values() for d, reason in use.overrides.items()}
-        for donor, reason in overrides.items():
+        stated = stated_antibodies(registry, self.use, excluded, self.own_type, self.cut_offs)
+        for donor, reason in stated["overrides"].items():
             typer.echo(f"donor {donor} is kept even if positive: {reason}", err=True)
-        stated = {
-            "mfi_cut_off": self.cut_offs.mfi,
-            "cumulative_mfi_cut_off": self.cut_offs.cumulative,
-            "own_type": dict(self.own_type),
-            "registry": {patient: found.count() for patient, found in registry.items()},
-            "excluded": {patient: list(names) for patient, names in results.excluded.items()},
-            "overrides": overrides,
-        }
-        return replace(results, antibodies=stated)
-
-    def _crossmatched(
-        self, results: SearchResults, typings: Mapping[str, str], patient: str
-    ) -> list[Crossmatched]:
-        """The candidates of a patient with a report, in their order."""
-        rows = results.matches[patient].candidates.rows
-        facts = results.index.facts(rows).to_dict(orient="records")
-        donors = [
-            Person(name, {str(k): v for k, v in fact.items()}, split_gl(typings.get(name, "")))
-            for name, fact in zip(results.index.ids(rows), facts, strict=True)
-        ]
-        return crossmatched(donors, self.use[patient].profile, self.sets)
+        return stated
 
     def flags(self, results: SearchResults, limit: int, store: Registry) -> dict[str, str]:
         """What the list on screen says of each donor of one patient."""
         (patient,) = results.matches
         best = results.best(patient, limit)
-        typings = store.typings(best.index.ids(best.matches[patient].candidates.rows))
+        rows = best.matches[patient].candidates.rows
+        typings = store.typings(best.index.ids(rows))
         if patient not in self.use:
             return dict.fromkeys(typings, "")
-        found = {one.id: one for one in self._crossmatched(best, typings, patient)}
-        return flags(found)
+        profile = self.use[patient].profile
+        found = candidate_crossmatches(best.index, rows, typings, profile, self.sets)
+        return flags({one.id: one for one in found})
 
     def columns(self, results: SearchResults, typings: Mapping[str, str]) -> pd.DataFrame:
         """Columns beside those of `result_table`, described in docs/antibodies.md."""
-        rows = []
-        for patient, matches in results.matches.items():
-            if patient not in self.use:
-                rows += [{"answer": "no report"}] * len(matches)
-                continue
-            overrides = self.use[patient].overrides
-            for one in self._crossmatched(results, typings, patient):
-                rows.append(crossmatch_columns(one) | {"override": overrides.get(one.id, "")})
-        names = [*crossmatch_columns(Crossmatched("", None)), "override"]
-        return pd.DataFrame(rows, columns=names).add_prefix("antibody_")
+        return antibody_columns(results, typings, self.use, self.sets)

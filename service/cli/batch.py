@@ -22,7 +22,7 @@ from service.batch.output import TableFormat
 from service.batch.people import people_of
 from service.batch.results import BatchResults
 from service.batch.run_log import RUN_LOG, RunLog
-from service.batch.search import BatchSearch, chunks_of, load_search, sources_of
+from service.batch.search import BatchSearch, chunks_of, judged_by, load_search, sources_of
 from service.cli.allocate import (
     CapacitiesOption,
     FairnessOption,
@@ -32,6 +32,18 @@ from service.cli.allocate import (
     WeeksOption,
     WorkOption,
     allocation_settings,
+)
+from service.cli.antibodies import (
+    DEFAULT_MFI,
+    AntibodiesOption,
+    CumulativeOption,
+    ExcludeOption,
+    KeepOption,
+    MfiOption,
+    ReportedAntibodies,
+    check_antibody_options,
+    cut_offs_of,
+    overrides_of,
 )
 from service.cli.common import (
     BlankSecondOption,
@@ -76,6 +88,7 @@ from service.cli.searching import (
     tell_unreadable,
 )
 from service.cli.store import RegistryOption
+from service.cli.strata import FamilyOption, StrataOption, families_of, strata_of
 from service.recipients import read_recipients
 from service.search import SearchSettings
 
@@ -123,6 +136,13 @@ def batch(
     min_cd34: Cd34Option = None,
     require_known: KnownOption = False,
     cord_rule: CordRuleOption = None,
+    strata: StrataOption = None,
+    family: FamilyOption = None,
+    antibodies: AntibodiesOption = None,
+    exclude_positive: ExcludeOption = False,
+    keep_donor: KeepOption = None,
+    mfi_cut_off: MfiOption = DEFAULT_MFI,
+    cumulative_mfi: CumulativeOption = None,
     null_imputation: Annotated[
         NullImputation, typer.Option(help="What nulls mean in imputed genotypes.")
     ] = NullImputation.TYPED,
@@ -153,12 +173,16 @@ def batch(
     """
     day = parse_day(as_of or (stored_day(out) if resume else None))
     plan = allocation_settings(capacities, weeks, give_up, fairness, points, work, threads)
-    cord = CordOptions(cord_rule)
+    cord = CordOptions(cord_rule, strata=strata)
+    overrides = overrides_of(keep_donor)
+    check_antibody_options(antibodies, exclude_positive, overrides)
+    if antibodies is not None and ranked_by is None and strata is None:
+        ranked_by = ",".join(("antibody", *cord.usual_keys))
     asked = SearchSettings(
         cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         day,
         null_imputation,
-        cord.rank(rank_rule(ranked_by, bands), ranked_by),
+        cord.rank(rank_rule(None if strata else ranked_by, bands), ranked_by),
         donor_criteria(
             *(
                 cord.types(donor_type),
@@ -174,12 +198,21 @@ def batch(
             require_known,
         ),
         size=best,
+        maternal=cord.of_search is not None,
     )
+    listed = None
+    if strata is not None:
+        options_of = (cord_rule, ranked_by, bands, antibodies is not None)
+        listed = strata_of(strata, family, asked, *options_of)
+    elif family is not None:
+        raise typer.BadParameter("relatives are a stratum: give --strata", param_hint="--family")
+    cut_offs = cut_offs_of(mfi_cut_off, cumulative_mfi)
+    judged = None if antibodies is None else judged_by(cut_offs, exclude_positive, overrides)
     nomenclature = open_nomenclature(release)
     home = settings()
     with progress_of("donors made ready") as told:
         opened = load_search(home, folder, nomenclature, null_imputation, told)
-    search = BatchSearch(*opened, asked)
+    search = BatchSearch(*opened, asked, strata=listed, judged=judged)
     tell_unreadable(search.search.index)
     options = ReadingOptions(strict, blank_second)
     state = {
@@ -190,6 +223,8 @@ def batch(
         "the recipients": "" if recipients is None else file_digest(recipients),
         "the allocation": repr(replace(plan, effort=replace(plan.effort, threads=1))),
         "the format": form.value,
+        **({} if antibodies is None else {"the report of antibodies": file_digest(antibodies)}),
+        **({} if family is None else {"the families": file_digest(family)}),
     }
     with checkpoints(out, state, resume) as done:
         if done.is_complete:
@@ -199,6 +234,15 @@ def batch(
         if len(rejects):
             rejects.write(out / "rejects.csv")
         names = [person.id for person in people]
+        if family is not None:
+            search = replace(search, families=families_of(family, people, nomenclature, asked))
+        lines_left_out = None
+        if antibodies is not None:
+            reported = ReportedAntibodies.read(
+                *(antibodies, nomenclature, cut_offs, people, exclude_positive, overrides)
+            )
+            lines_left_out = reported.rejects
+            search = replace(search, reports=reported.use, own_type=reported.own_type)
         known = None if recipients is None else read_recipients(recipients, names, day)
         chunks = chunks_of(people)
         results = BatchResults(done, len(chunks), names, search.schema, search.provenance, form)
@@ -225,7 +269,7 @@ def batch(
     typer.echo(
         f"{summary['candidates']:,} candidates; {allocation_line(allocation)}; written to {out}"
     )
-    end_with_rejects(out / "rejects.csv" if len(rejects) else None)
+    end_with_rejects(out / "rejects.csv" if len(rejects) else lines_left_out)
 
 
 def _everywhere(registry: str | Path) -> str:
@@ -258,7 +302,8 @@ def _cluster(
     release = search.search.nomenclature.release
     here = dask.Place(*place, release, tuple(sources_of(search.search, search.model).items()))
     with dask.cluster(scheduler, workers) as client:
-        yield from dask.on_cluster(client, here, search.settings, chunks, left, shards, progress)
+        asked = dask.Asked.of(search)
+        yield from dask.on_cluster(client, here, asked, chunks, left, shards, progress)
 
 
 def _search(chunks: Chunks, done: Checkpoints, run: Run, log: RunLog) -> None:

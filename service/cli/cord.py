@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -15,24 +15,16 @@ from rich.table import Table
 
 from data.donor_files import Person
 from matching.cord import CordRule, DoubleRule, cord_criteria
-from matching.rank import CORD_KEYS, RankRule
-from matching.risk import RiskModel
+from matching.rank import CORD_KEYS, DEFAULT_KEYS, RankRule
 from matching.search import Criteria
+from service.antibody_tables import FLAGS, flag
+from service.cli.antibodies import ReportedAntibodies
 from service.cli.common import console, searched_loci
 from service.cli.criteria import MismatchDirection, hla_criteria
 from service.criteria import criteria_json
-from service.double import DoubleResults, double_document, find_pairs
-from service.results import SearchResults, print_donors
+from service.double import NO_RISK, DoubleResults, double_document, find_pairs
 from service.results_files import write_table
 from service.search import DonorSearch, SearchSettings
-from service.strata import (
-    STRATA,
-    order_of,
-    search_strata,
-    strata_document,
-    strata_settings,
-    strata_table,
-)
 
 FIVE = "A,B,C,DRB1,DQB1"
 LociOption = Annotated[
@@ -76,19 +68,13 @@ BetweenOption = Annotated[
         help="With --double: of the units with each other; as with the patient by default.",
     ),
 ]
-StrataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--strata", help="One list of several types of donors in this order, such as adult,cord."
-    ),
-]
 
 
-class _Found(NamedTuple):
+class Listed(NamedTuple):
     """What the options of cord units found besides `SearchResults`: a table, what it depends on,
     the same as values of JSON, and how it looks on the screen."""
 
-    table: pd.DataFrame
+    table: Callable[[], pd.DataFrame]
     provenance: dict[str, Any]
     document: Callable[[], dict[str, Any]]
     show: Callable[[Console], None]
@@ -97,9 +83,9 @@ class _Found(NamedTuple):
         if form == "table":
             self.show(console())
             return
-        write_table(self.table, self.provenance, self.document, form, out or sys.stdout)
+        write_table(self.table(), self.provenance, self.document, form, out or sys.stdout)
         if out is not None:
-            typer.echo(f"{len(self.table):,} rows written to {out}")
+            typer.echo(f"{len(self.table()):,} rows written to {out}")
 
 
 @dataclass(frozen=True)
@@ -165,14 +151,25 @@ class CordOptions:
             raise typer.BadParameter("it is for cord units alone", param_hint="--cord-rule")
         return "cord"
 
+    @property
+    def usual_keys(self) -> tuple[str, ...]:
+        """What donors are ordered by unless it is asked for."""
+        return DEFAULT_KEYS if self.of_search is None else CORD_KEYS
+
     def rank(self, rule: RankRule, ranked_by: str | None) -> RankRule:
         """The order of cord units, unless one is given."""
         is_cord = self.of_search is not None and ranked_by is None
         return replace(rule, keys=CORD_KEYS) if is_cord else rule
 
     def pairs(
-        self, person: Person, search: DonorSearch, wanted: SearchSettings, start: int, size: int
-    ) -> tuple[_Found, bool]:
+        self,
+        person: Person,
+        search: DonorSearch,
+        wanted: SearchSettings,
+        start: int,
+        size: int,
+        reported: ReportedAntibodies | None,
+    ) -> tuple[Listed, bool]:
         """Pairs of units, and whether there are more. `--min-tnc` and `--min-cd34`, which `wanted`
         holds, are of both together."""
         donors = dict(wanted.donors)
@@ -189,7 +186,11 @@ class CordOptions:
                 if value is not None
             },
         )
-        found = find_pairs(person, search, replace(wanted, donors=donors), rule, start, size)
+        use = None if reported is None else reported.use.get(person.id)
+        found = find_pairs(person, search, replace(wanted, donors=donors), rule, start, size, use)
+        stated = None
+        if reported is not None:
+            stated = reported.stated(search.index.donors, {person.id: found.excluded})
         provenance = {
             "release": search.nomenclature.release,
             "index": search.index.version,
@@ -197,61 +198,19 @@ class CordOptions:
             "as_of": wanted.as_of.isoformat(),
         }
         return (
-            _Found(
-                found.table,
-                {**provenance, "double": asdict(rule)},
-                lambda: double_document(found, rule, provenance),
+            Listed(
+                lambda: found.table,
+                {
+                    **provenance,
+                    "double": asdict(rule),
+                    "risk_not_told": NO_RISK,
+                    **({"antibodies": stated} if stated else {}),
+                },
+                lambda: double_document(found, rule, provenance, stated),
                 lambda screen: _print_pairs(screen, found, rule, wanted.criteria),
             ),
             found.more,
         )
-
-    def list(
-        self,
-        people: Sequence[Person],
-        search: DonorSearch,
-        model: RiskModel,
-        wanted: SearchSettings,
-        limit: int,
-    ) -> _Found:
-        """Donors of several types, stratum by stratum."""
-        assert self.strata is not None
-        names = [name.strip() for name in self.strata.split(",")]
-        if not set(names) <= set(STRATA) or len(set(names)) != len(names):
-            raise typer.BadParameter(
-                f"{self.strata!r} is no list of {', '.join(STRATA)}, each once",
-                param_hint="--strata",
-            )
-        strata = strata_settings(names, wanted, self.rule or CordRule.SIX)
-        found = search_strata(people, search, model, strata)
-        ids = {
-            name
-            for results in found.values()
-            for matches in results.matches.values()
-            for name in search.index.ids(matches.candidates.rows)
-        }
-        table = strata_table(found, search.registry.typings(sorted(ids)))
-        return _Found(
-            table,
-            {"strata": {name: results.provenance for name, results in found.items()}},
-            lambda: strata_document(found, table),
-            lambda screen: _print_strata(screen, found, people, limit),
-        )
-
-
-def _print_strata(
-    screen: Console, found: Mapping[str, SearchResults], people: Sequence[Person], limit: int
-) -> None:
-    for number, (name, results) in enumerate(found.items(), 1):
-        screen.print(f"stratum {number} of {len(found)}: {STRATA[name]}", style="bold")
-        screen.print(f"below another for: {order_of(results)}", style="dim")
-        for person in people:
-            print_donors(screen, results, limit, person.id)
-    screen.print(
-        "the strata stand in the order of --strata, and their ranks do not compare; risks do: they "
-        "are of one model, in which donor type and graft source are factors",
-        style="dim",
-    )
 
 
 def _print_pairs(
@@ -261,8 +220,9 @@ def _print_pairs(
     table = Table(
         title=f"pairs of {found.n_units:,} cord units within {criteria.max_mismatches} mismatches"
     )
+    has_report = "antibody_answer" in found.table
     names = ("#", "units", "match", "each other", "TNC 10^7/kg", "CD34 10^6/kg", "maternal")
-    for name in (*names, "below the one above for"):
+    for name in (*names, *(["antib."] if has_report else []), "below the one above for"):
         table.add_column(name)
     for row in found.table.to_dict(orient="records"):
         table.add_row(
@@ -273,9 +233,12 @@ def _print_pairs(
             _dose(row, "tnc_1e7_per_kg"),
             _dose(row, "cd34_1e6_per_kg"),
             "; ".join(filter(None, (row["nima_1"], row["nima_2"]))),
+            *([_flags(row)] if has_report else []),
             row["ranked_below_previous_for"],
         )
     screen.print(table)
+    if has_report:
+        screen.print(FLAGS)
     asked = [f"together at least {rule.min_tnc:g} x 10^7 nucleated cells a kg"]
     asked.append(f"each at least {rule.min_unit_tnc:g}")
     if rule.min_cd34 is not None:
@@ -285,9 +248,15 @@ def _print_pairs(
     asked.append(f"at most {rule.max_mismatches} mismatches between them")
     screen.print(
         f"{', '.join(asked)}\n{found.without_count:,} units without a count that is asked for are "
-        "left out\ndecision support for clinicians, not a medical device",
+        f"left out\n{NO_RISK}\ndecision support for clinicians, not a medical device",
         style="dim",
     )
+
+
+def _flags(row: Mapping[Hashable, Any]) -> str:
+    """The virtual crossmatch of both units."""
+    answers = ((row[f"antibody_answer_{n}"], row[f"antibody_worst_{n}"]) for n in (1, 2))
+    return " ".join(flag(*one) for one in answers)
 
 
 def _dose(row: Mapping[Hashable, Any], name: str) -> str:

@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from data.donor_files import Person
 from matching.antibodies import Profile, registry_answers
 from matching.haplotypes import NullImputation
 from matching.typings import split_gl, typing_of
-from service.antibodies import crossmatched, own_warnings
+from service.antibodies import best_rows, crossmatched, own_warnings
 from service.antibody_tables import (
     FORMATS,
     PatientCrossmatch,
@@ -92,11 +91,7 @@ def crossmatch(
 
     def of_registry(patient: str, profile: Profile) -> PatientCrossmatch:
         answers = registry_answers(index.donors, profile)
-        # Best first, then in the order of the index.
-        n_kept = min(limit, len(answers))
-        keys = 3 * answers.low.astype(np.int64) + answers.high
-        first = np.argsort(keys, kind="stable")[:n_kept]
-        rows = index.donors.valid_rows()[first]
+        rows = best_rows(index, answers, limit)
         names = index.ids(rows)
         typings = store.typings(names)
         facts = index.facts(rows).to_dict(orient="records")

@@ -12,13 +12,7 @@ from data.family import read_family
 from data.files import replacing
 from data.frequency_store import FrequencyFolder
 from data.nomenclature import ReferenceFolder
-from matching.errors import InputFileError
-from matching.family import (
-    FounderFrequencies,
-    HaploidenticalRule,
-    analyse,
-    parse_haploidentical_rule,
-)
+from matching.family import FounderFrequencies, HaploidenticalRule, analyse
 from service.ancestry import ancestries
 from service.cli.common import (
     ReleaseOption,
@@ -29,6 +23,7 @@ from service.cli.common import (
     searched_loci,
     settings,
 )
+from service.cli.strata import family_rule
 from service.family import family_json, family_result, print_family, relatives_table
 from service.family_page import family_page
 
@@ -82,7 +77,8 @@ def family(
         label = "+".join(f"{name}={share:g}" for name, share in under.default)
     found = analyse(read.pedigree, patient, nomenclature, compared, frequencies)
     proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
-    result = family_result(found, _rule(rule), nomenclature, proteins, day, label)
+    order = HaploidenticalRule() if rule is None else family_rule(rule)
+    result = family_result(found, order, nomenclature, proteins, day, label)
     print_family(console(), result)
     if out is not None:
         with replacing(out) as temporary:
@@ -96,12 +92,3 @@ def family(
         with replacing(picture) as temporary:
             temporary.write_text(family_page(result), encoding="utf-8")
         typer.echo(f"pedigree drawn in {picture}")
-
-
-def _rule(path: Path | None) -> HaploidenticalRule:
-    if path is None:
-        return HaploidenticalRule()
-    try:
-        return parse_haploidentical_rule(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputFileError(f"{path}: {error}") from error

@@ -11,6 +11,7 @@ import pandas as pd
 import typer
 
 from data.donor_files import Person
+from data.files import file_digest
 from data.index import StoredIndex
 from data.models import active_model, model_label
 from data.nomenclature import ReferenceFolder
@@ -19,12 +20,13 @@ from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
-from matching.rank import CORD_KEYS, DEFAULT_KEYS
 from matching.typings import homozygous_where_blank, split_gl, typing_of
 from service.allocation import allocate_candidates, with_allocation
 from service.cli.antibodies import (
     DEFAULT_MFI,
+    AntibodiesOption,
     CumulativeOption,
+    ExcludeOption,
     KeepOption,
     MfiOption,
     ReportedAntibodies,
@@ -50,7 +52,6 @@ from service.cli.cord import (
     DoubleOption,
     LociOption,
     MaxMismatchesOption,
-    StrataOption,
     UnitCd34Option,
     UnitTncOption,
 )
@@ -91,9 +92,11 @@ from service.cli.searching import (
     search_sets,
 )
 from service.cli.store import RegistryOption, open_registry
+from service.cli.strata import FamilyOption, StrataOption, families_of, listed, strata_of
 from service.convert import LIMITS
 from service.criteria import criteria_json
-from service.details import detail_columns
+from service.details import Detailed
+from service.family_page import FAMILIES, family_picture, write_families
 from service.pages import DEFAULT_SIZE, page_start, page_token, search_state
 from service.results import (
     print_donors,
@@ -133,6 +136,10 @@ def match(
     min_unit_cd34: UnitCd34Option = None,
     max_mismatches_between: BetweenOption = None,
     strata: StrataOption = None,
+    family: FamilyOption = None,
+    patient_id: Annotated[
+        str, typer.Option(help="With --patient: the identifier, as in --family and --antibodies.")
+    ] = "patient",
     patient_facts: PatientFactsOption = None,
     form: Annotated[
         str | None,
@@ -171,14 +178,8 @@ def match(
             "--haplotypes", help="Add the probability of 0, 1 and 2 whole haplotypes in common."
         ),
     ] = False,
-    antibodies: Annotated[
-        Path | None,
-        typer.Option(help="The patients' antibodies: CSV, or a list of unacceptable antigens."),
-    ] = None,
-    exclude_positive: Annotated[
-        bool,
-        typer.Option("--exclude-positive", help="Leave out donors with a positive crossmatch."),
-    ] = False,
+    antibodies: AntibodiesOption = None,
+    exclude_positive: ExcludeOption = False,
     keep_donor: KeepOption = None,
     mfi_cut_off: MfiOption = DEFAULT_MFI,
     cumulative_mfi: CumulativeOption = None,
@@ -207,20 +208,14 @@ def match(
         cord_rule, double, min_unit_tnc, min_unit_cd34, max_mismatches_between, strata
     )
     overrides = overrides_of(keep_donor)
-    check_antibody_options(antibodies, exclude_positive, overrides, page_size, save)
-    if antibodies is not None and ranked_by is None:
-        usual = DEFAULT_KEYS if cord.of_search is None else CORD_KEYS
-        ranked_by = ",".join(("antibody", *usual))
-    if antibodies is not None and (double or strata is not None):
-        raise typer.BadParameter(
-            "pairs and strata know no antibodies yet; search one type of donors with --donor-type",
-            param_hint="--antibodies",
-        )
+    check_antibody_options(antibodies, exclude_positive, overrides, save)
+    if antibodies is not None and ranked_by is None and strata is None:
+        ranked_by = ",".join(("antibody", *cord.usual_keys))
     wanted = SearchSettings(
         cord.criteria(loci, max_mismatches, max_mismatches_at, direction, level, potential),
         parse_day(as_of),
         null_imputation,
-        cord.rank(rank_rule(ranked_by, bands), ranked_by),
+        cord.rank(rank_rule(None if strata else ranked_by, bands), ranked_by),
         donor_criteria(
             cord.types(donor_type),
             *(age, sex, cmv, abo, donor_registry, status, min_tnc, min_cd34),
@@ -230,12 +225,29 @@ def match(
         shared_of=(limit if chosen == "table" else None) if haplotypes else 0,
         maternal=cord.of_search is not None,
     )
-    if (double or strata is not None) and (save is not None or details or haplotypes):
+    asked_of = (
+        None
+        if strata is None
+        else strata_of(strata, family, wanted, cord_rule, ranked_by, bands, antibodies is not None)
+    )
+    if strata is None and family is not None:
+        raise typer.BadParameter("relatives are a stratum: give --strata", param_hint="--family")
+    if double and (details or haplotypes):
         raise typer.BadParameter(
-            "not with --double or --strata", param_hint="--save, --details or --haplotypes"
+            "they are of a patient and one donor, not of two units with --double",
+            param_hint="--details or --haplotypes",
+        )
+    if (double or strata is not None) and save is not None:
+        raise typer.BadParameter(
+            "a saved search has donors of one type, each for itself: give --donor-type or "
+            "--cord-rule instead of --strata or --double",
+            param_hint="--save",
         )
     if strata is not None and page_size is not None:
-        raise typer.BadParameter("pages are of one type of donors: give --donor-type instead")
+        raise typer.BadParameter(
+            "pages are of one type of donors: give --donor-type or --cord-rule instead of --strata",
+            param_hint="--page-size",
+        )
     if haplotypes and patients is not None and chosen == "table":
         raise typer.BadParameter("of many patients only a file has room; give --out")
     if page and page_size is None and not double:
@@ -252,7 +264,7 @@ def match(
         if blank_second is BlankSecond.HOMOZYGOUS:
             written = homozygous_where_blank(written)
         encode(typing_of(written), replace(nomenclature, strict=strict))
-        people, rejects_file = [Person("patient", facts_of(patient_facts), written)], None
+        people, rejects_file = [Person(patient_id, facts_of(patient_facts), written)], None
     else:
         assert patients is not None
         beside = out or patients
@@ -265,23 +277,12 @@ def match(
     if save is not None:
         searches().check_free(save)
     paged = page_size is not None or double
-    state = _state(people[0], wanted, repr(cord), nomenclature, index) if paged else {}
+    state = {}
+    if paged:
+        report = "" if antibodies is None else file_digest(antibodies)
+        judged = (report, exclude_positive, overrides, mfi_cut_off, cumulative_mfi)
+        state = _state(people[0], wanted, repr((cord, judged)), nomenclature, index)
     start = page_start(page, state) if page else 0
-    if double:
-        size = page_size or (limit if chosen == "table" else DEFAULT_SIZE)
-        search = DonorSearch.of(nomenclature, {}, store, index, None)
-        pairs, more = cord.pairs(people[0], search, wanted, start, size)
-        pairs.write(chosen, out)
-        if more:
-            typer.echo(f"next page: --page {page_token(start + size, state)}", err=True)
-        end_with_rejects(rejects_file)
-        return
-    if strata is not None:
-        search = open_search(nomenclature, store, index, wanted.nulls)
-        model = active_model(settings().models)
-        cord.list(people, search, model, wanted, limit).write(chosen, out)
-        end_with_rejects(rejects_file)
-        return
     reported = None
     if antibodies is not None:
         reported = ReportedAntibodies.read(
@@ -289,12 +290,41 @@ def match(
             *(exclude_positive, overrides),
         )
         rejects_file = rejects_file or reported.rejects
+    if double:
+        size = page_size or (limit if chosen == "table" else DEFAULT_SIZE)
+        # Probabilities are of antigens alone.
+        sets = None if reported is None else reported.sets
+        search = DonorSearch.of(nomenclature, {}, store, index, sets)
+        pairs, more = cord.pairs(people[0], search, wanted, start, size, reported)
+        pairs.write(chosen, out)
+        if more:
+            typer.echo(f"next page: --page {page_token(start + size, state)}", err=True)
+        end_with_rejects(rejects_file)
+        return
+    detailed = None
+    if details:
+        proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
+        typings = {person.id: typing_of(person.written) for person in people}
+        detailed = Detailed(typings, PairDetails(nomenclature, proteins))
+    if asked_of is not None:
+        families = None
+        if family is not None:
+            families = families_of(family, people, nomenclature, wanted)
+        search = open_search(nomenclature, store, index, wanted.nulls)
+        found = listed(people, search, wanted, asked_of, reported, families, detailed, limit)
+        found.write(chosen, out)
+        if families is not None and out is not None and chosen != "json":
+            pictures = {name: family_picture(one) for name, one in families.results.items()}
+            write_families(pictures, out.with_name(f"{out.name}.{FAMILIES}"))
+        end_with_rejects(rejects_file)
+        return
     results = run_search(
         *(people, nomenclature, store, index, replace(wanted, start=start, size=page_size)),
         None if reported is None else reported.use,
     )
     if reported is not None:
-        results = reported.stated(results)
+        stated = reported.stated(results.index.donors, results.excluded)
+        results = replace(results, antibodies=stated)
     if page_size is not None and start + page_size < results.found[people[0].id]:
         results = replace(results, next_page_token=page_token(start + page_size, state))
     if save is not None:
@@ -309,14 +339,8 @@ def match(
         donors = {i for m in results.matches.values() for i in index.ids(m.candidates.rows)}
         donor_typings = store.typings(sorted(donors))
         table = result_table(results, donor_typings)
-        if details:
-            proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
-            columns = detail_columns(
-                results,
-                {person.id: typing_of(person.written) for person in people},
-                donor_typings,
-                PairDetails(nomenclature, proteins),
-            )
+        if detailed is not None:
+            columns = detailed.columns(results, donor_typings)
             table = pd.concat([table, columns], axis="columns")
         if reported is not None:
             flagged_columns = reported.columns(results, donor_typings)
@@ -335,7 +359,7 @@ def match(
 def _state(
     person: Person,
     wanted: SearchSettings,
-    cord: str,
+    more: str,
     nomenclature: Nomenclature,
     index: StoredIndex,
 ) -> dict[str, str]:
@@ -347,7 +371,7 @@ def _state(
         {
             **criteria_json(wanted.criteria, wanted.donors),
             "nulls": wanted.nulls.value,
-            "cord": cord,
+            "more": more,
         },
         wanted.as_of,
         wanted.rule,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.common import ReleaseOption, settings
 from service.cli.store import RegistryOption
+from service.config import Settings
 from service.observability.logs import log_to_stderr
 from service.server import serve as serve_settled
 from service.server_settings import ServeSettings, option, serve_settings
-from service.snapshot import load_snapshot
+
+if TYPE_CHECKING:
+    from service.snapshot import Snapshot
 
 
 def _of(name: str) -> Any:
@@ -50,6 +53,13 @@ def serve(
     log_to_stderr()
     serve_settled(
         wanted,
-        partial(load_snapshot, settings(), release, folder),
+        partial(_load, settings(), release, folder),
         lambda port, served: typer.echo(f"serving on {wanted.host}:{port} ({served})"),
     )
+
+
+def _load(home: Settings, release: str | None, folder: str | None) -> Snapshot:
+    # Imported by the server, which sees to it that this is quick.
+    from service.snapshot import load_snapshot
+
+    return load_snapshot(home, release, folder)

@@ -7,6 +7,6 @@ It needs the generated messages and gRPC, and nothing of the server.
 """
 
 from service.client.calls import Client, connect, pages
-from service.client.frames import columns_frame, frame
+from service.client.frames import columns_frame, frame, stream_frame
 
-__all__ = ["Client", "columns_frame", "connect", "frame", "pages"]
+__all__ = ["Client", "columns_frame", "connect", "frame", "pages", "stream_frame"]

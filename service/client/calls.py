@@ -13,7 +13,9 @@ from google.protobuf.message import Message
 
 from service.client.retries import Patience, with_request_id
 from service.pb.graftmatch.v1 import (
+    antibodies_pb2,
     audit_pb2,
+    family_pb2,
     graftmatch_pb2,
     jobs_pb2,
     nomenclature_pb2,
@@ -112,6 +114,18 @@ class Client:
     stream_candidates = Streamed[
         graftmatch_pb2.StreamCandidatesRequest, graftmatch_pb2.StreamCandidatesResponse
     ]("StreamCandidates", graftmatch_pb2.StreamCandidatesResponse)
+    search_strata = Streamed[
+        graftmatch_pb2.SearchStrataRequest, graftmatch_pb2.SearchStrataResponse
+    ]("SearchStrata", graftmatch_pb2.SearchStrataResponse)
+    search_unit_pairs = Unary[
+        graftmatch_pb2.SearchUnitPairsRequest, graftmatch_pb2.SearchUnitPairsResponse
+    ]("SearchUnitPairs", graftmatch_pb2.SearchUnitPairsResponse)
+    crossmatch_donors = Streamed[
+        antibodies_pb2.CrossmatchDonorsRequest, antibodies_pb2.CrossmatchDonorsResponse
+    ]("CrossmatchDonors", antibodies_pb2.CrossmatchDonorsResponse)
+    analyse_family = Unary[family_pb2.AnalyseFamilyRequest, family_pb2.AnalyseFamilyResponse](
+        "AnalyseFamily", family_pb2.AnalyseFamilyResponse
+    )
     score_pair = Unary[graftmatch_pb2.ScorePairRequest, graftmatch_pb2.ScorePairResponse](
         "ScorePair", graftmatch_pb2.ScorePairResponse
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
-from service.pb.graftmatch.v1 import columns_pb2
+from service.pb.graftmatch.v1 import antibodies_pb2, columns_pb2, graftmatch_pb2
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,43 @@ def columns_frame(messages: Iterable[columns_pb2.CandidateColumns]) -> pd.DataFr
 
     parts = [pd.DataFrame(_columns(message)) for message in messages]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def stream_frame(answers: Iterable[graftmatch_pb2.StreamCandidatesResponse]) -> pd.DataFrame:
+    """The candidates of answers of `StreamCandidates`, a row each: those of `columns_frame`, with
+    columns `crossmatch.answer` and `cord.tnc_1e7_per_kg` where the answers hold them.
+
+    Of a system they are `crossmatch.DRB1.answer`; answers are names of `CrossmatchAnswer`.
+    """
+    import pandas as pd
+
+    parts = []
+    for answer in answers:
+        columns = _columns(answer.candidates)
+        if answer.HasField("crossmatches"):
+            columns |= _crossmatches(answer.crossmatches)
+        if answer.HasField("cord_units"):
+            columns |= _values(answer.cord_units, "cord.")
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _crossmatches(message: antibodies_pb2.CrossmatchColumns) -> dict[str, Any]:
+    found = _values(message, "crossmatch.")
+    found.pop("crossmatch.systems", None)
+    for system in message.systems:
+        prefix = f"crossmatch.{system.system}."
+        found |= {f"{prefix}answer": list(system.answer), f"{prefix}untyped": list(system.untyped)}
+    names = antibodies_pb2.CrossmatchAnswer.DESCRIPTOR.values_by_number
+    for key, value in found.items():
+        if key.rpartition(".")[2] in ("answer", "worst"):
+            found[key] = [names[number].name for number in value]
+    return found
+
+
+def _values(message: Message, prefix: str) -> dict[str, Any]:
+    """Its columns, those that are not empty."""
+    return {f"{prefix}{field.name}": list(value) for field, value in message.ListFields()}
 
 
 def _columns(message: columns_pb2.CandidateColumns) -> dict[str, Any]:

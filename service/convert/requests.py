@@ -43,6 +43,16 @@ class Limits:
     listed: int = 1000
     import_bytes: int = 4 * 1024**3
     allocation_limits: int = 10_000
+    # Of an antibody report, unacceptable antigens likewise.
+    beads: int = 10_000
+    reason_characters: int = 500
+    # A least dose, in 10^7 or 10^6 cells a kg.
+    dose: int = 1000
+    # Of two cord units that are ranked, over all pages.
+    unit_pairs: int = 100_000
+    family_members: int = 100
+    # Of donors against one report.
+    crossmatches: int = 10_000
     # Of a site, and donors of each.
     saved_searches: int = 10_000
     saved_donors: int = 100_000

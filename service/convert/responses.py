@@ -121,7 +121,7 @@ def pair_comparison(
 
 _UNKNOWN = (np.nan, np.nan, np.nan)
 _LOCUS_NAMES = tuple(locus.value for locus in LOCI)
-_TCE = {tce: common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}") for tce in TceCategory}
+TCE = {tce: common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{tce.name}") for tce in TceCategory}
 _STATUS = {
     outcome: common_pb2.ProbabilityStatus.Value(f"PROBABILITY_STATUS_{outcome.name}")
     for outcome in Outcome
@@ -143,7 +143,7 @@ def _comparison(
         gvh=as_range(*to_host),
         hvg=as_range(*to_graft),
         loci=[_locus(name, tuple(row)) for name, row in zip(_LOCUS_NAMES, compared, strict=True)],
-        dpb1_tce=_TCE[tce],
+        dpb1_tce=TCE[tce],
         probability_status=_STATUS[outcome],
         haplotypes=_sharing(in_common),
         **_known_probabilities(p),

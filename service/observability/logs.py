@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
+import time
 import traceback
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, TextIO
 
 import structlog
 from structlog.stdlib import BoundLogger, ProcessorFormatter
@@ -14,6 +18,7 @@ from structlog.typing import EventDict
 from service.calls import CURRENT
 
 _OURS = "graftmatch"
+_BUFFER_SECONDS = 0.05
 _NOT_TOLD = "a message of a library, which may quote a request, is not written"
 
 
@@ -39,9 +44,56 @@ def formatter() -> logging.Formatter:
     )
 
 
+class BufferedHandler(logging.StreamHandler[TextIO]):
+    """Writes several records at once, at most `_BUFFER_SECONDS` late; a warning or worse writes
+    them all now.
+
+    A call then waits neither for whoever reads the log nor, each time, for the interpreter lock.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._begin()
+        # A forked process has none of the threads of its parent.
+        os.register_at_fork(before=self.flush, after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._waiting, self._writes = threading.Event(), False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:
+            self.handleError(record)
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif not self._waiting.is_set():
+            self._waiting.set()
+            if not self._writes:
+                self._writes = True
+                threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self.lock or nullcontext():
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+
+    def _write(self) -> None:
+        while True:
+            self._waiting.wait()
+            time.sleep(_BUFFER_SECONDS)
+            self._waiting.clear()
+            self.flush()
+
+
 def log_to_stderr() -> None:
     """Write the records of this process to stderr, as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = BufferedHandler(sys.stderr)
     handler.setFormatter(formatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 

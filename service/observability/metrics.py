@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -13,8 +15,6 @@ from service.status import ServerError
 
 # Metrics are only told to this machine; a collector elsewhere needs an agent here.
 HOST = "127.0.0.1"
-# Read by prometheus-client when it is imported, so set before a process is started.
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 REGISTRY = CollectorRegistry()
 CALLS = Counter("graftmatch_calls", "Calls that ended.", ("rpc", "code"), registry=REGISTRY)
 SECONDS = Histogram(
@@ -57,10 +57,29 @@ CERTIFICATE_EXPIRES = Gauge(
 )
 
 
-def serve_metrics(port: int, folder: Path | None = None) -> tuple[int, Callable[[], None]]:
+@dataclass(frozen=True)
+class MetricsServer:
+    """Tells metrics over HTTP, in a thread."""
+
+    port: int
+    _server: WSGIServer
+    _thread: Thread
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def close(self) -> None:
+        """In a process that was forked from this one, which has no such thread."""
+        self._server.socket.close()
+
+
+def serve_metrics(port: int, folder: Path | None = None) -> MetricsServer:
     """Tell metrics over HTTP: those of this process, or of all that use a folder.
 
-    Returns the port and what stops it. Raises `ServerError`.
+    Raises `ServerError`.
     """
     registry = REGISTRY
     if folder is not None:
@@ -73,10 +92,4 @@ def serve_metrics(port: int, folder: Path | None = None) -> tuple[int, Callable[
             f"cannot listen on {HOST} port {port} for metrics: {error.strerror}; give another "
             "--metrics-port"
         ) from error
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return int(server.server_port), stop
+    return MetricsServer(int(server.server_port), server, thread)

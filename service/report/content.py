@@ -15,11 +15,17 @@ from matching.rank import REASONS
 from matching.risk import OUTCOMES
 from service.allocation import AVAILABLE, texts_of
 from service.pairs import risk_columns
+from service.report.listed import antibody_content, shown_outcome, strata_content
 from service.report.reading import (
     ALLOCATION_TEXTS,
+    ANTIBODY_MFI,
+    ANTIBODY_SHARES,
+    ANTIBODY_SYSTEMS,
     COUNTS,
     DETAILS,
     POSITIONS,
+    RELATIVE_SHARES,
+    RELATIVE_TEXTS,
     Results,
     at_locus,
 )
@@ -56,9 +62,9 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     Of each patient the first `most_donors` candidates are embedded, and those that the allocation
     or the typing plan names. A column of n rows is `levels`, its distinct values, and `codes`, n
     positions in them, -1 where unknown. `starts`: patient i has the rows starts[i] to
-    starts[i + 1] - 1, by rank, of which the first `first_ranks[i]` leave none out. Figures of a
-    patient are those of all candidates of the results; `found[i]` counts what these leave out too.
-    `fails[i]`: probability that no candidate is both available and 10/10.
+    starts[i + 1] - 1, by stratum and rank, of which the first `first_ranks[i]` leave none out.
+    Figures of a patient are those of all candidates of the results; `found[i]` counts what these
+    leave out too. `fails[i]`: probability that no candidate is both available and 10/10.
     """
     allocation, plan = results.allocation, results.plan
     listed = [] if allocation is None else [str(name) for name in allocation["patient"]]
@@ -66,7 +72,13 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     patients = list(dict.fromkeys([*listed, *seen]))
     table = results.candidates.assign(
         position=pd.Index(patients).get_indexer(pd.Index(results.candidates["patient"].astype(str)))
-    ).sort_values(["position", "rank"], ignore_index=True)
+    )
+    if "stratum" in table and "place" not in table:
+        # Files of match hold stratum after stratum, in their order.
+        table["place"] = table.groupby("patient", observed=True).cumcount() + 1
+    place = "place" if "place" in table else "rank"
+    # A copy, since columns that were set one by one are slow.
+    table = table.sort_values(["position", place], ignore_index=True).copy()
     table = _with_differences(_with_availability(table, plan))
     table["allocated_to"] = _recipients(table, allocation)
     within = table.groupby("position").cumcount().to_numpy()
@@ -85,6 +97,10 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
             for o in OUTCOMES
             if f"risk_{o.name}" in table
         ],
+        "outcome": shown_outcome(table),
+        "strata": strata_content(results.provenance, table),
+        "antibodies": antibody_content(results.antibodies, patients),
+        "families": {patient: one for patient, one in results.families.items() if patient in seen},
         "keys": _keys(results, table),
         "facts": [name for name in INDEXED_FACTS if name in table],
         "details": [name for name in DETAILS if name in table],
@@ -196,7 +212,17 @@ def _figures(table: pd.DataFrame, n: int) -> dict[str, Any]:
 def _rows(table: pd.DataFrame) -> Columns:
     """The columns of candidates; what belongs together is one column of lists."""
     found: Columns = {}
-    for name in ("rank", "donor", "p10", "p9", "availability", "dpb1_tce", "allocated_to"):
+    for name in (
+        "stratum",
+        "place",
+        "rank",
+        "donor",
+        "p10",
+        "p9",
+        "availability",
+        "dpb1_tce",
+        "allocated_to",
+    ):
         if name in table:
             found[name] = _column(table[name])
     found["mismatches"] = _joined(table, ("mismatches_best", "mismatches_worst"))
@@ -211,7 +237,14 @@ def _rows(table: pd.DataFrame) -> Columns:
             parts = risk_columns(outcome.name)
             risks = table.reindex(columns=list(parts)).round(_RISK_DECIMALS)
             found[f"risk_{outcome.name}"] = _joined(risks, parts)
+    if "antibody_answer" in table:
+        found["antibody"] = _joined(table, ("antibody_answer", "antibody_worst", *ANTIBODY_SHARES))
+        found["antibody_systems"] = _joined(table, ANTIBODY_SYSTEMS)
+        found["antibody_mfi"] = _joined(table, ANTIBODY_MFI)
+    if "class" in table:
+        found["classes"] = _joined(table, RELATIVE_SHARES)
     texts = [f"rank_{key}" for key in REASONS]
+    texts += ["risk_not_told", "nima", "antibody_evidence", "antibody_override", *RELATIVE_TEXTS]
     for name in (*INDEXED_FACTS, *texts, "ranked_below_previous_for", "typing", *DETAILS):
         if name in table:
             found[name] = _column(table[name])
@@ -293,11 +326,13 @@ def _loci(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _keys(results: Results, table: pd.DataFrame) -> list[dict[str, str]]:
     """The keys that donors were ordered by, in their order as far as the results state it."""
-    stated = dict.fromkeys([*results.provenance.get("rank_keys", ()), *REASONS])
+    strata = results.provenance.get("strata", {}).values()
+    of_strata = [key for one in strata for key in one.get("rank_keys", ())]
+    stated = dict.fromkeys([*of_strata, *results.provenance.get("rank_keys", ()), *REASONS])
     return [
         {"name": key, "label": _LABELS[key], "reason": REASONS[key]}
         for key in stated
-        if f"rank_{key}" in table
+        if key in REASONS and f"rank_{key}" in table
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ import pyarrow.parquet as pq
 
 from data.donor_files import INDEXED_FACTS
 from data.donor_files.columns import NUMBERS as NUMBER_FACTS
+from matching.antibodies import SYSTEMS
 from matching.errors import InputFileError
+from matching.family import RelativeClass
 from matching.loci import LOCI, Locus
 from matching.rank import REASONS
 from matching.risk import OUTCOMES
 from matching.search import POSITION_LETTERS
+from service.family_page import FAMILIES
 from service.pairs import risk_columns
 from service.recipients import read_table
+from service.report.listed import read_antibodies, read_families, stated_antibodies
 
 NEEDED = ("patient", "rank", "donor", "mismatches_best", "mismatches_worst")
 PROVENANCE = ("release", "index", "frequency_set", "model")
@@ -32,6 +36,26 @@ TOTALS = ("gvh_best", "gvh_worst", "hvg_best", "hvg_worst")
 DETAILS = (
     *("category", "leader_genotype", "leader_matched", "leader_shared", "leader_from_family"),
     "dpb1_expression",
+)
+# Of relatives, and of the virtual crossmatch; docs/batch.md tells their meaning.
+RELATIVE_TEXTS = (
+    "relationship",
+    "class",
+    "by_descent",
+    "haplotypes",
+    "typing_refined",
+    "weighting",
+)
+RELATIVE_SHARES = (
+    *(f"p_{kind.name.lower()}" for kind in RelativeClass),
+    *("shares_a", "shares_c", "p_nima"),
+)
+ANTIBODY_SHARES = ("antibody_p_positive", "antibody_p_positive_worst")
+ANTIBODY_MFI = ("antibody_cumulative_mfi_low", "antibody_cumulative_mfi_high")
+ANTIBODY_SYSTEMS = tuple(f"antibody_{system.value.lower()}_answer" for system in SYSTEMS)
+ANTIBODY_TEXTS = (
+    *("antibody_answer", "antibody_worst", *ANTIBODY_SYSTEMS),
+    *("antibody_evidence", "antibody_override"),
 )
 ALLOCATION_TEXTS = (
     *("allocated", "second", "first", "not_first_for", "best", "reason", "best_given_to", "limit"),
@@ -54,7 +78,8 @@ _SHARE = (0.0, 1.0)
 _DIFFERENCE = (-1.0, 1.0)
 COLUMNS: Mapping[str, tuple[float, float] | None] = {
     **dict.fromkeys(("patient", "donor")),
-    "rank": (1, 10**9),
+    "stratum": None,
+    **dict.fromkeys(("place", "rank"), (1, 10**9)),
     **dict.fromkeys(("mismatches_best", "mismatches_worst", *TOTALS), (0, _MOST)),
     **dict.fromkeys(("p10", "p9"), _SHARE),
     **{
@@ -69,6 +94,9 @@ COLUMNS: Mapping[str, tuple[float, float] | None] = {
     **dict.fromkeys(f"rank_{key}" for key in REASONS),
     **dict.fromkeys(("ranked_below_previous_for", "allocated_to", "typing", *DETAILS)),
     **dict.fromkeys(PROVENANCE),
+    **dict.fromkeys(("risk_not_told", "nima", *RELATIVE_TEXTS, *ANTIBODY_TEXTS)),
+    **dict.fromkeys((*RELATIVE_SHARES, *ANTIBODY_SHARES), _SHARE),
+    **dict.fromkeys(ANTIBODY_MFI, _NUMBER),
 }
 
 
@@ -79,7 +107,9 @@ class Results:
     `candidates`: one row a patient and donor, the columns of `COLUMNS` that the file has; texts are
     categories, what is unknown is missing. `provenance`: what the run states of itself.
     `allocation`, `plan`, `rejects`, `notes`: tables, None where none is known. `proof`: status and
-    levels of the allocation of batch, empty where they are not known.
+    levels of the allocation of batch, empty where they are not known. `families`: pictures of
+    pedigrees by patient; `antibodies`: of patients with a report, what becomes of the registry
+    (`listed.REGISTRY_ANSWERS`), how many were left out, and warnings.
     """
 
     candidates: pd.DataFrame
@@ -89,6 +119,8 @@ class Results:
     plan: pd.DataFrame | None
     rejects: pd.DataFrame | None
     notes: pd.DataFrame | None
+    families: Mapping[str, Any] = field(default_factory=dict)
+    antibodies: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_results(path: Path, allocation: Path | None = None, plan: Path | None = None) -> Results:
@@ -112,8 +144,10 @@ def read_results(path: Path, allocation: Path | None = None, plan: Path | None =
         if allocation is None and (allocation := _of_folder(path, "allocation")):
             proof = {name: summary[name] for name in ("status", "levels") if name in summary}
         rejects, notes = path / "rejects.csv", path / "notes.csv"
+        families, antibodies = path / FAMILIES, path / "antibodies.csv"
     else:
         file, rejects, notes = path, path.with_name(f"{path.name}.rejects.csv"), None
+        families, antibodies = path.with_name(f"{path.name}.{FAMILIES}"), None
     candidates, note = _read_candidates(file)
     for name in (*PROVENANCE, "as_of"):
         if name in note and name in summary and note[name] != summary[name]:
@@ -130,6 +164,10 @@ def read_results(path: Path, allocation: Path | None = None, plan: Path | None =
         None if plan is None else _read_plan(plan),
         _read_rejects(rejects, summary),
         read_table(notes, "patient", ("note",)) if notes and notes.is_file() else None,
+        read_families(families) if families.is_file() else {},
+        read_antibodies(antibodies)
+        if antibodies and antibodies.is_file()
+        else stated_antibodies(file, note.get("antibodies", {})),
     )
     if candidates.empty and found.allocation is None:
         raise InputFileError(f"{file} holds no donor of any patient; there is nothing to report")
@@ -251,7 +289,8 @@ def _checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
                 letters = " ".join(POSITION_LETTERS)
                 raise _of_row(path, table, wrong, f"{name} {value!r} is none of {letters}")
     for name in ("donor", "rank"):
-        twice = table.duplicated(["patient", name])
+        # Ranks are within a stratum, and a relative may be called as a donor is.
+        twice = table.duplicated(["patient", name, *(["stratum"] if "stratum" in table else [])])
         if twice.any():
             raise _of_row(path, table, twice, f"the same {name} comes twice; give one run's file")
     return table

@@ -38,16 +38,22 @@ class Access:
     """`roles`: any of them is enough; `Role.ADMIN` always is.
 
     `asked`, `told`: identifiers of records in a request and in a message of the answer, for the
-    audit log. A stream of requests is not looked into.
+    audit log; `kept`: in a request, donors who are to be kept whatever their crossmatch. A stream
+    of requests is not looked into.
     """
 
     roles: frozenset[Role]
     asked: Ids = _nobody
     told: Ids = _nobody
+    kept: Ids = _nobody
 
 
 def _named_donor(request: Any) -> Iterable[str]:
     return (identifier_of(request.name, DONORS),)
+
+
+def _kept(search: Any) -> Iterable[str]:
+    return (one.donor for one in search.antibodies.kept)
 
 
 _SEARCH = frozenset({Role.SEARCH})
@@ -60,8 +66,35 @@ ACCESS: Mapping[str, Access] = {
     "ExplainTyping": Access(_ANALYSE),
     "ReduceTyping": Access(_ANALYSE),
     "ListReleases": Access(_ANYONE),
-    "StreamCandidates": Access(_SEARCH, told=lambda answer: answer.candidates.donors),
-    "SearchDonors": Access(_SEARCH, told=lambda answer: (c.donor for c in answer.candidates)),
+    "StreamCandidates": Access(
+        _SEARCH,
+        told=lambda answer: answer.candidates.donors,
+        kept=lambda request: _kept(request.search),
+    ),
+    "SearchDonors": Access(
+        _SEARCH, told=lambda answer: (c.donor for c in answer.candidates), kept=_kept
+    ),
+    "SearchStrata": Access(
+        _SEARCH,
+        asked=lambda request: (member.id for member in request.family),
+        told=lambda answer: (
+            one.candidate.donor or one.relative.relative.id for one in answer.donors
+        ),
+        kept=lambda request: _kept(request.search),
+    ),
+    "SearchUnitPairs": Access(
+        _SEARCH,
+        told=lambda answer: (unit.donor for pair in answer.pairs for unit in pair.units),
+        kept=lambda request: _kept(request.search),
+    ),
+    "CrossmatchDonors": Access(
+        _SEARCH,
+        asked=lambda request: (one.identifier for one in request.donors if one.identifier),
+        told=lambda answer: (one.donor for one in answer.donors if one.donor),
+    ),
+    "AnalyseFamily": Access(
+        _SEARCH, asked=lambda request: (member.id for member in request.members)
+    ),
     "ScorePair": Access(_SEARCH),
     "ScorePairs": Access(_SEARCH),
     "PredictMatch": Access(_SEARCH),

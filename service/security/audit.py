@@ -87,11 +87,15 @@ class AuditLog:
         self._syncing = threading.Thread(target=self._sync_often, name="audit", daemon=True)
         self._syncing.start()
 
-    def records(self, call: Call, identifiers: Iterable[str]) -> None:
-        """Write down whom a call is about, before it is told. Raises `AuditError`."""
+    def records(self, call: Call, identifiers: Iterable[str], override: bool = False) -> None:
+        """Write down whom a call is about, before it is told. Raises `AuditError`.
+
+        `override`: these donors are to be kept though their virtual crossmatch is positive.
+        """
+        marked = {"override": True} if override else {}
         rest = iter(identifiers)
         while some := [record_hash(self.key, one) for one in islice(rest, MAX_RECORDS)]:
-            self._write(call, {"records": some})
+            self._write(call, {"records": some, **marked})
 
     def outcome(self, call: Call, outcome: str, seconds: float) -> None:
         """Write down how a call ended. Raises `AuditError`."""

@@ -32,16 +32,18 @@ class Certificates:
     client_ca: Path | None
     expires: datetime.datetime = field(init=False)
     _seen: Sequence[Signature] = field(init=False, repr=False)
-    _read: Any = field(init=False, repr=False)
+    _texts: Sequence[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._seen = self._signatures()
-        self._read = self._configuration()
+        self._texts = self._read()
 
     def credentials(self) -> Any:
-        """For `add_secure_port`."""
+        """For `add_secure_port`. Nothing of gRPC is at work before."""
         return grpc.dynamic_ssl_server_credentials(
-            self._read, self._changed, require_client_authentication=self.client_ca is not None
+            self._configuration(),
+            self._changed,
+            require_client_authentication=self.client_ca is not None,
         )
 
     def _changed(self) -> Any:
@@ -52,12 +54,12 @@ class Certificates:
         # Looked at once, whether they can serve or not.
         self._seen = signatures
         try:
-            self._read = self._configuration()
+            self._texts = self._read()
         except ServerError as error:
             _LOG.error("the changed certificates are not used: %s", error)
             return None
         _LOG.warning("the changed certificates are used, until %s", self.expires.isoformat())
-        return self._read
+        return self._configuration()
 
     def _signatures(self) -> tuple[Signature, ...]:
         return tuple(signature_of(path) for path in self._files())
@@ -65,14 +67,19 @@ class Certificates:
     def _files(self) -> list[Path]:
         return [path for path in (self.cert, self.key, self.client_ca) if path is not None]
 
-    def _configuration(self) -> Any:
+    def _read(self) -> list[bytes]:
+        """The files, in the order of `_files`. Raises `ServerError` where they cannot serve."""
         texts = [_read(path) for path in self._files()]
         self.expires = _check(self.cert, self.key)
-        CERTIFICATE_EXPIRES.set(self.expires.timestamp())
         if self.client_ca is not None:
             _check_authorities(self.client_ca)
+        return texts
+
+    def _configuration(self) -> Any:
+        CERTIFICATE_EXPIRES.set(self.expires.timestamp())
+        cert, key, *authorities = self._texts
         return grpc.ssl_server_certificate_configuration(
-            [(texts[1], texts[0])], root_certificates=texts[2] if len(texts) == 3 else None
+            [(key, cert)], root_certificates=authorities[0] if authorities else None
         )
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from service.observability.metrics import serve_metrics
-from service.server.listening import certificates, check_exposure, check_free
-from service.server.running import run, serve_one
-from service.server.workers import serve_many
 from service.server_settings import ServeSettings
-from service.snapshot import Snapshot
 
-__all__ = ["run", "serve"]
+if TYPE_CHECKING:
+    from service.snapshot import Snapshot
+
+# Where processes add up their metrics: read by prometheus-client when it is imported.
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+# How long a thread that computes keeps the interpreter while the one that takes calls waits for it.
+_SWITCH_SECONDS = 0.001
 
 
 def serve(
@@ -22,17 +29,35 @@ def serve(
     """Serve until SIGTERM or SIGINT, in the main thread.
 
     `ready` is called with the port and what is served once calls are answered. Settings that cannot
-    be are refused before anything is read. Raises `ServerError`, and what `load` raises.
+    be are refused before anything is read. Several workers need that nothing of the server was
+    imported before, so that their metrics are added up. Raises `ServerError`, and what `load`
+    raises.
     """
-    check_exposure(settings)
-    certificates(settings)
-    if settings.workers > 1:
-        serve_many(settings, load, ready)
-        return
-    check_free(settings.host, settings.port)
-    stop = None if settings.metrics_port is None else serve_metrics(settings.metrics_port)[1]
+
+    def load_to_keep() -> Snapshot:
+        snapshot = load()
+        from service.server.warming import warm
+
+        warm(snapshot)
+        # It stays: neither looked through for garbage, nor copied for it by a process that shares.
+        gc.freeze()
+        gc.enable()
+        return snapshot
+
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # What is imported and read stays: looking for garbage in it takes a fifth of the start.
+    gc.disable()
     try:
-        serve_one(settings, load, lambda port, snapshot: ready(port, snapshot.described))
+        if settings.workers > 1:
+            with tempfile.TemporaryDirectory(prefix="graftmatch-") as metrics:
+                os.environ[_METRICS] = metrics
+                from service.server.workers import serve_many
+
+                serve_many(settings, load_to_keep, ready, Path(metrics))
+        else:
+            from service.server.running import serve_alone
+
+            serve_alone(settings, load_to_keep, ready)
     finally:
-        if stop is not None:
-            stop()
+        os.environ.pop(_METRICS, None)
+        gc.enable()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
 import re
 import time
 import uuid
@@ -69,6 +71,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._pool, self._max_calls, self._stall_seconds = pool, max_calls, stall_seconds
         self._tokens, self._audit, self._tracer = tokens, audit, tracer or NoOpTracer()
         self._log = call_log()
+        self._random = random.Random(os.urandom(16))
         self._in_flight = 0
         self._unread: set[asyncio.Task[None]] = set()
         self._mean_seconds = 0.0
@@ -84,7 +87,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return handler
         sent = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
         asked = sent.get("x-request-id", "")
-        call = Call(rpc, asked if _REQUEST_ID.fullmatch(asked) else str(uuid.uuid4()), ANYONE)
+        call = Call(rpc, asked if _REQUEST_ID.fullmatch(asked) else self._new_id(), ANYONE)
         parent = extract(sent)
         try:
             call.caller = self._caller(sent.get("authorization", ""))
@@ -93,6 +96,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         except (UnauthenticatedError, ForbiddenError, OverloadedError, NotReadyError) as error:
             return self._refusal(call, parent, error)
         return self._wrapped(handler, call, parent)
+
+    def _new_id(self) -> str:
+        # Those of `uuid` ask the system each time, and no secret hangs on one.
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _caller(self, authorization: str) -> Caller:
         return ANYONE if self._tokens is None else self._tokens.caller(authorization)
@@ -136,6 +143,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 try:
                     if not handler.request_streaming:
                         await self._note(call, access.asked(_decoded(request)))
+                        await self._note(call, access.kept(request), override=True)
                     return await work(handler, access, call, request, context)
                 finally:
                     self._in_flight -= 1
@@ -188,12 +196,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                     ending.add_done_callback(self._unread.discard)
                     raise asyncio.CancelledError from None
 
-    async def _note(self, call: Call, identifiers: Iterable[str]) -> None:
+    async def _note(self, call: Call, identifiers: Iterable[str], override: bool = False) -> None:
         """Write records into the audit log, if there are any."""
         if self._audit is None or not (named := list(identifiers)):
             return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._audit.records, call, named)
+        await loop.run_in_executor(self._pool, self._audit.records, call, named, override)
 
     async def _conduct(
         self, call: Call, context: Any, parent: Context, work: Callable[[], Awaitable[Any]]

@@ -21,6 +21,7 @@ from service.convert import LIMITS
 from service.job_servicer import JobServicer
 from service.jobs.runner import JobRunner
 from service.observability import traces
+from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import (
     audit_pb2_grpc,
     graftmatch_pb2_grpc,
@@ -36,7 +37,7 @@ from service.security.tls import Certificates
 from service.security.tokens import Tokens
 from service.server.computing import ComputePool
 from service.server.interceptor import CallInterceptor
-from service.server.listening import address_of, certificates
+from service.server.listening import address_of, certificates, check_exposure, check_free
 from service.server.reloading import keep_current
 from service.server_settings import ServeSettings
 from service.servicers import GraftMatchServicer
@@ -46,6 +47,19 @@ from service.status import ServerError
 # Calls that gRPC lets in beyond those that are answered: health, reflection, and refusals.
 _BESIDES = 100
 _PING_SECONDS = 10
+
+
+def serve_alone(
+    settings: ServeSettings, load: Callable[[], Snapshot], ready: Callable[[int, str], None]
+) -> None:
+    """Serve in this process alone. See `service.server.serve`."""
+    check_exposure(settings)
+    certificates(settings)
+    check_free(settings.host, settings.port)
+    with ExitStack() as stack:
+        if settings.metrics_port is not None:
+            stack.callback(serve_metrics(settings.metrics_port).stop)
+        serve_one(settings, load, lambda port, snapshot: ready(port, snapshot.described))
 
 
 def serve_one(
@@ -131,6 +145,8 @@ async def run(
                 )
                 jobs.start()
                 ready(port, snapshot)
+                # When other data are used, these are not kept.
+                del snapshot
                 await stopping.wait()
         finally:
             await healthy.enter_graceful_shutdown()

@@ -1,7 +1,8 @@
 """Several processes that serve one port: the kernel spreads connections over them.
 
-Each is a fresh interpreter, started before anything of gRPC runs in it, that maps the index of the
-registry into memory; the pages of the index are there once. One that dies is replaced.
+The data are read once, before anything of gRPC is at work, and the workers are forked: what was
+read is in memory once, and so are the pages of the index. One that dies is replaced by another
+that reads the data as they are then.
 """
 
 from __future__ import annotations
@@ -9,30 +10,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-import os
 import signal
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client.multiprocess import mark_process_dead
 
 from matching.errors import GraftmatchError
-from service.observability.logs import log_to_stderr
-from service.observability.metrics import FOLDER, serve_metrics
-from service.server.listening import reserved
+from service.observability.metrics import serve_metrics
+from service.server.listening import certificates, check_exposure, reserved
 from service.server.running import serve_one
 from service.server_settings import ServeSettings
 from service.snapshot import Snapshot
 from service.status import ServerError
 
 _LOG = logging.getLogger("graftmatch.workers")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # After the time to drain, until a process that does not end is killed.
 _KILL_SECONDS = 10.0
 # A process that dies sooner than this is replaced only after it.
@@ -40,80 +39,112 @@ _LEAST_SECONDS = 5.0
 Loader = Callable[[], Snapshot]
 
 
+class Closing(Protocol):
+    """What a forked process closes on its side."""
+
+    def close(self) -> object:
+        """Close it."""
+
+
 @dataclass
 class _Worker:
-    process: SpawnProcess
+    process: ForkProcess
     # Gives one text when the worker answers, and ends when it does.
     channel: Connection
     began: float
     ready: bool = False
 
 
-def serve_many(settings: ServeSettings, load: Loader, ready: Callable[[int, str], None]) -> None:
+def serve_many(
+    settings: ServeSettings, load: Loader, ready: Callable[[int, str], None], metrics: Path
+) -> None:
     """Serve with `settings.workers` processes until SIGTERM or SIGINT, in the main thread.
 
-    `load` is called in each process, so it must be one that can be pickled. `ready` is called with
-    the port and what is served, once all of them answer. Raises `ServerError` if one of them cannot
-    start at all.
+    `load` is called in this process, and again in those that replace one. `ready` is called with
+    the port and what is served, once all of them answer. `metrics`: folder where they add up
+    theirs. Raises `ServerError`, also where one of them cannot start at all, and what `load`
+    raises.
     """
+    check_exposure(settings)
+    certificates(settings)
     with ExitStack() as stack:
         port = stack.enter_context(reserved(settings.host, settings.port))
-        metrics = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="graftmatch-")))
+        supervisor = _Supervisor(settings.model_copy(update={"port": port}), load, metrics, ready)
+        stack.callback(supervisor.leave)
+        for number in _SIGNALS:
+            stack.callback(signal.signal, number, signal.getsignal(number))
         if settings.metrics_port is not None:
-            stack.callback(serve_metrics(settings.metrics_port, metrics)[1])
-        stopping, told = os.pipe()
-        stack.callback(os.close, stopping)
-        stack.callback(os.close, told)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before = signal.signal(number, lambda *_: os.write(told, b"."))
-            stack.callback(signal.signal, number, before)
-        _Supervisor(
-            settings.model_copy(update={"port": port}), load, metrics, stopping, ready
-        ).run()
+            told = serve_metrics(settings.metrics_port, metrics)
+            stack.callback(told.stop)
+            supervisor.inherited.append(told)
+        supervisor.run()
 
 
 class _Supervisor:
-    """Starts workers and replaces those that die, until something can be read at `stopping`."""
+    """Starts workers and replaces those that die, until it is told to end by a signal.
+
+    `inherited`: what is closed in workers, besides what is the supervisor's own.
+    """
 
     def __init__(
         self,
         settings: ServeSettings,
         load: Loader,
         metrics: Path,
-        stopping: int,
         ready: Callable[[int, str], None],
     ) -> None:
         self._settings, self._load, self._metrics = settings, load, metrics
-        self._stopping, self._ready = stopping, ready
+        self._ready = ready
         self._announced, self._served = False, ""
         self._workers: list[_Worker] = []
+        self._read: Snapshot | None = None
+        self._told, self._tell = multiprocessing.Pipe(duplex=False)
+        self.inherited: list[Closing] = [self._told, self._tell]
 
     def run(self) -> None:
         """Returns when all workers have ended."""
         try:
-            self._workers = [self._started() for _ in range(self._settings.workers)]
+            for number in _SIGNALS:
+                signal.signal(number, signal.default_int_handler)
+            self._read = self._load()
+            for number in _SIGNALS:
+                signal.signal(number, lambda *_: self._tell.send_bytes(b"."))
+        except KeyboardInterrupt:
+            return
+        try:
+            for _ in range(self._settings.workers):
+                self._workers.append(self._started(self._take_read))
+            self._read = None
             while self._watch():
                 pass
         finally:
             self._end()
 
-    def _started(self) -> _Worker:
+    def leave(self) -> None:
+        """Close what is its own."""
+        for one in (self._told, self._tell, *(worker.channel for worker in self._workers)):
+            one.close()
+
+    def _take_read(self) -> Snapshot:
+        """What was read before the processes parted, which is not kept here."""
+        snapshot, self._read = self._read, None
+        assert snapshot is not None
+        return snapshot
+
+    def _started(self, load: Loader) -> _Worker:
         mine, theirs = multiprocessing.Pipe()
-        context = multiprocessing.get_context("spawn")
-        process = context.Process(target=_work, args=(self._settings, self._load, theirs))
-        os.environ[FOLDER] = str(self._metrics)
-        try:
-            process.start()
-        finally:
-            del os.environ[FOLDER]
+        inherited = [*self.inherited, mine, *(worker.channel for worker in self._workers)]
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=_work, args=(self._settings, load, theirs, inherited))
+        process.start()
         theirs.close()
         return _Worker(process, mine, time.monotonic())
 
     def _watch(self) -> bool:
         """Wait until something happens, and see to it; false when it is time to end."""
         channels: list[Any] = [worker.channel for worker in self._workers]
-        happened = wait([*channels, self._stopping])
-        if self._stopping in happened:
+        happened = wait([*channels, self._told])
+        if self._told in happened:
             return False
         for i, worker in enumerate(self._workers):
             if worker.channel in happened and not self._heard(worker):
@@ -145,8 +176,8 @@ class _Supervisor:
             "worker %d has died (%s) and is replaced", worker.process.pid, worker.process.exitcode
         )
         soonest = worker.began + _LEAST_SECONDS
-        wait([self._stopping], max(0.0, soonest - time.monotonic()))
-        return self._started()
+        wait([self._told], max(0.0, soonest - time.monotonic()))
+        return self._started(self._load)
 
     def _end(self) -> None:
         for worker in self._workers:
@@ -161,9 +192,15 @@ class _Supervisor:
                 worker.process.join()
 
 
-def _work(settings: ServeSettings, load: Loader, channel: Connection) -> None:
+def _work(
+    settings: ServeSettings, load: Loader, channel: Connection, inherited: Sequence[Closing]
+) -> None:
     """A worker process. It ends when its supervisor does."""
-    log_to_stderr()
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    # An open end of another's would hide that its process has gone.
+    for one in inherited:
+        one.close()
 
     def ready(_: int, snapshot: Snapshot) -> None:
         channel.send((True, snapshot.described))
@@ -176,3 +213,6 @@ def _work(settings: ServeSettings, load: Loader, channel: Connection) -> None:
         serve_one(settings, load, ready, shared=True, stopped=stopped)
     except GraftmatchError as error:
         channel.send((False, str(error)))
+    finally:
+        # A forked process ends without it.
+        logging.shutdown()

@@ -584,6 +584,18 @@ def test_a_registry_is_crossmatched_as_its_donors(
         assert (found.low[i], found.high[i]) == (exact.low, exact.high)
 
 
+def test_a_gene_without_alleles_in_the_release(demo: Nomenclature) -> None:
+    epitopes = PublicEpitopes(Domains(demo, {}))
+    profile = Profile(Names(demo), epitopes, [Bead("DQB1*03:01", mfi=5000.0)], CutOffs())
+    texts = ["DQB1*03:01+DQB1*02:01", "A*01:01+A*02:01"]
+    found = registry_answers(DonorIndex.of([parse_typing(text) for text in texts], demo), profile)
+    for i, text in enumerate(texts):
+        exact = crossmatch(parse_typing(text), profile)
+        assert exact.answer is Answer.NOT_ASSESSABLE
+        assert found.low[i] <= exact.low and found.high[i] >= exact.high
+    assert found.pra == (0.0, 0.5)
+
+
 def _as_groups(text: str, nomenclature: Nomenclature) -> str:
     """A typing with the P group of each allele that has one."""
 

@@ -27,6 +27,7 @@ from matching.linkage import drb345_disagreement
 from matching.nomenclature import Nomenclature
 from matching.reduction import Level, reduce_gl
 from matching.search import compare_locus
+from matching.typing_reader import TypingReader
 from matching.typings import is_lone_position, locus_of, parse_locus, parse_typing, split_gl
 from tests.matching.grammar import Grammar
 
@@ -51,6 +52,11 @@ class Readers(NamedTuple):
     lenient: Nomenclature
     strict: Nomenclature
     grammar: Grammar
+
+
+@pytest.fixture(scope="module")
+def remembering(readers: Readers) -> TypingReader:
+    return TypingReader(readers.lenient)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +184,24 @@ def test_a_million_strings(
 @given(draw=st.randoms(use_true_random=False), level=st.sampled_from(LEVELS))
 def test_the_grammar_under_hypothesis(readers: Readers, draw: Random, level: Level) -> None:
     check(readers.grammar.text(draw), level, readers)
+
+
+@settings(max_examples=300, deadline=None)
+@given(draw=st.randoms(use_true_random=False))
+def test_a_reader_that_remembers_reads_the_same(
+    readers: Readers, remembering: TypingReader, draw: Random
+) -> None:
+    text = readers.grammar.text(draw)
+    try:
+        typing = parse_typing(text)
+        expected = typing, encode(typing, readers.lenient)
+    except TypingError:
+        for _ in "12":
+            with pytest.raises(TypingError):
+                remembering.read(text)
+        return
+    for _ in "12":
+        assert remembering.read(text) == expected
 
 
 @settings(max_examples=500, deadline=None)

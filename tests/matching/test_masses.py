@@ -19,7 +19,7 @@ from matching.masses import Entries, MassTables
 from matching.masses import tables as masses_tables
 from matching.nomenclature import Allele, Nomenclature
 from matching.probability import predict
-from matching.typings import ABSENT_GENE, Typing, parse_typing
+from matching.typings import ABSENT_GENE, Typing, parse_locus, parse_typing
 from service.ancestry import FIVE
 from tests.oracles import masses as oracle
 
@@ -164,6 +164,33 @@ def test_total_masses_equal_the_enumeration(nulls: NullImputation, data: st.Data
         assert mass == pytest.approx(float(exact), rel=1e-12)
         if typing := as_typing(texts):
             assert mass == pytest.approx(tables.imputer.impute_one(typing)[2], rel=1e-12)
+
+
+@pytest.mark.parametrize("nulls", NullImputation)
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_one_person_by_themselves_is_as_among_others(
+    nulls: NullImputation, data: st.DataObject
+) -> None:
+    n_loci = data.draw(st.integers(1, 4))
+    tables = tables_of(data.draw(sources(n_loci)), n_loci, nulls)
+    people = data.draw(st.lists(typings(n_loci), min_size=2, max_size=5))
+    entries, codes = encoded(tables, people)
+    total = tables.total_masses(entries, codes)
+    wanted = as_typing(people[0])
+    if wanted is None:
+        return
+    patient = tables.patient(tables.imputer, *tables.imputer.impute_one(wanted)[:2])
+    found = tables.search(patient, entries, codes, total, 2)
+    row = np.zeros((1, n_loci), dtype=np.int32)
+    for d, texts in enumerate(people):
+        parsed = [parse_locus(*pair) for pair in zip(tables.loci, texts, strict=True)]
+        alone = Entries.of_one(tables.imputer, parsed)
+        assert alone.exact.any() == is_exact(entries, codes)[d]
+        mass = tables.total_masses(alone, row)
+        assert mass == pytest.approx(total[d : d + 1], rel=1e-12)
+        p = tables.search(patient, alone, row, mass, 2).p
+        assert p == pytest.approx(found.p[d : d + 1], rel=1e-12, nan_ok=True)
 
 
 def mixture(parts: list[tuple[Source, Fraction]]) -> Source:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matching.donor_index import DonorIndex
 from matching.genotypes import encode
@@ -18,6 +20,7 @@ from matching.loci import LOCI, Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from matching.pipeline import match
 from matching.search import Criteria, find_donors
+from matching.search_kernels import number_codes
 from matching.typings import parse_typing
 from tests.oracles import pairs
 from tests.oracles import registry as oracle
@@ -134,3 +137,12 @@ def test_the_exercise_equals_brute_force(
         assert by_id == expected
         total += len(by_id)
     assert len(patients) == 50 and total > 0
+
+
+@given(st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 5), max_size=300))
+def test_codes_are_numbered_as_they_come(codes: list[int]) -> None:
+    numbers, distinct = (np.empty(len(codes), dtype=np.int32) for _ in "12")
+    count = number_codes(np.array(codes, dtype=np.int32), numbers, distinct)
+    expected = list(dict.fromkeys(codes))
+    assert distinct[:count].tolist() == expected
+    assert [expected[number] for number in numbers.tolist()] == codes

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
+import pandas as pd
 import pytest
 
 from data.frequencies import read_frequencies
@@ -19,6 +21,7 @@ from service import cli
 from service.batch import search as batch_search
 from service.config import Settings
 from service.snapshot import Snapshot, load_snapshot
+from tests.service.antibody_reports import write_beads
 from tests.service.serving import running, stub_of
 
 PATIENTS = 24
@@ -52,6 +55,24 @@ def registry(run: Run, tmp_path: Path) -> Path:
     assert code == 0
     assert "read 300 = new 300 + updated 0 + unchanged 0 + deleted 0 + rejected 0" in printed
     return out
+
+
+@pytest.fixture
+def units(run: Run, registry: Path, tmp_path: Path) -> pd.DataFrame:
+    """The 300 simulated donors, those with an even number being cord units with counts."""
+    donors = pd.read_csv(registry / "donors.csv", dtype=str, keep_default_na=False)
+    rng = np.random.default_rng(5)
+    cord = np.arange(len(donors)) % 2 == 0
+    donors["type"] = np.where(cord, "cord", "adult")
+    donors.loc[cord, ["age_years", "weight_kg"]] = ""
+    donors["tnc_1e7"] = np.where(cord, rng.integers(60, 260, len(donors)).astype(str), "")
+    donors["cd34_1e6"] = np.where(cord, rng.integers(2, 12, len(donors)).astype(str), "")
+    donors.loc[donors.index % 10 == 0, "tnc_1e7"] = ""
+    donors.loc[donors.index % 6 == 0, "cd34_1e6"] = ""
+    donors.to_csv(tmp_path / "units.csv", index=False)
+    code, _, error = run("registry", "import", tmp_path / "units.csv", "--release", "demo")
+    assert code == 0, error
+    return donors.set_index("id")
 
 
 @pytest.fixture
@@ -100,3 +121,28 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 @pytest.fixture
 def stub(channel: grpc.Channel) -> Any:
     return stub_of(channel)
+
+
+@pytest.fixture
+def beads_file(tmp_path: Path) -> Path:
+    """The beads of `antibody_reports`."""
+    path = tmp_path / "beads.csv"
+    write_beads(path)
+    return path
+
+
+@pytest.fixture
+def own_snapshot(units: pd.DataFrame, tmp_path: Path) -> Snapshot:
+    """Of the home folder of `run`."""
+    return load_snapshot(Settings(home=tmp_path / "home"), DEMO_RELEASE)
+
+
+@pytest.fixture
+def own_channel(own_snapshot: Snapshot) -> Iterator[grpc.Channel]:
+    with running(own_snapshot) as address, grpc.insecure_channel(address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own(own_channel: grpc.Channel) -> Any:
+    return stub_of(own_channel)

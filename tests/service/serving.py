@@ -12,8 +12,8 @@ from typing import Any
 import grpc
 
 from service.pb.graftmatch.v1 import graftmatch_pb2_grpc
-from service.server import run
 from service.server.listening import reserved
+from service.server.running import run
 from service.server_settings import serve_settings
 from service.snapshot import Snapshot
 

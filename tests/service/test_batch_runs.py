@@ -290,7 +290,7 @@ def test_the_schema_page(run: Run, patients: Path, tmp_path: Path) -> None:
     assert run(*batch_of(patients, tmp_path / "out"))[0] == 0
     names = {"string": "text", "list<item: string>": "texts"}
     for name, schema in (
-        ("candidates", candidate_schema(active_model(PROJECT / "none"), RankRule())),
+        ("candidates", candidate_schema(active_model(PROJECT / "none"), [RankRule()])),
         ("allocation", allocation_schema()),
     ):
         pages = documented(name)

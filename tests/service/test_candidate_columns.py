@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from service.pb.graftmatch.v1 import columns_pb2, common_pb2, graftmatch_pb2
+from service.pb.graftmatch.v1 import antibodies_pb2, common_pb2, cord_pb2, graftmatch_pb2
 from tests.service.serving import PATIENT
 from tests.service.test_jobs import refusal
 
@@ -17,9 +17,38 @@ pb = graftmatch_pb2
 _LOCUS = ("matches", "gvh", "hvg")
 
 
-def as_candidates(columns: columns_pb2.CandidateColumns) -> list[pb.Candidate]:
+def as_crossmatch(columns: antibodies_pb2.CrossmatchColumns, i: int) -> antibodies_pb2.Crossmatch:
+    """All but the findings."""
+    answers: Any = (columns.answer[i], columns.worst[i])
+    message = antibodies_pb2.Crossmatch(
+        answer=answers[0],
+        worst=answers[1],
+        systems=[
+            antibodies_pb2.SystemCrossmatch(
+                system=one.system, answer=one.answer[i], untyped=bool(one.untyped[i])
+            )
+            for one in columns.systems
+        ],
+        problem=columns.problem[i],
+    )
+    for name in ("p_positive", "p_positive_worst", "cumulative_mfi_low", "cumulative_mfi_high"):
+        if not math.isnan(value := getattr(columns, name)[i]):
+            setattr(message, name, value)
+    return message
+
+
+def as_cord_unit(columns: cord_pb2.CordColumns, i: int) -> cord_pb2.CordUnit:
+    message = cord_pb2.CordUnit(nima=columns.nima[i] if columns.nima else "")
+    for name in ("tnc_1e7", "cd34_1e6", "tnc_1e7_per_kg", "cd34_1e6_per_kg"):
+        if not math.isnan(value := getattr(columns, name)[i]):
+            setattr(message, name, value)
+    return message
+
+
+def as_candidates(answer: pb.StreamCandidatesResponse) -> list[pb.Candidate]:
     """The rows of columns, one value at a time."""
     found = []
+    columns = answer.candidates
     for i, donor in enumerate(columns.donors):
         comparison = common_pb2.Comparison(
             **{
@@ -55,6 +84,7 @@ def as_candidates(columns: columns_pb2.CandidateColumns) -> list[pb.Candidate]:
         if not math.isnan(columns.weight_kg[i]):
             facts.weight_kg = columns.weight_kg[i]
         below = columns.ranked_below_previous_for
+        crossmatched = answer.HasField("crossmatches")
         found.append(
             pb.Candidate(
                 rank=columns.first_rank + i,
@@ -66,6 +96,9 @@ def as_candidates(columns: columns_pb2.CandidateColumns) -> list[pb.Candidate]:
                     pb.RankValue(key=one.name, value=one.values[one.codes[i]])
                     for one in columns.rank_values
                 ],
+                crossmatch=as_crossmatch(answer.crossmatches, i) if crossmatched else None,
+                kept_for=answer.crossmatches.kept_for[i] if crossmatched else "",
+                cord_unit=as_cord_unit(answer.cord_units, i) if facts.type == "cord" else None,
             )
         )
     return found
@@ -89,7 +122,7 @@ def test_columns_hold_what_rows_hold(stub: Any, search: pb.SearchDonorsRequest) 
     search.patient = PATIENT
     rows = list(stub.SearchDonors(search))
     columns = list(stub.StreamCandidates(pb.StreamCandidatesRequest(search=search)))
-    found = list(itertools.chain.from_iterable(as_candidates(one.candidates) for one in columns))
+    found = list(itertools.chain.from_iterable(as_candidates(one) for one in columns))
     assert found == [candidate for one in rows for candidate in one.candidates]
     for name in ("provenance", "found", "notes", "as_of", "next_page_token", "missing_masses"):
         assert {str(getattr(one, name)) for one in columns} == {str(getattr(rows[0], name))}

@@ -13,19 +13,26 @@ import pytest
 from distributed import Client
 
 from data.donor_files import RecordReader
+from data.family import read_family
 from data.nomenclature import DEMO_RELEASE, ReferenceFolder
+from matching.antibodies import CutOffs
+from matching.cord import CordRule
 from matching.haplotypes import NullImputation
 from matching.loci import parse_loci
 from matching.rank import DEFAULT_KEYS, RankRule
 from matching.search import Criteria
+from service.antibodies import AntibodyReports
 from service.batch import cluster as batch_cluster
 from service.batch import search as batch_search
 from service.batch.checkpoints import Checkpoints
-from service.batch.cluster import Place, cluster, on_cluster
-from service.batch.search import BatchSearch, chunks_of, load_search, sources_of
+from service.batch.cluster import Asked, Place, cluster, on_cluster
+from service.batch.search import BatchSearch, chunks_of, judged_by, load_search, sources_of
 from service.config import Settings
-from service.search import SearchSettings
+from service.relatives import Families
+from service.search import AntibodyUse, SearchSettings
+from service.strata import strata_settings
 from tests.service.conftest import Run
+from tests.service.test_batch_list import Everything, everything  # noqa: F401
 from tests.service.test_batch_runs import DAY, batch_of, contents
 
 
@@ -58,9 +65,45 @@ def test_shards_find_what_one_index_does(
         assert sum(table.num_rows for table in expected.values()) > 20
         told: list[int] = []
         for n_shards in (1, 2, 7):
-            found = on_cluster(client, place, settings, chunks, range(2), n_shards, told.append)
+            found = on_cluster(
+                *(client, place, Asked.of(search), chunks, range(2), n_shards), told.append
+            )
             assert same(dict(found), expected), (keys, n_shards)
         assert sum(told) == 3 * sum(map(len, chunks))
+
+
+def test_shards_find_the_same_list(
+    run: Run,
+    everything: Everything,  # noqa: F811
+    client: Client,
+    tmp_path: Path,
+) -> None:
+    """Strata, antibodies that exclude, and relatives; of a chunk nobody has a report."""
+    home = Settings(home=tmp_path / "home")
+    nomenclature = ReferenceFolder(home.reference).open(DEMO_RELEASE)
+    loaded = load_search(home, None, nomenclature, NullImputation.TYPED)
+    chunks = chunks_of(list(RecordReader(nomenclature).people(everything.patients)))[:3]
+    people = [person for chunk in chunks for person in chunk]
+    sources = tuple(sources_of(*loaded).items())
+    place = Place(home.home, str(home.registry_place(None)), DEMO_RELEASE, sources)
+    settings = SearchSettings(Criteria(parse_loci("A,B,C,DRB1,DQB1"), 3), DAY, size=4)
+    proteins = ReferenceFolder(home.reference).proteins(DEMO_RELEASE)
+    pedigree = read_family(everything.family, nomenclature).pedigree
+    loci = tuple(settings.criteria.loci)
+    reports = AntibodyReports.read(everything.antibodies, nomenclature, proteins, CutOffs())
+    search = BatchSearch(
+        *loaded,
+        settings,
+        strata=strata_settings(["related", "cord", "adult"], settings, CordRule.SIX, {}, True),
+        reports={p: AntibodyUse(one, exclude=True) for p, one in reports.profiles.items()},
+        judged=judged_by(CutOffs(), True, {}),
+        families=Families.of(people, pedigree, nomenclature, proteins, loci, DAY),
+    )
+    expected = {n: search.run(chunk, lambda _: None) for n, chunk in enumerate(chunks)}
+    asked = Asked.of(search)
+    for n_shards in (1, 3):
+        found = on_cluster(client, place, asked, chunks, range(3), n_shards, lambda _: None)
+        assert same(dict(found), expected), n_shards
 
 
 def test_a_worker_that_is_killed(
@@ -99,7 +142,7 @@ def test_workers_with_another_state_and_no_scheduler_are_refused(
     nomenclature = ReferenceFolder(home.reference).open(DEMO_RELEASE)
     chunks = chunks_of(list(RecordReader(nomenclature).people(patients)))[:1]
     with pytest.raises(Exception, match=r"the index of .* are not those of the batch"):
-        list(on_cluster(client, place, settings, chunks, [0], 1, print))
+        list(on_cluster(client, place, Asked(settings), chunks, [0], 1, print))
     monkeypatch.setattr(batch_cluster, "CONNECT_SECONDS", 1)
     asked = ("--engine", "dask", "--scheduler", "tcp://127.0.0.1:1")
     code, _, error = run(*batch_of(patients, tmp_path / "out", *asked))

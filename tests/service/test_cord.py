@@ -19,24 +19,6 @@ SEARCH = ("match", "--patient", PATIENT, "--release", "demo", "--as-of", "2026-0
 WEIGHT = ("--patient-facts", "weight_kg=70")
 
 
-@pytest.fixture
-def units(run: Run, registry: Path, tmp_path: Path) -> pd.DataFrame:
-    """The 300 simulated donors, those with an even number being cord units with counts."""
-    donors = pd.read_csv(registry / "donors.csv", dtype=str, keep_default_na=False)
-    rng = np.random.default_rng(5)
-    cord = np.arange(len(donors)) % 2 == 0
-    donors["type"] = np.where(cord, "cord", "adult")
-    donors.loc[cord, ["age_years", "weight_kg"]] = ""
-    donors["tnc_1e7"] = np.where(cord, rng.integers(60, 260, len(donors)).astype(str), "")
-    donors["cd34_1e6"] = np.where(cord, rng.integers(2, 12, len(donors)).astype(str), "")
-    donors.loc[donors.index % 10 == 0, "tnc_1e7"] = ""
-    donors.loc[donors.index % 6 == 0, "cd34_1e6"] = ""
-    donors.to_csv(tmp_path / "units.csv", index=False)
-    code, _, error = run("registry", "import", tmp_path / "units.csv", "--release", "demo")
-    assert code == 0, error
-    return donors.set_index("id")
-
-
 def found(run: Run, out: Path, *options: object) -> pd.DataFrame:
     code, _, error = run(*SEARCH, *options, "--out", out)
     assert code == 0, error
@@ -161,8 +143,6 @@ def test_pairs_on_the_screen_and_as_json(run: Run, units: pd.DataFrame, tmp_path
         (("--strata", "adult", "--donor-type", "cord"), 2, "one of --strata and --donor-type"),
         (("--strata", "adult", "--double"), 2, "holds single units"),
         (("--strata", "adult", "--page-size", 5), 2, "pages are of one type"),
-        (("--double", "--antibodies", "report.csv", *WEIGHT), 2, "know no antibodies yet"),
-        (("--strata", "adult,cord", "--antibodies", "report.csv"), 2, "know no antibodies yet"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -170,36 +150,6 @@ def test_options_that_do_not_go_together(
 ) -> None:
     ended, _, error = run(*SEARCH, *options)
     assert ended == code and reason in " ".join(error.replace("│", " ").split())
-
-
-def test_strata_in_one_list(run: Run, units: pd.DataFrame, tmp_path: Path) -> None:
-    adults = found(run, tmp_path / "adults.csv", "--donor-type", "adult")
-    cords = found(run, tmp_path / "cords.csv", "--cord-rule", "8", *WEIGHT)
-    table = found(run, tmp_path / "list.csv", "--strata", "cord,adult", "--cord-rule", "8", *WEIGHT)
-    assert table["stratum"].drop_duplicates().tolist() == ["cord", "adult"]
-    assert table["donor"].tolist() == [*cords["donor"], *adults["donor"]]
-    assert table["rank"].tolist() == [*cords["rank"], *adults["rank"]]
-    one = table.groupby("stratum").first()["donor"]
-    risk = table.set_index("donor")
-    for outcome in ("agvhd_3_4", "cgvhd"):
-        column = f"risk_{outcome}"
-        expected = pd.concat([cords, adults], ignore_index=True)[column]
-        np.testing.assert_allclose(table[column], expected)
-        # Over both strata one donor is the best.
-        np.testing.assert_allclose(
-            table[f"{column}_difference"], table[column] - table[column].min(), atol=1e-12
-        )
-    assert risk.loc[one["cord"], "risk_cgvhd"] < risk.loc[one["adult"], "risk_cgvhd"]
-    code, printed, _ = run(*SEARCH, "--strata", "adult,cord", *WEIGHT, "--limit", 2)
-    assert code == 0 and "stratum 1 of 2: adult unrelated donors" in printed
-    assert "stratum 2 of 2: cord blood units" in printed
-    assert "below another for: more mismatches by the rule of the search; then fewer" in printed
-    out = tmp_path / "list.json"
-    assert run(*SEARCH, "--strata", "adult,cord", *WEIGHT, "--out", out)[0] == 0
-    strata = json.loads(out.read_text())["strata"]
-    assert [one["stratum"] for one in strata] == ["adult", "cord"]
-    assert strata[1]["antigen_loci"] == ["A", "B"] and strata[1]["donors"]["types"] == ["cord"]
-    assert strata[0]["patients"][0]["donors"] and strata[1]["patients"][0]["donors"]
 
 
 def test_a_batch_by_a_rule(run: Run, units: pd.DataFrame, registry: Path, tmp_path: Path) -> None:

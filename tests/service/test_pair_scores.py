@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
@@ -23,7 +24,7 @@ from service.pair_scores import PairScorer
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.servicers import score_pair_answer
 from service.snapshot import Snapshot
-from tests.service.serving import PATIENT
+from tests.service.serving import PATIENT, running, stub_of
 
 FACTS = {"patient_facts": pb.PatientFacts(age_years=50, sex="male", cmv="negative", abo="A")}
 # Typed at some loci, in phase, with a null, a genotype list and a serology.
@@ -161,3 +162,30 @@ def test_a_memory_is_bounded() -> None:
     # 7 is too heavy to be kept; 5 drove out 1, 2 and 3, which came first.
     assert made == [1, 2, 3, 4, 7, 7, 5, 1]
     assert len(memory) == 3
+
+
+def test_who_is_known(scorer: PairScorer, texts: list[str]) -> None:
+    """Both people, each under the set of its own; never who must be imputed in pairs."""
+    patient, donor = PATIENT, texts[-1]
+    assert not scorer.knows(patient, donor, None)
+    scorer.probabilities(scorer.read(patient), scorer.read(donor), None, LIMITS.genotypes)
+    assert scorer.knows(patient, donor, None)
+    assert not scorer.knows(donor, patient, None)
+    in_phase = next(text for text in ODD if "~" in text)
+    scorer.probabilities(scorer.read(patient), scorer.read(in_phase), None, LIMITS.genotypes)
+    assert not scorer.knows(patient, in_phase, None)
+
+
+def test_known_pairs_are_answered_as_new_ones(snapshot: Snapshot, texts: list[str]) -> None:
+    own = replace(
+        snapshot, pairs=PairScorer(snapshot.nomenclature, snapshot.proteins, snapshot.sets)
+    )
+    requests = [pb.ScorePairRequest(patient=PATIENT, donor=text, **FACTS) for text in texts]
+    with running(own) as address, grpc.insecure_channel(address) as channel:
+        first, second = ([stub_of(channel).ScorePair(r) for r in requests] for _ in "12")
+        assert own.pairs.knows(PATIENT, texts[-1], None)
+        wrong = pb.ScorePairRequest(patient=PATIENT, donor=texts[-1], loci=["E"])
+        with pytest.raises(grpc.RpcError) as error:
+            stub_of(channel).ScorePair(wrong)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert first == second == [score_pair_answer(snapshot, request) for request in requests]

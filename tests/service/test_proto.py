@@ -10,10 +10,12 @@ from pathlib import Path
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from matching.allocate import Objective, Reason, Status
+from matching.antibodies import Answer
+from matching.cord import CordRule
 from matching.immunogenetics import TceCategory
 from matching.risk import Known
 from service.generate import GENERATED, drift, with_our_prefix
-from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
+from service.pb.graftmatch.v1 import antibodies_pb2, common_pb2, cord_pb2, graftmatch_pb2
 from tests.conftest import PROJECT
 
 
@@ -58,6 +60,8 @@ def test_every_value_of_ours_is_on_the_wire() -> None:
         (Status, "ALLOCATION_STATUS", graftmatch_pb2.AllocationStatus),
         (Objective, "ALLOCATION_OBJECTIVE", graftmatch_pb2.AllocationObjective),
         (Reason, "ALLOCATION_REASON", graftmatch_pb2.AllocationReason),
+        (Answer, "CROSSMATCH_ANSWER", antibodies_pb2.CrossmatchAnswer),
+        (CordRule, "CORD_RULE", cord_pb2.CordRule),
     ):
         assert isinstance(wire, EnumTypeWrapper)
         names = {f"{prefix}_{value.name}" for value in ours}

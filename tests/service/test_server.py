@@ -40,7 +40,7 @@ from matching.rank import DEFAULT_KEYS, RankRule
 from matching.risk import RiskModel
 from matching.risk import predict as predict_risk
 from matching.typings import parse_typing
-from service import servicers
+from service import search_answers, servicers
 from service.ancestry import FIVE as FIVE_LOCI
 from service.config import Settings
 from service.convert import LIMITS
@@ -623,15 +623,15 @@ def test_a_cancelled_stream_stops_computing(
 ) -> None:
     computed: list[int] = []
     cancelled = threading.Event()
-    batch = servicers.Search.batch
+    batch = search_answers.Search.batch
 
-    def counted(self: servicers.Search, start: int) -> Any:
+    def counted(self: search_answers.Search, start: int) -> Any:
         computed.append(start)
         if len(computed) == 2:
             assert cancelled.wait(20)
         return batch(self, start)
 
-    monkeypatch.setattr(servicers.Search, "batch", counted)
+    monkeypatch.setattr(search_answers.Search, "batch", counted)
     request = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=12, batch_size=1)
     stream = stub.SearchDonors(request)
     next(stream)

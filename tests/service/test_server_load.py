@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from matching.allocate import Effort, constrained
-from service import calls, search, servicers
+from service import calls, planning, search, servicers
 from service.calls import CallEndedError
 from service.observability import metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
@@ -144,7 +144,7 @@ def test_a_solver_run_that_nobody_waits_for_stops(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The only thread that computes is free again, though the solver would go on for hours."""
-    monkeypatch.setattr(servicers, "Effort", partial(Effort, work=1e6))
+    monkeypatch.setattr(planning, "Effort", partial(Effort, work=1e6))
     problem = crowded_problem()
     edges = zip(
         *(column.tolist() for column in (problem.patient, problem.donor, problem.utility)),

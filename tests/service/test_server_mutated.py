@@ -10,7 +10,7 @@ import asyncio
 import random
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +24,10 @@ from google.protobuf.message_factory import GetMessageClass
 from data.nomenclature import DEMO_RELEASE
 from service.answering import Answering
 from service.config import Settings
+from service.pb.graftmatch.v1 import antibodies_pb2 as ab
+from service.pb.graftmatch.v1 import cord_pb2, prediction_pb2
+from service.pb.graftmatch.v1 import family_pb2 as fp
+from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.access import PROTOS, SERVICE_OF
 from service.server.interceptor import CallInterceptor
 from service.server.running import _register
@@ -40,9 +44,78 @@ METHODS = {
 TEXTS = (
     *("", "A", "donors/1", "jobs/1", "2026-01-01", "demo", "x" * 40, "\x00", "é"),
     *(PATIENT, "A*01:01+A*02:01", "A*99:99+A*02:01", "00000000-0000-0000-0000-000000000000"),
+    *("A*02:01", "male"),
 )
 NUMBERS = (0, 1, 2, 7, 1000, 2**31 - 1)
 FLOATS = (0.0, 0.5, 1.0, -1.0, 40.0, 1e300, float("nan"), float("inf"))
+REPORT = ab.AntibodyReport(
+    beads=[
+        ab.AntibodyBead(antigen_or_allele="A*02:01", mfi=9000, date="2026-01-31", kit="LSA"),
+        ab.AntibodyBead(antigen_or_allele="DQB1*03:01", mfi=10),
+        ab.AntibodyBead(antigen_or_allele="Bw4", result=ab.CROSSMATCH_ANSWER_NEGATIVE),
+    ],
+    cumulative_mfi_cut_off=9500,
+)
+SEARCH = pb.SearchDonorsRequest(
+    patient=PATIENT,
+    max_mismatches=2,
+    patient_facts=pb.PatientFacts(weight_kg=70, age_years=40),
+    antibodies=ab.SearchAntibodies(
+        report=REPORT,
+        exclude_positive=True,
+        kept=[ab.KeptDonor(donor="D00000001", reason="no other")],
+    ),
+    donors=pb.DonorCriteria(min_age_years=20),
+    limit=20,
+)
+UNITS = pb.SearchDonorsRequest(
+    patient=PATIENT,
+    cord=cord_pb2.CordSearch(rule=cord_pb2.CORD_RULE_EIGHT, max_mismatches=4),
+    patient_facts=pb.PatientFacts(weight_kg=70),
+    antibodies=ab.SearchAntibodies(report=REPORT),
+)
+FAMILY = [
+    fp.FamilyMember(id="F", sex="male", birth_date="1960-01-01"),
+    fp.FamilyMember(id="M", typing=PATIENT),
+    fp.FamilyMember(id="P", father="F", mother="M", typing=PATIENT, birth_date="1990-01-01"),
+    fp.FamilyMember(id="S", father="F", mother="M", typing="A*01:01+A*02:01"),
+]
+# Requests that are answered, which are changed a little.
+VALID: Mapping[str, Any] = {
+    "SearchDonors": SEARCH,
+    "StreamCandidates": pb.StreamCandidatesRequest(search=SEARCH),
+    "CrossmatchDonors": ab.CrossmatchDonorsRequest(
+        report=REPORT,
+        patient=PATIENT,
+        donors=[
+            ab.DonorToCrossmatch(identifier="D00000001"),
+            ab.DonorToCrossmatch(person=prediction_pb2.TypedPerson(typing=PATIENT)),
+        ],
+    ),
+    "AnalyseFamily": fp.AnalyseFamilyRequest(
+        members=FAMILY,
+        patient="P",
+        loci=["A", "B"],
+        rule=fp.HaploidenticalRule(keys=["class", "age"], age_step_years=5),
+        with_frequencies=True,
+    ),
+    "SearchUnitPairs": pb.SearchUnitPairsRequest(
+        search=UNITS, rule=cord_pb2.UnitPairRule(min_tnc_1e7_per_kg=2), page_size=10
+    ),
+    "SearchStrata": pb.SearchStrataRequest(
+        search=pb.SearchDonorsRequest(
+            patient=PATIENT, max_mismatches=1, antibodies=ab.SearchAntibodies(report=REPORT)
+        ),
+        strata=[
+            pb.StratumOrder(stratum=pb.STRATUM_RELATED, rule=fp.HaploidenticalRule(keys=["class"])),
+            pb.StratumOrder(stratum=pb.STRATUM_ADULT, rank_keys=["age"]),
+            pb.StratumOrder(stratum=pb.STRATUM_CORD),
+        ],
+        cord_rule=cord_pb2.CORD_RULE_SIX,
+        family=FAMILY,
+        patient_id="P",
+    ),
+}
 OURS = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 AT_ONCE = 32
 
@@ -88,6 +161,27 @@ def made(descriptor: Descriptor, rng: random.Random, depth: int = 0) -> Any:
     return message
 
 
+def near(message: Any, rng: random.Random) -> Any:
+    """A message in which one field that is set, at any depth, is another, or not there."""
+    changed = type(message)()
+    changed.CopyFrom(message)
+    inner: Any = changed
+    while inner.ListFields():
+        field, value = rng.choice(inner.ListFields())
+        at = rng.randrange(len(value)) if field.is_repeated else 0
+        if field.message_type is not None and rng.random() < 0.8:
+            inner = value[at] if field.is_repeated else value
+            continue
+        if field.message_type is not None or rng.random() < 0.2:
+            inner.ClearField(field.name)
+        elif field.is_repeated:
+            value[at] = value_of(field, rng, 0)
+        else:
+            setattr(inner, field.name, value_of(field, rng, 0))
+        break
+    return changed
+
+
 def varint(number: int) -> bytes:
     out = bytearray()
     while number > 127:
@@ -100,9 +194,14 @@ def delimited(field: int, data: bytes) -> bytes:
     return varint(field << 3 | 2) + varint(len(data)) + data
 
 
-def mutated(descriptor: Descriptor, rng: random.Random) -> bytes:
+def mutated(method: MethodDescriptor, rng: random.Random) -> bytes:
     """A request that is wrong in one way, or in none."""
-    data: bytes = made(descriptor, rng).SerializeToString()
+    known = VALID.get(method.name)
+    if known is None or rng.random() < 0.8:
+        message = made(method.input_type, rng)
+    else:
+        message = near(known, rng)
+    data: bytes = message.SerializeToString()
     field = rng.randrange(1, 20)
     kind = rng.randrange(8)
     if kind == 0:
@@ -215,7 +314,7 @@ def endings(home: Path, count: int, seed: int) -> tuple[dict[str, Counter[str]],
                     rng = random.Random(f"{seed} {tenth} {name}")
                     for begin in range(0, count // 10, AT_ONCE):
                         some = range(min(AT_ONCE, count // 10 - begin))
-                        sent = [mutated(method.input_type, rng) for _ in some]
+                        sent = [mutated(method, rng) for _ in some]
                         await asyncio.gather(*(one(name, data) for data in sent))
                 memory.append(rss_mib())
 

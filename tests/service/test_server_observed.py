@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +23,11 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from service import servicers
 from service.observability import traces
-from service.observability.logs import formatter
+from service.observability.logs import BufferedHandler, formatter
 from service.observability.metrics import serve_metrics
-from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import (
+    antibodies_pb2,
+    family_pb2,
     jobs_pb2,
     nomenclature_pb2,
     prediction_pb2,
@@ -32,6 +35,7 @@ from service.pb.graftmatch.v1 import (
     registry_pb2_grpc,
     saved_searches_pb2,
 )
+from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.caller import Role
 from service.snapshot import Snapshot
 from service.status import ServerError
@@ -82,7 +86,8 @@ def value(metrics: str, name: str) -> float:
 
 
 def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> None:
-    port, stop = serve_metrics(0)
+    metrics_server = serve_metrics(0)
+    port = metrics_server.port
     counted = 'graftmatch_calls_total{code="OK",rpc="ParseTyping"}'
     seconds = 'graftmatch_call_seconds_count{rpc="ParseTyping"}'
     before = scraped(port)
@@ -100,7 +105,7 @@ def test_a_call_is_told_of(snapshot: Snapshot, spans: InMemorySpanExporter) -> N
         # A call is told of after its answer.
         eventually(lambda: value(scraped(port), seconds) - value(before, seconds) == 2)
         during = scraped(port)
-    stop()
+    metrics_server.stop()
     assert value(during, counted) - value(before, counted) == 1
     assert value(during, seconds) - value(before, seconds) == 2
     # Servers of other tests in this process have lines of their own.
@@ -148,7 +153,8 @@ def test_no_patient_is_in_any_of_them(
     (tmp_path / "tokens.toml").write_text(entry)
     log = tmp_path / "audit.jsonl"
     settings = {"tokens": tmp_path / "tokens.toml", "audit_log": log, "traces": "there"}
-    port, stop = serve_metrics(0)
+    metrics_server = serve_metrics(0)
+    port = metrics_server.port
     sent = (("authorization", f"Bearer {token}"), ("x-request-id", "ZZMARK-A*44:02"))
 
     def outcome(call: Any, request: Any) -> str:
@@ -190,6 +196,54 @@ def test_no_patient_is_in_any_of_them(
                 (stub.SearchDonors, pb.SearchDonorsRequest(as_of="1931-05-06 ZZMARK"), "INVALID"),
                 (stub.AllocateDonors, plan, "OK"),
                 (stub.AllocateDonors, twice, "INVALID"),
+            ]
+            report = antibodies_pb2.AntibodyReport(
+                beads=[
+                    {"antigen_or_allele": "B*44:02", "mfi": 78.125, "kit": "ZZMARK"},
+                    {"antigen_or_allele": "B*08:01", "mfi": 73.0625, "date": "1931-05-06"},
+                ]
+            )
+            kept = [antibodies_pb2.KeptDonor(donor="ZZMARK-D", reason="ZZMARK B*44:02")]
+            with_report = pb.SearchDonorsRequest(
+                patient=PATIENT,
+                antibodies={"report": report, "exclude_positive": True, "kept": kept},
+            )
+            wrong_report = pb.SearchDonorsRequest(
+                patient=PATIENT, antibodies={"report": {"unacceptable": ["ZZMARK"]}}
+            )
+            cases += [
+                (stub.SearchDonors, with_report, "OK"),
+                (stub.StreamCandidates, pb.StreamCandidatesRequest(search=with_report), "OK"),
+                (stub.SearchDonors, wrong_report, "INVALID"),
+            ]
+            marked_family = family_pb2.AnalyseFamilyRequest(
+                patient="ZZMARK-P",
+                members=[
+                    {"id": "ZZMARK-P", "typing": PATIENT, "birth_date": "1931-05-06"},
+                    {"id": "ZZMARK-C", "father": "ZZMARK-P", "typing": PATIENT},
+                ],
+            )
+            wrong_family = family_pb2.AnalyseFamilyRequest(
+                patient="ZZMARK-P", members=[{"id": "ZZMARK-P", "father": "ZZMARK-F"}]
+            )
+            against = antibodies_pb2.CrossmatchDonorsRequest(
+                report=report,
+                donors=[{"identifier": "ZZMARK-D"}, {"person": {"typing": "ZZMARK*44:02"}}],
+            )
+            units = pb.SearchUnitPairsRequest(search=pb.SearchDonorsRequest(patient="ZZMARK"))
+            listed = pb.SearchStrataRequest(
+                search=with_report,
+                strata=[{"stratum": pb.STRATUM_RELATED}, {"stratum": pb.STRATUM_ADULT}],
+                family=marked_family.members,
+                patient_id="ZZMARK-P",
+            )
+            cases += [
+                (stub.SearchStrata, listed, "OK"),
+                (stub.SearchStrata, pb.SearchStrataRequest(patient_id="ZZMARK"), "INVALID"),
+                (stub.AnalyseFamily, marked_family, "OK"),
+                (stub.AnalyseFamily, wrong_family, "INVALID"),
+                (stub.CrossmatchDonors, against, "OK"),
+                (stub.SearchUnitPairs, units, "INVALID"),
             ]
             mark = "donors/ZZMARK-D"
             cases += [
@@ -255,7 +309,7 @@ def test_no_patient_is_in_any_of_them(
             except ValueError:
                 logging.getLogger("graftmatch.service").exception("it broke")
         metrics = scraped(port)
-    stop()
+    metrics_server.stop()
     assert [f.removesuffix("_ARGUMENT") for f in found] == [expected for *_, expected in cases]
     told = {
         "log": text.getvalue(),
@@ -296,7 +350,43 @@ def test_spans_reach_a_collector(snapshot: Snapshot) -> None:
 
 
 def test_a_port_of_metrics_in_use_is_one_clear_line() -> None:
-    port, stop = serve_metrics(0)
+    metrics_server = serve_metrics(0)
+    port = metrics_server.port
     with pytest.raises(ServerError, match=r"already in use; give another --metrics-port"):
         serve_metrics(port)
-    stop()
+    metrics_server.stop()
+
+
+def test_records_are_written_together_and_warnings_at_once() -> None:
+    text = io.StringIO()
+    handler = BufferedHandler(text)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+
+    def record(level: int, message: str) -> None:
+        handler.emit(logging.LogRecord("graftmatch", level, "", 0, message, None, None))
+
+    record(logging.INFO, "first")
+    record(logging.WARNING, "second")
+    assert text.getvalue() == "first\nsecond\n"
+    record(logging.INFO, "third")
+    eventually(lambda: text.getvalue().endswith("third\n"))
+    assert text.getvalue() == "first\nsecond\nthird\n"
+
+
+def test_what_waits_to_be_written_is_written_once_when_processes_part(tmp_path: Path) -> None:
+    program = """
+import logging, os, time
+from service.observability.logs import log_to_stderr
+log_to_stderr()
+log = logging.getLogger("graftmatch.test")
+log.info("before")
+child = os.fork()
+log.info("child" if child == 0 else "parent")
+logging.shutdown()
+os._exit(0) if child == 0 else os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    told = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert told[0] == "before" and sorted(told[1:]) == ["child", "parent"]

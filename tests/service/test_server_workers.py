@@ -45,7 +45,8 @@ class Served:
         """The processes that answer."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if b"spawn_main" in _command(child)]
+        # One that has died and is not yet seen to has no command.
+        return [int(child) for child in children if _command(child)]
 
     def serving(self) -> float:
         """How many of them say that they answer."""
@@ -239,3 +240,50 @@ def test_a_job_whose_worker_is_killed_is_done_by_another(
     )
     assert code == 0, error
     assert found == (out / "candidates.csv").read_bytes()
+
+
+_SERVE = """
+import sys
+from pathlib import Path
+from service.config import Settings
+from service.server import serve
+from service.server_settings import serve_settings
+
+def load():
+    from service.snapshot import load_snapshot
+    print("reads", flush=True)
+    if sys.argv[2] == "wait":
+        sys.stdin.read()
+    return load_snapshot(Settings(home=Path(sys.argv[1])), "demo")
+
+serve(serve_settings(port=0, workers=3), load, lambda port, _: print(port, flush=True))
+print("ended")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("when", ["reading", "serving"])
+def test_the_data_are_read_once_and_workers_end_at_a_signal(
+    home: Path, number: int, when: str
+) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(home), "wait" if when == "reading" else ""],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "reads\n"
+        if when == "serving":
+            with grpc.insecure_channel(f"127.0.0.1:{int(server.stdout.readline())}") as channel:
+                stub_of(channel).ScorePair(PAIR)
+        server.send_signal(number)
+        out, err = server.communicate(timeout=60)
+        assert (server.returncode, out, err) == (0, "ended\n", "")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            server.kill()
+        server.wait()

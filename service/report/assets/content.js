@@ -52,15 +52,14 @@ class Report {
     });
     this.rejected = content.rejects && columnsOf(content.rejects);
     this.told = content.notes && columnsOf(content.notes);
-    this.outcome =
-      this.outcomes.find((outcome) => outcome.name === "agvhd_3_4") ?? this.outcomes[0] ?? null;
+    this.outcome = this.outcomes.find(({ name }) => name === content.outcome) ?? null;
   }
 
   value(name, i) {
     return this.rows[name]?.at(i) ?? null;
   }
 
-  /** The rows of a patient, by rank. */
+  /** The rows of a patient, by stratum and rank. */
   rowsOf(patient) {
     const { starts } = this.patients;
     return Array.from({ length: starts[patient + 1] - starts[patient] }, (_, k) => starts[patient] + k);
@@ -75,6 +74,12 @@ class Report {
   rowOf(patient, donor) {
     if (patient === undefined) return null;
     return this.rowsOf(patient).find((i) => this.value("donor", i) === donor) ?? null;
+  }
+
+  /** The stratum of a row as it is listed, or null where there are none. */
+  stratumOf(i) {
+    const name = this.value("stratum", i);
+    return this.strata.find((stratum) => stratum.name === name) ?? null;
   }
 
   /** What the allocation says of a patient, or null where there is none. */

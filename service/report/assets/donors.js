@@ -49,7 +49,7 @@ function donorColumns(report, patient, outcome) {
     cell: (i) => positions(report.value(`locus_${name}`, i)),
   }));
   const columns = [
-    { ...text("rank", "Rank"), cls: "number" },
+    { ...text("rank", "Rank"), cls: "number", value: (i) => report.value("place", i) ?? report.value("rank", i) },
     {
       ...text("donor", "Donor"),
       rowHead: true,
@@ -57,6 +57,8 @@ function donorColumns(report, patient, outcome) {
       cell: (i) => identifier(report.value("donor", i)),
       beside: (i) => markTexts(report, i, own).map(([cls, words]) => h("span", { class: `badge ${cls}` }, words)),
     },
+    ...relativeColumn(report, rows),
+    ...crossmatchColumn(report),
     ...loci,
     range("mismatches", "Mism.", { note: "Mismatches over the searched loci, best to worst case" }),
   ];
@@ -76,6 +78,7 @@ function donorColumns(report, patient, outcome) {
   }
   if (has("leader")) columns.push(text("leader", "B leader", { note: "HLA-B leader of a single mismatch" }));
   if (outcome) columns.push(...riskColumns(report, patient, outcome));
+  columns.push(...doseColumn(report, rows));
   if (has("age_years")) columns.push({ ...text("age_years", "Age"), cls: "number" });
   if (has("sex")) columns.push(text("sex", "Sex"));
   if (has("cmv")) columns.push(text("cmv", "CMV", { cell: (i) => signOf(report.value("cmv", i)) }));
@@ -112,6 +115,80 @@ function donorColumns(report, patient, outcome) {
   return columns;
 }
 
+/** What relatives are, where there are any: the relationship and the likeliest class. */
+function relativeColumn(report, rows) {
+  if (!rows.some((i) => report.value("class", i))) return [];
+  return [
+    {
+      key: "class",
+      head: "Relative",
+      note: "Relationship, and the likeliest class by descent and typing",
+      value: (i) => report.value("class", i),
+      cell: (i) =>
+        report.value("class", i) === null
+          ? "–"
+          : [written(report.value("relationship", i) ?? ""), h("br"), written(report.value("class", i))],
+    },
+  ];
+}
+
+const ANSWERS = { positive: "bad", negative: "good" };
+const ANSWER_ORDER = ["negative", "not assessable", "positive"];
+
+/** An answer in full, never merged with another one, and what it may be at worst. */
+function answerText([answer, worst]) {
+  if (answer === null) return questioned();
+  const words = answer === "negative" ? "tested negative" : answer;
+  const may = worst !== null && worst !== answer ? [h("br"), h("span", { class: "bad" }, `may be ${worst}`)] : null;
+  return [h("span", { class: ANSWERS[answer] ?? "unknown" }, words), may];
+}
+
+/** The virtual crossmatch, where there is a report of antibodies. */
+function crossmatchColumn(report) {
+  if (!("antibody" in report.rows)) return [];
+  return [
+    {
+      key: "antibody",
+      head: "Crossmatch",
+      note: "Virtual crossmatch: positive, tested negative or not assessable; evidence in the row",
+      value: (i) => {
+        const place = ANSWER_ORDER.indexOf(report.value("antibody", i)[0]);
+        return place < 0 ? null : place;
+      },
+      cell: (i) => [
+        answerText(report.value("antibody", i)),
+        report.value("antibody_override", i) ? [h("br"), "kept all the same"] : null,
+      ],
+    },
+  ];
+}
+
+/** Doses a kg of cord units, as they were ordered by. */
+function doseColumn(report, rows) {
+  const dose = (i) => [report.value("rank_tnc", i), report.value("rank_cd34", i)];
+  if (!rows.some((i) => report.value("type", i) === "cord" && dose(i).some(Boolean))) return [];
+  const cell = (i) => {
+    if (report.value("type", i) !== "cord") return "–";
+    const [tnc, cd34] = dose(i);
+    return [tnc ? `TNC ${tnc}` : questioned(), h("br"), cd34 ? `CD34+ ${cd34}` : questioned()];
+  };
+  const least = (text) => Number(/[\d.]+/.exec(text ?? "")?.[0] ?? NaN);
+  return [
+    {
+      key: "dose",
+      head: "Dose a kg",
+      cls: "dose",
+      note: "10^7 nucleated and 10^6 CD34+ cells a kg of the patient, in steps",
+      falls: true,
+      value: (i) => {
+        const known = least(report.value("rank_tnc", i));
+        return report.value("type", i) !== "cord" || Number.isNaN(known) ? null : known;
+      },
+      cell,
+    },
+  ];
+}
+
 /** A head for a narrow column: only the two words that every reader knows shortened. */
 const shortOutcome = ({ text }) => text.replace("acute GVHD grade ", "aGVHD ").replace("chronic GVHD", "cGVHD").replace(/ \(.*/, "");
 
@@ -131,7 +208,7 @@ function riskColumns(report, patient, outcome) {
       value: (i) => report.value(key, i)?.[0] ?? null,
       cell: (i) => {
         const [risk, low, high] = report.value(key, i) ?? [null];
-        if (risk === null) return questioned();
+        if (risk === null) return notTold(report, i);
         if (low === null || high === null) return percent(risk);
         return [
           bar(risk, low, high, most),
@@ -150,6 +227,12 @@ function riskColumns(report, patient, outcome) {
       cell: (i) => difference(report.value(key, i)),
     },
   ];
+}
+
+/** A risk that is not there: where the model does not tell it, the reason is said. */
+function notTold(report, i) {
+  const reason = report.value("risk_not_told", i);
+  return reason ? h("span", { class: "unknown", title: reason }, "not told", spoken(`: ${reason}`)) : questioned();
 }
 
 /** Percentage points above or below the best of the patient's donors, with their interval. */
@@ -227,14 +310,74 @@ function donorDetails(report, patient, i) {
   if (report.rows.availability && report.rows.p10) {
     facts.push(h("dt", null, "Available if asked"), h("dd", null, percent(report.value("availability", i))));
   }
+  const maternal = report.value("nima", i);
+  if (maternal) facts.push(h("dt", null, "Maternal antigens"), h("dd", null, written(maternal)));
+  const reason = report.value("risk_not_told", i);
+  if (reason) facts.push(h("dt", null, "Risk not told"), h("dd", null, written(reason)));
   const typing = report.value("typing", i);
   return h(
     "div",
     { class: "panels" },
     lociTable(report, i),
     h("div", null, rankReasons(report, i), riskTable(report, i)),
+    crossmatchDetails(report, i),
+    relativeDetails(report, i),
     h("div", { class: "plain" }, h("h3", { class: "minor" }, "Donor"), h("dl", { class: "facts" }, facts)),
     typing ? h("div", { class: "typing" }, h("h3", { class: "minor" }, "Typing as reported"), h("p", null, written(typing))) : null
+  );
+}
+
+const SYSTEMS = ["A", "B", "C", "DRB1", "DRB3/4/5", "DQ", "DP"];
+
+/** Every answer of the virtual crossmatch, with what it rests on. */
+function crossmatchDetails(report, i) {
+  if (!("antibody" in report.rows)) return null;
+  const [answer, worst, p, most] = report.value("antibody", i);
+  const systems = report.value("antibody_systems", i);
+  const rows = SYSTEMS.map((name, k) =>
+    systems[k] === null ? null : h("tr", null, h("th", { scope: "row" }, name), h("td", null, answerText([systems[k], null])))
+  );
+  const [low, high] = report.value("antibody_mfi", i);
+  const facts = [];
+  const fact = (term, ...text) => facts.push(h("dt", null, term), h("dd", null, text));
+  fact("Answer", answerText([answer, worst]));
+  if (p !== null) fact("P(positive)", percent(p), most !== null && most - p > 5e-4 ? ` to ${percent(most)} at worst` : null);
+  if (low !== null) fact("MFI of the beads", low === high ? grouped(low) : `${grouped(low)} to ${grouped(high)}`);
+  fact("Evidence", report.value("antibody_evidence", i) === null ? "nothing positive, or nothing tested" : written(report.value("antibody_evidence", i)));
+  const kept = report.value("antibody_override", i);
+  if (kept) fact("Kept for", written(kept));
+  return h(
+    "div",
+    { class: "plain crossmatch" },
+    h("h3", { class: "minor" }, "Virtual crossmatch"),
+    h("dl", { class: "facts" }, facts),
+    h("table", { class: "small" }, h("tbody", null, rows))
+  );
+}
+
+const CLASSES = ["HLA-identical", "identical by type", "one mismatch", "haploidentical", "less than haploidentical"];
+
+/** What the family says of a relative. */
+function relativeDetails(report, i) {
+  if (!report.value("class", i)) return null;
+  const shares = report.value("classes", i);
+  const facts = [];
+  const fact = (term, ...text) => facts.push(h("dt", null, term), h("dd", null, text));
+  fact("Relationship", written(report.value("relationship", i) ?? ""));
+  CLASSES.forEach((name, k) => shares[k] >= 0.0005 && fact(name, percent(shares[k])));
+  fact("Shares a (paternal)", percent(shares[5]));
+  fact("Shares c (maternal)", percent(shares[6]));
+  if (shares[7] !== null) fact("Not shared: mother’s other one", percent(shares[7]));
+  fact("Haplotypes", written(report.value("haplotypes", i) ?? "unknown"));
+  if (report.value("by_descent", i)) fact("By descent alone", report.value("by_descent", i));
+  fact("Open phase by", report.value("weighting", i) ?? "not stated");
+  const refined = report.value("typing_refined", i);
+  return h(
+    "div",
+    { class: "plain" },
+    h("h3", { class: "minor" }, "Family"),
+    h("dl", { class: "facts" }, facts),
+    refined ? h("div", { class: "typing" }, h("h3", { class: "minor" }, "Refined typing"), h("p", null, written(refined))) : null
   );
 }
 
@@ -251,7 +394,7 @@ function rankReasons(report, i) {
       h("td", null, report.value(`rank_${key.name}`, i), decides ? " ◂ decides" : null)
     );
   });
-  const above = reason ? `Below the rank above for: ${reason}` : report.value("rank", i) === 1 ? "First of all donors" : null;
+  const above = reason ? `Below the rank above for: ${reason}` : report.value("rank", i) === 1 ? `First of ${report.strata.length ? "its stratum" : "all donors"}` : null;
   return h("table", { class: "small" }, h("caption", null, `Why rank ${report.value("rank", i)}`), h("tbody", null, rows), h("tfoot", null, h("tr", null, h("td", { colspan: 2 }, above))));
 }
 
@@ -265,7 +408,7 @@ function riskTable(report, i) {
       null,
       h("th", { scope: "row" }, outcome.text),
       h("td", { class: "number" }, `${outcome.days}`),
-      h("td", { class: "number" }, risk === null ? unknown() : percent(risk)),
+      h("td", { class: "number" }, risk === null ? notTold(report, i) : percent(risk)),
       h("td", { class: "number" }, interval),
       h("td", { class: "number" }, difference(report.value(`risk_${outcome.name}`, i)))
     );

@@ -19,7 +19,9 @@ function buildPaper(report, { patients, donors }) {
         columns: donorColumns(report, patient, report.outcome),
         rows: first,
         empty: "No donor was found within the criteria.",
-      })
+        group: stratumHeading(report),
+      }),
+      familyFigure(report, patient)
     );
   };
   const part = (heading, ...content) => h("section", { class: "part" }, h("h2", null, heading), content);

@@ -17,6 +17,7 @@ function patientView(report, patient) {
       tight: report.lociOf(rows).length > 7,
       details: (i) => donorDetails(report, patient, i),
       empty: "No donor passes these filters.",
+      group: stratumHeading(report),
     });
     holder.replaceChildren(table.element);
     plots.replaceChildren(chancePlot(report, patient), riskPlot(report, patient, outcome));
@@ -70,7 +71,35 @@ function patientView(report, patient) {
     h("div", { class: "top" }, summary(report, patient, open), plots),
     filters.element,
     h("div", { class: "above" }, legend(), notShown(report, rows), status),
-    holder
+    holder,
+    familyFigure(report, patient)
+  );
+}
+
+/** The heading of a stratum, or null where there are none: what it holds, and why in this order. */
+function stratumHeading(report) {
+  if (!report.strata.length) return null;
+  return (i) => {
+    const stratum = report.stratumOf(i);
+    const [{ name, text, ordered }, n] = [stratum, report.strata.indexOf(stratum) + 1];
+    const order = ordered ? h("span", { class: "order" }, `below another for: ${ordered}`) : null;
+    return { key: name, content: [`Stratum ${n} of ${report.strata.length}: ${text} `, order] };
+  };
+}
+
+/** The pedigree of a patient with its haplotypes, null where there is none. */
+function familyFigure(report, patient) {
+  const family = report.families[report.patients.id[patient]];
+  if (!family) return null;
+  // As an image nothing in it can run or be asked for.
+  const source = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(family.svg)}`;
+  return h(
+    "figure",
+    { class: "family" },
+    h("h3", null, "Family"),
+    family.warnings.map((text) => h("p", { class: "warning" }, written(text))),
+    h("img", { src: source, alt: "Pedigree with the haplotypes of every member; the same is in the rows of the relatives." }),
+    h("figcaption", { class: "legend" }, written(family.explanation))
   );
 }
 
@@ -82,7 +111,8 @@ function summary(report, patient, open) {
   const [found, total, shown] = [patients.found[patient], patients.candidates[patient], report.rowsOf(patient).length];
   const name = (donor) => {
     const row = report.rowOf(patient, donor);
-    const rank = row === null ? null : ` (rank ${report.value("rank", row)})`;
+    const stratum = row === null ? null : report.value("stratum", row);
+    const rank = row === null ? null : ` (rank ${report.value("rank", row)}${stratum ? `, ${stratum}` : ""})`;
     if (row === null || !open) return [identifier(donor), rank];
     return [h("button", { type: "button", class: "link", onclick: () => open(donor) }, identifier(donor)), rank];
   };
@@ -124,6 +154,21 @@ function summary(report, patient, open) {
     const text = asked.map((row, k) => [k ? ", " : null, name(report.requests.donor.at(row))]);
     line("Typing requests", asked.length ? text : "none");
   }
+  if (report.strata.length) {
+    line("Strata", "in the order that was asked for; ranks of two strata do not compare, the risk does");
+  }
+  const tested = report.antibodies[patients.id[patient]];
+  if (tested) {
+    const [least, most] = tested.virtual_pra.map((share) => (100 * share).toFixed(1));
+    line(
+      "Antibodies",
+      `of ${plural(tested.donors_of_registry, "donor")} of the registry ${grouped(tested.negative)} tested negative, ` +
+        `${grouped(tested.not_assessable)} not assessable, ${grouped(tested.open)} may be positive, ` +
+        `${grouped(tested.positive)} positive; ${plural(tested.left_out, "candidate")} left out`
+    );
+    line("Virtual PRA", least === most ? `${least} %` : `${least} to ${most} %`);
+    for (const text of tested.own_type) line("Own type", h("span", { class: "bad" }, written(text)));
+  }
   for (const note of report.notesOf(patient)) line("Note", written(note));
   return h("dl", { class: "summary" }, lines);
 }
@@ -163,12 +208,17 @@ function donorFilters(report, patient, changed) {
     plain("cmv", "CMV"),
     plain("abo", "ABO"),
     plain("type", "Type"),
+    plain("stratum", "Stratum"),
+    plain("class", "Class"),
+    "antibody" in report.rows
+      ? select("antibody", "Crossmatch", [...new Set(rows.map((i) => report.value("antibody", i)[0]).filter(Boolean))].map((v) => [v, v]))
+      : null,
     h("label", { class: "check" }, h("input", { name: "unknown", type: "checkbox", checked: true }), "keep unknown"),
     h("button", { type: "button", onclick: () => clear() }, "Clear")
   );
   const texts = new Map();
   const own = report.patients.id[patient];
-  const names = ["donor", "dpb1_tce", "leader", "ranked_below_previous_for", "allocated_to", "typing", ...report.facts];
+  const names = ["donor", "dpb1_tce", "leader", "ranked_below_previous_for", "allocated_to", "typing", "class", "relationship", "antibody_evidence", ...report.facts];
   const textOf = (i) => {
     if (!texts.has(i)) {
       const words = [...names.map((name) => report.value(name, i) ?? ""), ...markTexts(report, i, own).map(([, text]) => text)];
@@ -191,7 +241,8 @@ function donorFilters(report, patient, changed) {
     }
     if (asked.from) tests.push((i) => passes(report.value("age_years", i), (age) => age >= Number(asked.from)));
     if (asked.to) tests.push((i) => passes(report.value("age_years", i), (age) => age <= Number(asked.to)));
-    for (const name of ["dpb1_tce", "sex", "cmv", "abo", "type"]) {
+    if (asked.antibody) tests.push((i) => report.value("antibody", i)[0] === asked.antibody);
+    for (const name of ["dpb1_tce", "sex", "cmv", "abo", "type", "stratum", "class"]) {
       const nothing = name === "dpb1_tce" ? (v) => v === "unknown" || v === "untyped" : () => false;
       if (asked[name]) {
         tests.push((i) => passes(report.value(name, i), (v) => v === asked[name] || (keep && nothing(v))));

@@ -15,11 +15,11 @@ let tables = 0;
 
 /**
  * A table. `columns`: {key, head, note, cls, rowHead, falls, value(row), cell(row), beside(row)};
- * `falls`: the first sort is from the highest; `beside`: what stands below the head of a row. `details(row)`: what a row opens to. `rows` in their first order;
- * `tight`: with many columns.
+ * `falls`: the first sort is from the highest; `beside`: what stands below the head of a row. `details(row)`: what a row opens to. `rows` in their first order,
+ * in which `group(row)`, {key, content}, has a heading wherever it changes; `tight`: with many columns.
  * Returns {element, show(rows), open(row)}.
  */
-function sortedTable({ caption, columns, rows, details, empty, tight }) {
+function sortedTable({ caption, columns, rows, details, empty, tight, group }) {
   const number = ++tables;
   let shown = rows;
   let sort = null;
@@ -60,7 +60,8 @@ function sortedTable({ caption, columns, rows, details, empty, tight }) {
 
   function draw() {
     const all = ordered();
-    body.replaceChildren(...all.slice(0, limit).map(line));
+    const headed = sort ? (row) => [line(row)] : grouping(group, columns, line);
+    body.replaceChildren(...all.slice(0, limit).flatMap(headed));
     if (!all.length) {
       body.append(h("tr", null, h("td", { colspan: columns.length, class: "empty" }, empty)));
     }
@@ -181,14 +182,26 @@ function sortedTable({ caption, columns, rows, details, empty, tight }) {
   };
 }
 
+/** Lines of rows, each with the heading of its group where that begins. */
+function grouping(group, columns, line) {
+  let before = null;
+  return (row) => {
+    const found = group?.(row);
+    if (!found || found.key === before) return [line(row)];
+    before = found.key;
+    return [h("tr", { class: "group" }, h("th", { colspan: columns.length, scope: "rowgroup" }, found.content)), line(row)];
+  };
+}
+
 /** The same table for paper: every row, nothing to press. */
-function printedTable({ caption, columns, rows, empty }) {
+function printedTable({ caption, columns, rows, empty, group }) {
   const cell = (column, row) =>
     column.rowHead
       ? h("th", { scope: "row", class: column.cls }, column.cell(row), column.beside?.(row))
       : h("td", { class: column.cls }, column.cell(row));
+  const line = (row) => h("tr", null, columns.map((column) => cell(column, row)));
   const body = rows.length
-    ? rows.map((row) => h("tr", null, columns.map((column) => cell(column, row))))
+    ? rows.flatMap(grouping(group, columns, line))
     : h("tr", null, h("td", { colspan: columns.length, class: "empty" }, empty));
   return h(
     "table",

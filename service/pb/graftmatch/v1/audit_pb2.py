@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19graftmatch/v1/audit.proto\x12\rgraftmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"P\n\x13ReadAuditLogRequest\x12)\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06record\x18\x02 \x01(\t\"B\n\x14ReadAuditLogResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.graftmatch.v1.AuditEntry\"\xaa\x01\n\nAuditEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x02 \x01(\t\x12\x0b\n\x03rpc\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0f\n\x07records\x18\x05 \x03(\t\x12\x0f\n\x07outcome\x18\x06 \x01(\t\x12\x14\n\x07seconds\x18\x07 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_seconds2i\n\x0c\x41uditService\x12Y\n\x0cReadAuditLog\x12\".graftmatch.v1.ReadAuditLogRequest\x1a#.graftmatch.v1.ReadAuditLogResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19graftmatch/v1/audit.proto\x12\rgraftmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"P\n\x13ReadAuditLogRequest\x12)\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06record\x18\x02 \x01(\t\"B\n\x14ReadAuditLogResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.graftmatch.v1.AuditEntry\"\xbc\x01\n\nAuditEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x02 \x01(\t\x12\x0b\n\x03rpc\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0f\n\x07records\x18\x05 \x03(\t\x12\x0f\n\x07outcome\x18\x06 \x01(\t\x12\x14\n\x07seconds\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08override\x18\x08 \x01(\x08\x42\n\n\x08_seconds2i\n\x0c\x41uditService\x12Y\n\x0cReadAuditLog\x12\".graftmatch.v1.ReadAuditLogRequest\x1a#.graftmatch.v1.ReadAuditLogResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READAUDITLOGRESPONSE']._serialized_start=159
   _globals['_READAUDITLOGRESPONSE']._serialized_end=225
   _globals['_AUDITENTRY']._serialized_start=228
-  _globals['_AUDITENTRY']._serialized_end=398
-  _globals['_AUDITSERVICE']._serialized_start=400
-  _globals['_AUDITSERVICE']._serialized_end=505
+  _globals['_AUDITENTRY']._serialized_end=416
+  _globals['_AUDITSERVICE']._serialized_start=418
+  _globals['_AUDITSERVICE']._serialized_end=523
 # @@protoc_insertion_point(module_scope)

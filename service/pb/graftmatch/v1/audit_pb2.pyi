@@ -24,7 +24,7 @@ class ReadAuditLogResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[AuditEntry, _Mapping]]] = ...) -> None: ...
 
 class AuditEntry(_message.Message):
-    __slots__ = ("time", "token", "rpc", "request_id", "records", "outcome", "seconds")
+    __slots__ = ("time", "token", "rpc", "request_id", "records", "outcome", "seconds", "override")
     TIME_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     RPC_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class AuditEntry(_message.Message):
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     token: str
     rpc: str
@@ -39,4 +40,5 @@ class AuditEntry(_message.Message):
     records: _containers.RepeatedScalarFieldContainer[str]
     outcome: str
     seconds: float
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ..., rpc: _Optional[str] = ..., request_id: _Optional[str] = ..., records: _Optional[_Iterable[str]] = ..., outcome: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+    override: bool
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ..., rpc: _Optional[str] = ..., request_id: _Optional[str] = ..., records: _Optional[_Iterable[str]] = ..., outcome: _Optional[str] = ..., seconds: _Optional[float] = ..., override: _Optional[bool] = ...) -> None: ...

@@ -1,5 +1,8 @@
+from service.pb.graftmatch.v1 import antibodies_pb2 as _antibodies_pb2
 from service.pb.graftmatch.v1 import columns_pb2 as _columns_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
+from service.pb.graftmatch.v1 import cord_pb2 as _cord_pb2
+from service.pb.graftmatch.v1 import family_pb2 as _family_pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as _nomenclature_pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as _prediction_pb2
 from service.pb.graftmatch.v1 import risk_models_pb2 as _risk_models_pb2
@@ -17,6 +20,15 @@ class MismatchDirection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MISMATCH_DIRECTION_UNSPECIFIED: _ClassVar[MismatchDirection]
     MISMATCH_DIRECTION_GVH: _ClassVar[MismatchDirection]
     MISMATCH_DIRECTION_HVG: _ClassVar[MismatchDirection]
+
+class Stratum(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STRATUM_UNSPECIFIED: _ClassVar[Stratum]
+    STRATUM_RELATED: _ClassVar[Stratum]
+    STRATUM_RELATED_IDENTICAL: _ClassVar[Stratum]
+    STRATUM_RELATED_MISMATCHED: _ClassVar[Stratum]
+    STRATUM_ADULT: _ClassVar[Stratum]
+    STRATUM_CORD: _ClassVar[Stratum]
 
 class Known(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -54,6 +66,12 @@ class AllocationReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 MISMATCH_DIRECTION_UNSPECIFIED: MismatchDirection
 MISMATCH_DIRECTION_GVH: MismatchDirection
 MISMATCH_DIRECTION_HVG: MismatchDirection
+STRATUM_UNSPECIFIED: Stratum
+STRATUM_RELATED: Stratum
+STRATUM_RELATED_IDENTICAL: Stratum
+STRATUM_RELATED_MISMATCHED: Stratum
+STRATUM_ADULT: Stratum
+STRATUM_CORD: Stratum
 KNOWN_UNSPECIFIED: Known
 KNOWN_YES: Known
 KNOWN_NO: Known
@@ -198,7 +216,7 @@ class ExplainedAntigen(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsRequest(_message.Message):
-    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors", "with_haplotypes")
+    __slots__ = ("patient", "loci", "max_mismatches", "batch_size", "limit", "as_of", "without_probabilities", "page_size", "page_token", "rank_keys", "rank_bands", "patient_facts", "max_mismatches_at", "direction", "antigen_loci", "without_potential", "donors", "with_haplotypes", "cord", "antibodies")
     class MaxMismatchesAtEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +242,8 @@ class SearchDonorsRequest(_message.Message):
     WITHOUT_POTENTIAL_FIELD_NUMBER: _ClassVar[int]
     DONORS_FIELD_NUMBER: _ClassVar[int]
     WITH_HAPLOTYPES_FIELD_NUMBER: _ClassVar[int]
+    CORD_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
     patient: str
     loci: _containers.RepeatedScalarFieldContainer[str]
     max_mismatches: int
@@ -242,7 +262,9 @@ class SearchDonorsRequest(_message.Message):
     without_potential: bool
     donors: DonorCriteria
     with_haplotypes: bool
-    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ..., with_haplotypes: _Optional[bool] = ...) -> None: ...
+    cord: _cord_pb2.CordSearch
+    antibodies: _antibodies_pb2.SearchAntibodies
+    def __init__(self, patient: _Optional[str] = ..., loci: _Optional[_Iterable[str]] = ..., max_mismatches: _Optional[int] = ..., batch_size: _Optional[int] = ..., limit: _Optional[int] = ..., as_of: _Optional[str] = ..., without_probabilities: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rank_bands: _Optional[_Iterable[float]] = ..., patient_facts: _Optional[_Union[PatientFacts, _Mapping]] = ..., max_mismatches_at: _Optional[_Mapping[str, int]] = ..., direction: _Optional[_Union[MismatchDirection, str]] = ..., antigen_loci: _Optional[_Iterable[str]] = ..., without_potential: _Optional[bool] = ..., donors: _Optional[_Union[DonorCriteria, _Mapping]] = ..., with_haplotypes: _Optional[bool] = ..., cord: _Optional[_Union[_cord_pb2.CordSearch, _Mapping]] = ..., antibodies: _Optional[_Union[_antibodies_pb2.SearchAntibodies, _Mapping]] = ...) -> None: ...
 
 class DonorCriteria(_message.Message):
     __slots__ = ("types", "sexes", "cmv", "abo", "registries", "statuses", "min_age_years", "max_age_years", "min_tnc_1e7_per_kg", "min_cd34_1e6_per_kg", "require_known")
@@ -289,7 +311,7 @@ class PatientFacts(_message.Message):
     def __init__(self, age_years: _Optional[float] = ..., sex: _Optional[str] = ..., cmv: _Optional[str] = ..., abo: _Optional[str] = ..., weight_kg: _Optional[float] = ..., ancestry: _Optional[str] = ..., registry: _Optional[str] = ...) -> None: ...
 
 class SearchDonorsResponse(_message.Message):
-    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped", "antibodies")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
@@ -298,6 +320,7 @@ class SearchDonorsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     found: int
     candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
@@ -306,23 +329,30 @@ class SearchDonorsResponse(_message.Message):
     next_page_token: str
     missing_masses: int
     dropped: float
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+    antibodies: _antibodies_pb2.AntibodySummary
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ...) -> None: ...
 
 class Candidate(_message.Message):
-    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for", "rank_values")
+    __slots__ = ("rank", "donor", "comparison", "facts", "ranked_below_previous_for", "rank_values", "crossmatch", "kept_for", "cord_unit")
     RANK_FIELD_NUMBER: _ClassVar[int]
     DONOR_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     RANKED_BELOW_PREVIOUS_FOR_FIELD_NUMBER: _ClassVar[int]
     RANK_VALUES_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCH_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOR_FIELD_NUMBER: _ClassVar[int]
+    CORD_UNIT_FIELD_NUMBER: _ClassVar[int]
     rank: int
     donor: str
     comparison: _common_pb2.Comparison
     facts: DonorFacts
     ranked_below_previous_for: str
     rank_values: _containers.RepeatedCompositeFieldContainer[RankValue]
-    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ..., rank_values: _Optional[_Iterable[_Union[RankValue, _Mapping]]] = ...) -> None: ...
+    crossmatch: _antibodies_pb2.Crossmatch
+    kept_for: str
+    cord_unit: _cord_pb2.CordUnit
+    def __init__(self, rank: _Optional[int] = ..., donor: _Optional[str] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., facts: _Optional[_Union[DonorFacts, _Mapping]] = ..., ranked_below_previous_for: _Optional[str] = ..., rank_values: _Optional[_Iterable[_Union[RankValue, _Mapping]]] = ..., crossmatch: _Optional[_Union[_antibodies_pb2.Crossmatch, _Mapping]] = ..., kept_for: _Optional[str] = ..., cord_unit: _Optional[_Union[_cord_pb2.CordUnit, _Mapping]] = ...) -> None: ...
 
 class RankValue(_message.Message):
     __slots__ = ("key", "value")
@@ -361,7 +391,7 @@ class StreamCandidatesRequest(_message.Message):
     def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ...) -> None: ...
 
 class StreamCandidatesResponse(_message.Message):
-    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped")
+    __slots__ = ("provenance", "found", "candidates", "notes", "as_of", "next_page_token", "missing_masses", "dropped", "antibodies", "crossmatches", "cord_units")
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
@@ -370,6 +400,9 @@ class StreamCandidatesResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCHES_FIELD_NUMBER: _ClassVar[int]
+    CORD_UNITS_FIELD_NUMBER: _ClassVar[int]
     provenance: _common_pb2.Provenance
     found: int
     candidates: _columns_pb2.CandidateColumns
@@ -378,7 +411,146 @@ class StreamCandidatesResponse(_message.Message):
     next_page_token: str
     missing_masses: int
     dropped: float
-    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+    antibodies: _antibodies_pb2.AntibodySummary
+    crossmatches: _antibodies_pb2.CrossmatchColumns
+    cord_units: _cord_pb2.CordColumns
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., candidates: _Optional[_Union[_columns_pb2.CandidateColumns, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ..., crossmatches: _Optional[_Union[_antibodies_pb2.CrossmatchColumns, _Mapping]] = ..., cord_units: _Optional[_Union[_cord_pb2.CordColumns, _Mapping]] = ...) -> None: ...
+
+class SearchStrataRequest(_message.Message):
+    __slots__ = ("search", "strata", "cord_rule", "family", "patient_id")
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    STRATA_FIELD_NUMBER: _ClassVar[int]
+    CORD_RULE_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    search: SearchDonorsRequest
+    strata: _containers.RepeatedCompositeFieldContainer[StratumOrder]
+    cord_rule: _cord_pb2.CordRule
+    family: _containers.RepeatedCompositeFieldContainer[_family_pb2.FamilyMember]
+    patient_id: str
+    def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ..., strata: _Optional[_Iterable[_Union[StratumOrder, _Mapping]]] = ..., cord_rule: _Optional[_Union[_cord_pb2.CordRule, str]] = ..., family: _Optional[_Iterable[_Union[_family_pb2.FamilyMember, _Mapping]]] = ..., patient_id: _Optional[str] = ...) -> None: ...
+
+class StratumOrder(_message.Message):
+    __slots__ = ("stratum", "rank_keys", "rule")
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    RANK_KEYS_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    stratum: Stratum
+    rank_keys: _containers.RepeatedScalarFieldContainer[str]
+    rule: _family_pb2.HaploidenticalRule
+    def __init__(self, stratum: _Optional[_Union[Stratum, str]] = ..., rank_keys: _Optional[_Iterable[str]] = ..., rule: _Optional[_Union[_family_pb2.HaploidenticalRule, _Mapping]] = ...) -> None: ...
+
+class SearchStrataResponse(_message.Message):
+    __slots__ = ("provenance", "stratum", "below_another_for", "found", "donors", "compared_risk", "notes", "as_of", "antibodies", "warnings", "ordered_by", "missing_masses", "dropped")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    BELOW_ANOTHER_FOR_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    DONORS_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_RISK_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_BY_FIELD_NUMBER: _ClassVar[int]
+    MISSING_MASSES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    stratum: Stratum
+    below_another_for: _containers.RepeatedScalarFieldContainer[str]
+    found: int
+    donors: _containers.RepeatedCompositeFieldContainer[ListedDonor]
+    compared_risk: str
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    antibodies: _antibodies_pb2.AntibodySummary
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    ordered_by: _containers.RepeatedCompositeFieldContainer[_family_pb2.RankSource]
+    missing_masses: int
+    dropped: float
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., stratum: _Optional[_Union[Stratum, str]] = ..., below_another_for: _Optional[_Iterable[str]] = ..., found: _Optional[int] = ..., donors: _Optional[_Iterable[_Union[ListedDonor, _Mapping]]] = ..., compared_risk: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., ordered_by: _Optional[_Iterable[_Union[_family_pb2.RankSource, _Mapping]]] = ..., missing_masses: _Optional[int] = ..., dropped: _Optional[float] = ...) -> None: ...
+
+class ListedDonor(_message.Message):
+    __slots__ = ("candidate", "relative", "risks", "risk_not_told")
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_FIELD_NUMBER: _ClassVar[int]
+    RISKS_FIELD_NUMBER: _ClassVar[int]
+    RISK_NOT_TOLD_FIELD_NUMBER: _ClassVar[int]
+    candidate: Candidate
+    relative: RelatedCandidate
+    risks: _containers.RepeatedCompositeFieldContainer[ComparedRisk]
+    risk_not_told: str
+    def __init__(self, candidate: _Optional[_Union[Candidate, _Mapping]] = ..., relative: _Optional[_Union[RelatedCandidate, _Mapping]] = ..., risks: _Optional[_Iterable[_Union[ComparedRisk, _Mapping]]] = ..., risk_not_told: _Optional[str] = ...) -> None: ...
+
+class RelatedCandidate(_message.Message):
+    __slots__ = ("relative", "comparison", "typing", "sex", "crossmatch", "kept_for")
+    RELATIVE_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    TYPING_FIELD_NUMBER: _ClassVar[int]
+    SEX_FIELD_NUMBER: _ClassVar[int]
+    CROSSMATCH_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOR_FIELD_NUMBER: _ClassVar[int]
+    relative: _family_pb2.RelativeDonor
+    comparison: _common_pb2.Comparison
+    typing: str
+    sex: str
+    crossmatch: _antibodies_pb2.Crossmatch
+    kept_for: str
+    def __init__(self, relative: _Optional[_Union[_family_pb2.RelativeDonor, _Mapping]] = ..., comparison: _Optional[_Union[_common_pb2.Comparison, _Mapping]] = ..., typing: _Optional[str] = ..., sex: _Optional[str] = ..., crossmatch: _Optional[_Union[_antibodies_pb2.Crossmatch, _Mapping]] = ..., kept_for: _Optional[str] = ...) -> None: ...
+
+class ComparedRisk(_message.Message):
+    __slots__ = ("outcome", "horizon_days", "probability", "low", "high", "difference", "difference_low", "difference_high")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_DAYS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_LOW_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_HIGH_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    horizon_days: float
+    probability: float
+    low: float
+    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    def __init__(self, outcome: _Optional[str] = ..., horizon_days: _Optional[float] = ..., probability: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., difference: _Optional[float] = ..., difference_low: _Optional[float] = ..., difference_high: _Optional[float] = ...) -> None: ...
+
+class SearchUnitPairsRequest(_message.Message):
+    __slots__ = ("search", "rule", "page_size", "page_token")
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    search: SearchDonorsRequest
+    rule: _cord_pb2.UnitPairRule
+    page_size: int
+    page_token: str
+    def __init__(self, search: _Optional[_Union[SearchDonorsRequest, _Mapping]] = ..., rule: _Optional[_Union[_cord_pb2.UnitPairRule, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class SearchUnitPairsResponse(_message.Message):
+    __slots__ = ("provenance", "pairs", "units", "units_without_count", "notes", "as_of", "next_page_token", "more", "antibodies")
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_WITHOUT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
+    provenance: _common_pb2.Provenance
+    pairs: _containers.RepeatedCompositeFieldContainer[_cord_pb2.UnitPair]
+    units: int
+    units_without_count: int
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: str
+    next_page_token: str
+    more: bool
+    antibodies: _antibodies_pb2.AntibodySummary
+    def __init__(self, provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., pairs: _Optional[_Iterable[_Union[_cord_pb2.UnitPair, _Mapping]]] = ..., units: _Optional[int] = ..., units_without_count: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[str] = ..., next_page_token: _Optional[str] = ..., more: _Optional[bool] = ..., antibodies: _Optional[_Union[_antibodies_pb2.AntibodySummary, _Mapping]] = ...) -> None: ...
 
 class ScorePairRequest(_message.Message):
     __slots__ = ("patient", "donor", "loci", "with_haplotypes", "patient_facts", "donor_facts")

@@ -3,6 +3,8 @@
 import grpc
 import warnings
 
+from service.pb.graftmatch.v1 import antibodies_pb2 as graftmatch_dot_v1_dot_antibodies__pb2
+from service.pb.graftmatch.v1 import family_pb2 as graftmatch_dot_v1_dot_family__pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as graftmatch_dot_v1_dot_graftmatch__pb2
 from service.pb.graftmatch.v1 import nomenclature_pb2 as graftmatch_dot_v1_dot_nomenclature__pb2
 from service.pb.graftmatch.v1 import prediction_pb2 as graftmatch_dot_v1_dot_prediction__pb2
@@ -70,6 +72,26 @@ class GraftMatchServiceStub:
                 '/graftmatch.v1.GraftMatchService/StreamCandidates',
                 request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
                 response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
+                _registered_method=True)
+        self.SearchStrata = channel.unary_stream(
+                '/graftmatch.v1.GraftMatchService/SearchStrata',
+                request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataResponse.FromString,
+                _registered_method=True)
+        self.SearchUnitPairs = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/SearchUnitPairs',
+                request_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsResponse.FromString,
+                _registered_method=True)
+        self.CrossmatchDonors = channel.unary_stream(
+                '/graftmatch.v1.GraftMatchService/CrossmatchDonors',
+                request_serializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.FromString,
+                _registered_method=True)
+        self.AnalyseFamily = channel.unary_unary(
+                '/graftmatch.v1.GraftMatchService/AnalyseFamily',
+                request_serializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyRequest.SerializeToString,
+                response_deserializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyResponse.FromString,
                 _registered_method=True)
         self.ScorePair = channel.unary_unary(
                 '/graftmatch.v1.GraftMatchService/ScorePair',
@@ -159,6 +181,39 @@ class GraftMatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchStrata(self, request, context):
+        """Relatives, adult donors and cord blood units of a patient in one list: a stratum for each type,
+        each in an order of its own, with one risk that compares. At least one response comes for each
+        stratum.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchUnitPairs(self, request, context):
+        """Pairs of cord blood units for one graft that meet dose and match together; best first, page by
+        page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CrossmatchDonors(self, request, context):
+        """Judges donors by an antibody report, by their typings or those of the registry, or the whole
+        registry. At least one response comes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnalyseFamily(self, request, context):
+        """Segregates the haplotypes of a family, refines its typings, and ranks the relatives of a patient
+        as donors; the registry is not used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ScorePair(self, request, context):
         """Compares one patient and one donor by their typings; the registry is not used.
         """
@@ -241,6 +296,26 @@ def add_GraftMatchServiceServicer_to_server(servicer, server):
                     servicer.StreamCandidates,
                     request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.FromString,
                     response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.SerializeToString,
+            ),
+            'SearchStrata': grpc.unary_stream_rpc_method_handler(
+                    servicer.SearchStrata,
+                    request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataResponse.SerializeToString,
+            ),
+            'SearchUnitPairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchUnitPairs,
+                    request_deserializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsResponse.SerializeToString,
+            ),
+            'CrossmatchDonors': grpc.unary_stream_rpc_method_handler(
+                    servicer.CrossmatchDonors,
+                    request_deserializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.SerializeToString,
+            ),
+            'AnalyseFamily': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnalyseFamily,
+                    request_deserializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyRequest.FromString,
+                    response_serializer=graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyResponse.SerializeToString,
             ),
             'ScorePair': grpc.unary_unary_rpc_method_handler(
                     servicer.ScorePair,
@@ -444,6 +519,114 @@ class GraftMatchService:
             '/graftmatch.v1.GraftMatchService/StreamCandidates',
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesRequest.SerializeToString,
             graftmatch_dot_v1_dot_graftmatch__pb2.StreamCandidatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchStrata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/SearchStrata',
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataRequest.SerializeToString,
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchStrataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchUnitPairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/SearchUnitPairs',
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsRequest.SerializeToString,
+            graftmatch_dot_v1_dot_graftmatch__pb2.SearchUnitPairsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CrossmatchDonors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/CrossmatchDonors',
+            graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsRequest.SerializeToString,
+            graftmatch_dot_v1_dot_antibodies__pb2.CrossmatchDonorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnalyseFamily(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graftmatch.v1.GraftMatchService/AnalyseFamily',
+            graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyRequest.SerializeToString,
+            graftmatch_dot_v1_dot_family__pb2.AnalyseFamilyResponse.FromString,
             options,
             channel_credentials,
             insecure,

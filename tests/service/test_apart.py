@@ -1,0 +1,88 @@
+"""Work in processes of their own: answers, errors, and an end when nobody waits."""
+
+from __future__ import annotations
+
+import multiprocessing
+import operator
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import grpc
+import numpy as np
+import pytest
+
+from service import servicers
+from service.apart import apart
+from service.calls import CURRENT, Call, CallEndedError
+from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.security.caller import ANYONE
+from service.snapshot import Snapshot
+from tests.service.serving import running, stub_of
+from tests.service.test_server_load import eventually
+
+
+@pytest.fixture
+def call() -> Iterator[Call]:
+    made = Call("AllocateDonors", "0", ANYONE)
+    outside = CURRENT.set(made)
+    yield made
+    CURRENT.reset(outside)
+
+
+def request(n: int, per_patient: int) -> pb.AllocateDonorsRequest:
+    rng = np.random.default_rng(1)
+    edges = [
+        pb.Edge(patient=patient, donor=donor, utility=int(rng.integers(1, 1000)))
+        for patient in range(n)
+        for donor in rng.choice(n, per_patient, replace=False).tolist()
+    ]
+    names = [str(i) for i in range(n)]
+    return pb.AllocateDonorsRequest(patients=names, donors=names, edges=edges)
+
+
+def test_it_gives_what_the_function_returns_or_raises() -> None:
+    assert apart(operator.add, [1], [2]) == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        apart(operator.truediv, 1, 0)
+    with pytest.raises(ChildProcessError, match="ended with 3"):
+        apart(os._exit, 3)
+
+
+def test_it_ends_with_the_call(call: Call) -> None:
+    def end() -> None:
+        eventually(lambda: len(multiprocessing.active_children()) == 1)
+        call.ended = True
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    with pytest.raises(CallEndedError):
+        apart(time.sleep, 3600)
+    ending.join()
+    assert multiprocessing.active_children() == []
+
+
+def test_a_large_allocation_is_the_same_in_another_process(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(60, 40)
+    assert len(asked.edges) > servicers.ALLOCATED_HERE
+    elsewhere = servicers.allocate_answer(snapshot, asked)
+    monkeypatch.setattr(servicers, "ALLOCATED_HERE", len(asked.edges))
+    monkeypatch.setattr(servicers, "apart", None)
+    assert servicers.allocate_answer(snapshot, asked) == elsewhere
+
+
+def test_a_large_allocation_that_nobody_waits_for_ends(snapshot: Snapshot) -> None:
+    """Its process is killed in the middle of a flow, which would go on for seconds."""
+    asked = request(6_000, 40)
+    with (
+        running(snapshot, threads=1) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        called = stub_of(channel).AllocateDonors.future(asked)
+        eventually(lambda: len(multiprocessing.active_children()) == 1)
+        called.cancel()
+        eventually(lambda: multiprocessing.active_children() == [])
+        stub_of(channel).ParseTyping(pb.ParseTypingRequest(typing="A*01:01+A*02:01"), timeout=60)
