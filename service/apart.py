@@ -18,14 +18,18 @@ T = TypeVar("T")
 _LOOK_SECONDS = 0.02
 _CONTEXT = multiprocessing.get_context("forkserver")
 # What the console script imports, and what is worked on.
-_CONTEXT.set_forkserver_preload(["service.cli", "service.apart", "service.planning"])
+_CONTEXT.set_forkserver_preload(["service.cli", "service.importing", "service.planning"])
+# In place of an answer: from now on the process ends by itself.
+_GOES_ON = "goes on"
+_channel: Connection | None = None
 
 
 def apart(function: Callable[..., T], *arguments: Any) -> T:
     """What `function` returns, or raises, in another process.
 
     Function, arguments and answer are such that they can be sent there. Raises `CallEndedError`
-    where the caller does not wait any more, and `ChildProcessError` where the process was killed.
+    where the caller does not wait any more, unless the process has called `goes_on`, and
+    `ChildProcessError` where it was killed.
     """
     mine, theirs = _CONTEXT.Pipe(duplex=False)
     with mine:
@@ -33,9 +37,10 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
         with theirs:
             process.start()
         try:
-            while not mine.poll(_LOOK_SECONDS):
-                checkpoint()
-            error, answer = mine.recv()
+            looks: Callable[[], None] = checkpoint
+            while (told := _heard(mine, looks)) == _GOES_ON:
+                looks = _let_go_on
+            error, answer = told
         except EOFError:
             process.join()
             raise ChildProcessError(f"a process has ended with {process.exitcode}") from None
@@ -48,10 +53,32 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
     return found
 
 
+def goes_on() -> None:
+    """Called in another process: it goes on though nobody waits any more."""
+    if _channel is not None:
+        _channel.send(_GOES_ON)
+
+
+def _heard(channel: Connection, looks: Callable[[], None]) -> Any:
+    """The next message. Raises what `looks` raises, and `EOFError`."""
+    while not channel.poll(_LOOK_SECONDS):
+        looks()
+    return channel.recv()
+
+
+def _let_go_on() -> None:
+    """Nothing ends it."""
+
+
 def _answer(channel: Connection, function: Callable[..., Any], arguments: Any) -> None:
+    global _channel
+    _channel = channel
+    channel.send(_tried(function, arguments))
+
+
+def _tried(function: Callable[..., T], arguments: Any) -> tuple[Exception | None, T | None]:
+    """The answer, or the error, of which nothing is printed: it may quote a record."""
     try:
-        answer = function(*arguments)
+        return None, function(*arguments)
     except Exception as error:
-        channel.send((error, None))
-    else:
-        channel.send((None, answer))
+        return error, None

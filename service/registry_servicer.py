@@ -18,6 +18,7 @@ from data.index import MassSets
 from data.registry import ImportSummary, Mode, StoredDonors
 from matching.errors import InputFileError, OutputError
 from service.answering import Answering, provenance
+from service.apart import apart
 from service.calls import Call, checkpoint, current
 from service.convert import LIMITS, checking
 from service.convert.names import DONORS, identifier_of
@@ -28,11 +29,15 @@ from service.convert_registry import (
     import_order,
     import_response,
 )
+from service.importing import import_apart
 from service.pages import ListPage
 from service.pb.graftmatch.v1 import common_pb2, registry_pb2, registry_pb2_grpc
 from service.requests import check_request_id
 from service.snapshot import Snapshot
 from service.status import NotFoundError, RequestError, Violation
+
+# Bytes of a file, of some hundred records, that are imported here; more in a process of their own.
+IMPORTED_HERE = 100_000
 
 
 @dataclass
@@ -112,12 +117,20 @@ def _imported(
 ) -> registry_pb2.ImportDonorsResponse:
     changes = not order.request.validate_only and order.request.mode is not Mode.CHECK
     differences = upload.folder / "differences" if order.request.mode is Mode.CHECK else None
+    release, files = order.nomenclature.release, (upload.path, upload.folder / "rejects")
+    request = replace(order.request, differences=differences)
     try:
-        summary = snapshot.registry.import_file(
-            *(upload.path, order.nomenclature, upload.folder / "rejects", _stop),
-            *(order.options, replace(order.request, differences=differences)),
-            masses=partial(_masses, snapshot, order.nomenclature.release, changes),
-        )
+        if upload.n_bytes > IMPORTED_HERE:
+            with_masses = changes and release == snapshot.nomenclature.release
+            summary = apart(
+                *(import_apart, snapshot.registry, snapshot.home, release, files),
+                *(order.options, request, with_masses),
+            )
+        else:
+            summary = snapshot.registry.import_file(
+                *(files[0], order.nomenclature, files[1], _stop, order.options, request),
+                masses=partial(_masses, snapshot, release, changes),
+            )
     except InputFileError as error:
         # The path is ours.
         reason = str(error).replace(str(upload.path), "the file")

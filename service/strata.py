@@ -39,8 +39,9 @@ STRATA: Mapping[str, str] = {
     "cord": "cord blood units",
 }
 ORDER = (
-    "the strata stand in the order of --strata: no study weighs all types of donors against each "
-    "other, so whoever asks decides. Ranks of two strata do not compare; the risk does"
+    "the strata stand in the order that was asked for: no study weighs all types of donors against "
+    "each other, so whoever asks decides. Ranks of two strata do not compare; risks of one outcome "
+    "do"
 )
 # A stratum is asked of the registry, or of the patient's family.
 Asked = SearchSettings | HaploidenticalRule
@@ -118,6 +119,16 @@ class DonorList:
     outcome: str
     model: str
     reports: Mapping[str, AntibodyUse]
+
+    @property
+    def n_told(self) -> int:
+        """Of how many strata the risk of `outcome` is told."""
+        column = risk_columns(self.outcome)[0]
+        scores = {**{name: one.scores for name, one in self.registry.items()}, **self.scores}
+        return sum(
+            any(np.isfinite(of_patient[column]).any() for of_patient in one.values())
+            for one in scores.values()
+        )
 
     def excluded(self, stratum: str, patient: str) -> tuple[str, ...]:
         """The donors who were left out for antibodies."""
@@ -197,11 +208,12 @@ def donor_list(
     label = model_label(model)
     told = {outcome.name: dict.fromkeys(strata, False) for outcome in model.outcomes}
     for person in people:
-        parts = {
-            name: _part(person.facts, found)
-            for name in strata
-            if (found := _found(person.id, name, registry, related)) is not None
-        }
+        parts = {}
+        for name in strata:
+            if name in registry:
+                parts[name] = _registry_part(person, registry[name])
+            elif person.id in related[name]:
+                parts[name] = _related_part(person.facts, related[name][person.id])
         for name, (risks, reasons) in _compared(parts, model, label).items():
             scores[name][person.id], untold[name][person.id] = risks, reasons
             for outcome, strata_told in told.items():
@@ -231,17 +243,6 @@ def _with_scores(results: SearchResults, risks: Mapping[str, Scores]) -> SearchR
     return replace(results, scores=scores)
 
 
-def _found(
-    patient: str,
-    stratum: str,
-    registry: Mapping[str, SearchResults],
-    related: Mapping[str, Mapping[str, RelatedDonors]],
-) -> tuple[SearchResults, str] | RelatedDonors | None:
-    if stratum in registry:
-        return registry[stratum], patient
-    return related[stratum].get(patient)
-
-
 @dataclass(frozen=True)
 class _Part:
     """Donors of one stratum: factors of the model, (n,), and why their type is not known, ""."""
@@ -250,16 +251,17 @@ class _Part:
     doubts: Sequence[str]
 
 
-def _part(facts: Facts, found: tuple[SearchResults, str] | RelatedDonors) -> _Part:
-    if isinstance(found, RelatedDonors):
-        types = [donor_type(one) for one in found.relatives]
-        levels, doubts = [one for one, _ in types], [why for _, why in types]
-        factors = related_factors(facts, found.facts, levels, found.matches.candidates)
-        return _Part(factors, doubts)
-    results, patient = found
-    candidates = results.matches[patient].candidates
-    factors = pair_factors(facts, results.index, results.as_of, candidates)
+def _registry_part(person: Person, results: SearchResults) -> _Part:
+    candidates = results.matches[person.id].candidates
+    factors = pair_factors(person.facts, results.index, results.as_of, candidates)
     return _Part(factors, [""] * len(candidates))
+
+
+def _related_part(facts: Facts, found: RelatedDonors) -> _Part:
+    types = [donor_type(one) for one in found.relatives]
+    levels, doubts = [one for one, _ in types], [why for _, why in types]
+    factors = related_factors(facts, found.facts, levels, found.matches.candidates)
+    return _Part(factors, doubts)
 
 
 def _compared(

@@ -181,8 +181,8 @@ def print_strata(
             if excluded := found.excluded(name, patient):
                 screen.print(f"{len(excluded):,} left out for antibodies")
     screen.print(
-        f"{ORDER}: {found.outcome} is what {found.model} tells in most strata, with donor type and "
-        "graft source among its factors",
+        f"{ORDER}: {found.model} tells {found.outcome} of {found.n_told} of {len(found.asked)} "
+        "strata, with donor type and graft source among its factors",
         style="dim",
         markup=False,
         highlight=False,

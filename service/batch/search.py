@@ -197,7 +197,11 @@ class BatchSearch:
             "index": self.search.index.version,
             "frequency_set": self._label,
             "model": model_label(self.model),
-            **_asked_json(self.settings),
+            **(
+                _asked_json(self.settings)
+                if self.strata is None
+                else criteria_json(self.settings.criteria, self.settings.donors)
+            ),
             "as_of": self.settings.as_of.isoformat(),
             "best": self.settings.size,
             **({} if self.strata is None else {"strata": self._strata_json}),
@@ -210,9 +214,16 @@ class BatchSearch:
         return {
             name: _asked_json(asked)
             if isinstance(asked, SearchSettings)
-            else {"rank_keys": list(asked.keys), "age_step_years": asked.age_step_years}
+            else {"rank_keys": list(asked.keys)}
             for name, asked in (self.strata or {}).items()
         }
+
+    @property
+    def _strata_state(self) -> str:
+        """All that strata ask, with their rules in full."""
+        strata = (self.strata or {}).values()
+        rules = [repr(one.rule if isinstance(one, SearchSettings) else one) for one in strata]
+        return json.dumps([self._strata_json, rules])
 
     @property
     def state(self) -> dict[str, str]:
@@ -223,7 +234,7 @@ class BatchSearch:
                 [criteria_json(asked.criteria, asked.donors), asked.nulls.value]
             ),
             "the ranking": repr(asked.rule),
-            **({} if self.strata is None else {"the strata": repr(self.strata)}),
+            **({} if self.strata is None else {"the strata": self._strata_state}),
             **({} if self.judged is None else {"the rules of antibodies": json.dumps(self.judged)}),
             "the number of donors a patient": str(asked.size),
             **sources_of(self.search, self.model),

@@ -59,10 +59,11 @@ Columns = dict[str, dict[str, Any]]
 def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     """Everything that the page shows, as values of JSON.
 
-    Of each patient the first `most_donors` candidates are embedded, and those that the allocation
-    or the typing plan names. A column of n rows is `levels`, its distinct values, and `codes`, n
-    positions in them, -1 where unknown. `starts`: patient i has the rows starts[i] to
-    starts[i + 1] - 1, by stratum and rank, of which the first `first_ranks[i]` leave none out.
+    Of each patient, or of each of its strata, the first `most_donors` candidates are embedded, and
+    those that the allocation or the typing plan names. A column of n rows is `levels`, its distinct
+    values, and `codes`, n positions in them, -1 where unknown. `starts`: patient i has the rows
+    starts[i] to starts[i + 1] - 1, by stratum and rank, of which the first `first_ranks[i]` leave
+    none out.
     Figures of a patient are those of all candidates of the results; `found[i]` counts what these
     leave out too. `fails[i]`: probability that no candidate is both available and 10/10.
     """
@@ -81,8 +82,11 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
     table = table.sort_values(["position", place], ignore_index=True).copy()
     table = _with_differences(_with_availability(table, plan))
     table["allocated_to"] = _recipients(table, allocation)
-    within = table.groupby("position").cumcount().to_numpy()
-    kept = (within < most_donors) | _named(table, allocation, plan)
+    whole = ["position", *(["stratum"] if "stratum" in table else [])]
+    is_first = (table.groupby(whole, observed=True).cumcount() < most_donors).to_numpy()
+    kept = is_first | _named(table, allocation, plan)
+    # Up to where the first one is left out.
+    leading = pd.Series(is_first).groupby(table["position"]).cummin().to_numpy(dtype=bool)
     position = table["position"].to_numpy()
     rows, n = table[kept].reset_index(drop=True), len(patients)
     return {
@@ -107,7 +111,7 @@ def report_content(results: Results, most_donors: int) -> dict[str, Any]:
         "patients": {
             "id": patients,
             "starts": np.searchsorted(position[kept], np.arange(n + 1)).tolist(),
-            "first_ranks": np.bincount(position[within < most_donors], minlength=n).tolist(),
+            "first_ranks": np.bincount(position[leading], minlength=n).tolist(),
             "found": _found(patients, allocation, table),
             **_figures(table, n),
         },
@@ -360,7 +364,9 @@ def _provenance(known: Mapping[str, Any]) -> list[tuple[str, str]]:
         "Asked of donors": ""
         if donors is None
         else "; ".join(f"{name} {_listed(asked)}" for name, asked in donors.items()) or "nothing",
-        "Ranked by": _listed([_LABELS.get(key, key) for key in known.get("rank_keys", ())]),
+        "Ranked by": "each stratum as its heading says"
+        if known.get("strata")
+        else _listed([_LABELS.get(key, key) for key in known.get("rank_keys", ())]),
         "Bands of P, %": _listed([f"{band:g}" for band in known.get("rank_bands", ())]),
     }
     return [(label, str(value) or "not stated") for label, value in stated.items()]

@@ -46,6 +46,8 @@ from service.status import ServerError
 
 # Calls that gRPC lets in beyond those that are answered: health, reflection, and refusals.
 _BESIDES = 100
+# Calls that have come and not yet been looked at; gRPC drops more of them without a word.
+_PENDING = 100_000
 _PING_SECONDS = 10
 
 
@@ -220,6 +222,8 @@ def _options(settings: ServeSettings, shared: bool) -> tuple[tuple[str, int], ..
         ("grpc.max_connection_age_ms", round(1000 * settings.connection_seconds)),
         ("grpc.max_connection_age_grace_ms", round(1000 * settings.connection_seconds)),
         ("grpc.max_concurrent_streams", settings.max_calls + _BESIDES),
+        ("grpc.server.max_pending_requests", _PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING),
     )
 
 

@@ -8,17 +8,23 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from service import servicers
-from service.apart import apart
+from data.index import open_masses
+from data.nomenclature import DEMO_RELEASE
+from service import registry_servicer, servicers
+from service.apart import apart, goes_on
 from service.calls import CURRENT, Call, CallEndedError
+from service.config import Settings
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.pb.graftmatch.v1 import registry_pb2, registry_pb2_grpc
 from service.security.caller import ANYONE
-from service.snapshot import Snapshot
+from service.snapshot import Snapshot, load_snapshot
 from tests.service.serving import running, stub_of
 from tests.service.test_server_load import eventually
 
@@ -61,6 +67,58 @@ def test_it_ends_with_the_call(call: Call) -> None:
         apart(time.sleep, 3600)
     ending.join()
     assert multiprocessing.active_children() == []
+
+
+def going_on(folder: Path) -> str:
+    goes_on()
+    (folder / "begun").touch()
+    while not (folder / "end").exists():
+        time.sleep(0.01)
+    return "stored"
+
+
+def test_it_does_not_end_with_the_call_once_it_goes_on(call: Call, tmp_path: Path) -> None:
+    def end() -> None:
+        eventually((tmp_path / "begun").exists)
+        call.ended = True
+        time.sleep(0.1)
+        (tmp_path / "end").touch()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    assert apart(going_on, tmp_path) == "stored"
+    ending.join()
+
+
+def test_an_import_in_another_process_is_the_same(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = []
+    rows = (home / "simulated/donors.csv").read_text() + "X1,,,,,,,,,,A*99:99+A*01:01\n"
+    for here in (True, False):
+        monkeypatch.setattr(registry_servicer, "IMPORTED_HERE", len(rows) if here else 100)
+        served = load_snapshot(Settings(home=tmp_path / str(here)), DEMO_RELEASE)
+        with running(served) as address, grpc.insecure_channel(address) as channel:
+            make: Any = registry_pb2_grpc.RegistryServiceStub
+            stub = make(channel)
+            parts = [
+                registry_pb2.ImportDonorsRequest(options=registry_pb2.ImportOptions()),
+                registry_pb2.ImportDonorsRequest(data=rows.encode()),
+            ]
+            answer = stub.ImportDonors(iter(parts))
+            index = served.registry.index(served.nomenclature)
+            assert served.sets is not None
+            masses = open_masses(index, served.sets.masses)
+            parts[1] = registry_pb2.ImportDonorsRequest(data=bytes(200))
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.ImportDonors(iter(parts))
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            answers.append(
+                (answer.new, list(answer.rejects), masses.n_missing, refused.value.details())
+            )
+    assert answers[0] == answers[1]
+    new, rejects, missing, reason = answers[0]
+    assert (new, len(rejects), missing) == (300, 1, 0) and "the file" in reason
 
 
 def test_a_large_allocation_is_the_same_in_another_process(

@@ -102,7 +102,7 @@ def test_pairs_of_units_with_a_positive_one(
 ) -> None:
     report.write_text(REPORT.replace("4000", "40").replace("150", "1500"))
     rule = ("--cord-rule", 6, "--max-mismatches", 3, *WEIGHT)
-    plain = (*rule, "--double", "--min-unit-tnc", 1, "--min-tnc", 2.5, "--page-size", 10_000)
+    plain = (*rule, "--double", "--min-unit-tnc", 1.5, "--min-tnc", 4.5, "--page-size", 10_000)
     before = found(run, tmp_path / "before.csv", *plain)
     pairs = found(run, tmp_path / "pairs.csv", *plain, "--antibodies", report)
     singles = found(run, tmp_path / "single.csv", *rule).set_index("donor")

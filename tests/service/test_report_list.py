@@ -127,6 +127,18 @@ def test_the_list_is_embedded_as_it_is(folder: Path) -> None:
     assert [key["name"] for key in content["keys"]][:3] == ["age", "p10", "tnc"]
 
 
+def test_the_best_of_each_stratum_are_kept(folder: Path) -> None:
+    content = report_content(read_results(folder), 2)
+    start, end = content["patients"]["starts"][:2]
+    table = listed()
+    first = table[table["patient"] == "0001"]
+    allocated = {"D401", "D400", "D402", "D411"}
+    kept = first[(first["rank"] <= 2) | first["donor"].isin(allocated)]
+    assert column(content, "donor")[start:end] == kept["donor"].tolist()
+    # The chance of a match is shown as far as nobody is left out.
+    assert content["patients"]["first_ranks"][0] == 2
+
+
 def test_what_a_list_may_not_hold(tmp_path: Path) -> None:
     table = listed()
     table.loc[table["stratum"] == "cord", "rank"] = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from service import calls, planning, search, servicers
 from service.calls import CallEndedError
 from service.observability import metrics
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.security import access
 from service.security.access import SERVICES
 from service.snapshot import Snapshot
 from tests.matching.test_allocate_levels import crowded_problem
@@ -92,6 +94,35 @@ def test_more_calls_than_the_server_takes_are_told_when_to_try_again(
         stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=PATIENT))
         eventually(lambda: metrics.IN_FLIGHT._value.get() == 0)
     assert metrics.WAITING._value.get() == 0
+
+
+def test_calls_that_come_faster_than_they_are_looked_at_are_told_when_to_try_again(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC by itself drops calls beyond a thousand, which clients are told as CANCELLED."""
+    entered, opened = threading.Event(), threading.Event()
+
+    def held_up(*arguments: Any) -> None:
+        entered.set()
+        assert opened.wait(60)
+        access.check_role(*arguments)
+
+    monkeypatch.setattr("service.server.interceptor.check_role", held_up)
+    with running(snapshot, max_calls=250) as address, contextlib.ExitStack() as stack:
+        channels = [
+            stack.enter_context(grpc.insecure_channel(address, (("test.number", i),)))
+            for i in range(8)
+        ]
+        waiting = [stub_of(channels[0]).ParseTyping.future(TYPING)]
+        assert entered.wait(60)
+        for channel in channels:
+            waiting += [stub_of(channel).ParseTyping.future(TYPING) for _ in range(300)]
+        # Most of them have come by then, and none is looked at.
+        time.sleep(1)
+        opened.set()
+        codes = {call.code() for call in waiting}
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert grpc.StatusCode.OK in codes
 
 
 @pytest.mark.parametrize("code", ["CANCELLED", "DEADLINE_EXCEEDED"])

@@ -86,10 +86,11 @@ def test_adults_and_units_are_those_of_their_own_searches(
     assert "stratum 2 of 2: cord blood units" in printed and "aGVHD II-IV" in printed
     assert "below another for: more mismatches by the rule of the search; then fewer" in printed
     assert "agvhd_3_4: literature-3" in " ".join(printed.split())
+    assert "tells agvhd_2_4 of 2 of 2 strata" in " ".join(printed.split())
     out = tmp_path / "list.json"
     assert run(*SEARCH, "--strata", "adult,cord", *WEIGHT, "--out", out)[0] == 0
     document = json.loads(out.read_text())
-    assert document["compared_risk"] == "agvhd_2_4" and "--strata" in document["strata_order"]
+    assert document["compared_risk"] == "agvhd_2_4" and "asked for" in document["strata_order"]
     strata = document["strata"]
     assert [one["stratum"] for one in strata] == ["adult", "cord"]
     assert strata[1]["antigen_loci"] == ["A", "B"] and strata[1]["donors"]["types"] == ["cord"]
@@ -182,6 +183,7 @@ def test_parts_of_the_relatives_and_their_order(
     assert pedigree["patient"] == "P" and pedigree["recombinations"]
     code, printed, _ = run(*("match", *PATIENT, "--release", "demo", *parts, "--limit", 3))
     assert code == 0 and "RECOMBINATION" in printed and "not told" in printed
+    assert "tells agvhd_3_4 of 2 of 3 strata" in " ".join(printed.split())
     assert "no effect of donor type haploidentical" in " ".join(printed.split())
 
 

@@ -6,7 +6,9 @@ function buildPaper(report, { patients, donors }) {
     const rows = report.rowsOf(patient);
     const id = report.patients.id[patient];
     const named = (i) => markTexts(report, i, id).some(([cls]) => cls === "own" || cls === "asked");
-    const first = rows.filter((i, k) => donors === null || k < donors || named(i));
+    // Of each stratum, whose ranks begin anew.
+    const place = (i, k) => (report.strata.length ? report.value("rank", i) - 1 : k);
+    const first = rows.filter((i, k) => donors === null || place(i, k) < donors || named(i));
     const left = report.patients.found[patient] - first.length;
     return h(
       "section",
@@ -15,7 +17,7 @@ function buildPaper(report, { patients, donors }) {
       h("p", { class: "legend" }, rests),
       h("div", { class: "top" }, summary(report, patient, null), rows.length ? h("div", { class: "plots" }, chancePlot(report, patient), riskPlot(report, patient, report.outcome)) : null),
       printedTable({
-        caption: left > 0 ? `${plural(first.length, "donor")}: the best, and those allocated or to be typed; ${grouped(left)} further ones are not printed.` : plural(first.length, "donor"),
+        caption: left > 0 ? `${plural(first.length, "donor")}: the best${report.strata.length ? " of each stratum" : ""}, and those allocated or to be typed; ${grouped(left)} further ones are not printed.` : plural(first.length, "donor"),
         columns: donorColumns(report, patient, report.outcome),
         rows: first,
         empty: "No donor was found within the criteria.",

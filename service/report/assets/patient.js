@@ -122,8 +122,8 @@ function summary(report, patient, open) {
   line(
     "Donors",
     `${grouped(found)} found`,
-    shown < found ? `; here the best ${grouped(patients.first_ranks[patient])}` : null,
-    shown < found && named ? ` and ${named} that a plan names` : null
+    shown < found ? `; here ${report.strata.length ? `${grouped(shown)}, the best of each stratum` : `the best ${grouped(patients.first_ranks[patient])}`}` : null,
+    shown < found && named && !report.strata.length ? ` and ${named} that a plan names` : null
   );
   if (total) {
     const at = patients.at[patient].map((n, k) => (n ? `${grouped(n)} with ${k}` : null)).filter(Boolean);
