@@ -52,11 +52,13 @@ from benchmarks.search import frequency_sets, import_donors, open_release, searc
 from data.donor_files import LOCUS_COLUMNS
 from data.frequencies import DEMO_FREQUENCIES
 from data.frequency_store import FrequencyFolder
+from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
 from data.synthetic import simulate
 from matching.errors import GraftmatchError
 from service.config import Settings
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
+from service.pb.graftmatch.v1 import graftmatch_pb2_grpc, registry_pb2, registry_pb2_grpc
 from service.server.listening import reserved
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GraftMatchService"].full_name
@@ -67,6 +69,11 @@ IN_FLIGHT, SEARCHES_IN_FLIGHT = 32, 8
 OPEN_LOOP_PER_SECOND = 500
 PATIENTS, PAIR_PATIENTS, DONORS, WARM_PAIRS, KNOWN_PAIRS = 100, 20, 1_000, 4_000, 1_000
 PAGE, STREAM = 100, 100_000
+# Typed by first fields, with two loci missing.
+AMBIGUOUS = "A*02:XX+A*24:XX^B*40:XX+B*35:XX^DRB1*13:XX+DRB1*11:XX"
+ALLOCATED = 10_000
+STOPPED_AFTER = (0.1, 0.2, 0.4, 0.7, 1.0)
+LOOK_SECONDS = 0.005
 
 T = TypeVar("T")
 Call = Callable[[bytes], Awaitable[Any]]
@@ -90,15 +97,15 @@ class Served:
         return {(rpc, code): int(float(n)) for code, rpc, n in re.findall(pattern, text, re.M)}
 
     def memory_mib(self) -> dict[str, float]:
-        """Largest resident sizes so far of all its processes together: all, and without files."""
+        """Of all its processes together, what they share counted once: all, and without files."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        sizes = {"peak_mib": 0.0, "private_mib": 0.0}
+        sizes = {"all_mib": 0.0, "private_mib": 0.0}
         for one in [str(pid), *children]:
-            status = Path(f"/proc/{one}/status").read_text(encoding="utf-8")
-            found = {k: int(v) / 1024 for k, v in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.M)}
-            sizes["peak_mib"] += found["VmHWM"]
-            sizes["private_mib"] += found["RssAnon"]
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text(encoding="utf-8")
+            found = {k: int(v) / 1024 for k, v in re.findall(r"^(\w+):\s+(\d+) kB$", rollup, re.M)}
+            sizes["all_mib"] += found["Pss"]
+            sizes["private_mib"] += found["Pss_Anon"]
         return {name: round(size, 1) for name, size in sizes.items()}
 
 
@@ -359,6 +366,91 @@ async def all_of(
     return times, time.perf_counter() - start
 
 
+def processor_seconds(pid: int) -> float:
+    """Of a process and its descendants that live."""
+    spent = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        # They may end meanwhile.
+        with contextlib.suppress(OSError):
+            spent += int((task / "schedstat").read_text().split()[0]) / 1e9
+            spent += sum(map(processor_seconds, map(int, (task / "children").read_text().split())))
+    return spent
+
+
+async def stop_ms(server: Served, call: Callable[[], Any]) -> float:
+    """For how long at most the server computes on when a call is cancelled."""
+    pid, longest = server.process.pid, 0.0
+    for after in STOPPED_AFTER:
+        calling = call()
+        await asyncio.sleep(after)
+        calling.cancel()
+        cancelled = computed = time.perf_counter()
+        spent = processor_seconds(pid)
+        while (now := time.perf_counter()) < computed + 0.3:
+            await asyncio.sleep(LOOK_SECONDS)
+            before, spent = spent, processor_seconds(pid)
+            if spent - before > LOOK_SECONDS / 2:
+                computed = now
+        longest = max(longest, computed - cancelled)
+    return round(1000 * longest, 1)
+
+
+async def stopped(server: Served, file: Path) -> dict[str, float]:
+    """`stop_ms` of calls that take seconds. Nothing is imported: the file is sent to be checked."""
+    ambiguous = pb.SearchDonorsRequest(patient=AMBIGUOUS, max_mismatches=3, limit=100)
+    many = pb.SearchDonorsRequest(patient=AMBIGUOUS, max_mismatches=10, limit=STREAM)
+    many.without_probabilities = True
+    numbers = list(range(ALLOCATED))
+    drawn = random.Random(1)
+    allocation = pb.AllocateDonorsRequest(
+        patients=map(str, numbers),
+        donors=map(str, numbers),
+        edges=[
+            pb.Edge(patient=patient, donor=donor, utility=drawn.randrange(1, 1000))
+            for patient in numbers
+            for donor in drawn.sample(numbers, 10)
+        ],
+    )
+    with file.open("rb") as lines:
+        data = b"".join(lines.readlines(30_000_000))
+    options = registry_pb2.ImportOptions(validate_only=True)
+    parts = [
+        registry_pb2.ImportDonorsRequest(options=options),
+        *(
+            registry_pb2.ImportDonorsRequest(data=data[i : i + 2**20])
+            for i in range(0, len(data), 2**20)
+        ),
+    ]
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        make: Any = graftmatch_pb2_grpc.GraftMatchServiceStub
+        stub = make(channel)
+        make = registry_pb2_grpc.RegistryServiceStub
+        registry = make(channel)
+
+        def read(answers: Any) -> Any:
+            async def whole() -> None:
+                async for _ in answers:
+                    pass
+
+            return asyncio.create_task(whole())
+
+        calls: dict[str, Callable[[], Any]] = {
+            "SearchDonors": lambda: read(stub.SearchDonors(ambiguous)),
+            "StreamCandidates": lambda: read(
+                stub.StreamCandidates(pb.StreamCandidatesRequest(search=many))
+            ),
+            "ScorePair": lambda: stub.ScorePair(
+                pb.ScorePairRequest(patient=AMBIGUOUS, donor=AMBIGUOUS)
+            ),
+            "ScorePairs": lambda: stub.ScorePairs(
+                pb.ScorePairsRequest(patients=[AMBIGUOUS] * 20, donors=[AMBIGUOUS] * 20)
+            ),
+            "AllocateDonors": lambda: stub.AllocateDonors(allocation),
+            "ImportDonors": lambda: registry.ImportDonors(iter(parts)),
+        }
+        return {name: await stop_ms(server, call) for name, call in calls.items()}
+
+
 async def stream(client: Load, patient: dict[str, str]) -> dict[str, Any]:
     """Many donors of one patient in one call, as fast as it was in three: row by row, and column
     by column."""
@@ -440,6 +532,9 @@ def main() -> None:
             result |= asyncio.run(measure(server, simulated, arguments.seconds))
             result["server"] = server.memory_mib()
             result["statuses"] = statuses(server)
+            if release != DEMO_RELEASE:
+                file = simulated / "donors.csv"
+                result["stop_ms"] = asyncio.run(stopped(server, file))
         result["load_after"] = round(os.getloadavg()[0], 2)
     print(json.dumps(result, indent=None if arguments.json else 1))
 
