@@ -47,6 +47,13 @@ _COLUMNS = {
 _SINGLE = (Form.ALLELE, Form.OLD_NAME, Form.G_GROUP, Form.P_GROUP, Form.SMALL_G, Form.ABSENT)
 
 
+def frequencies_path(source: str) -> Path:
+    """The file of a source, or the embedded one for `demo`."""
+    if source == DEMO_FREQUENCIES:
+        return Path(__file__).parent / "reference" / "haplotypes.csv"
+    return Path(source)
+
+
 def read_frequencies(source: str) -> tuple[FrequencySet, ...]:
     """The sets of a file, or of the embedded synthetic one for `demo`.
 
@@ -54,10 +61,7 @@ def read_frequencies(source: str) -> tuple[FrequencySet, ...]:
     number from 0 to 1, a sum above `MAX_SUM` or of 0, a haplotype that comes twice, a name that is
     no single allele or group.
     """
-    if source == DEMO_FREQUENCIES:
-        path = Path(__file__).parent / "reference" / "haplotypes.csv"
-    else:
-        path = Path(source)
+    path = frequencies_path(source)
     try:
         if path.suffixes[:1] == [".json"] or path.name.endswith(".json.gz"):
             return _read_json(path)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.files import replacing
-from data.frequencies import DEMO_FREQUENCIES, GLOBAL, read_frequencies
+from data.frequencies import DEMO_FREQUENCIES, GLOBAL, frequencies_path, read_frequencies
 from data.nomenclature import DEMO_RELEASE
 from matching.errors import InputFileError, TypingError
 from matching.haplotypes import FrequencySet
@@ -110,7 +110,8 @@ class FrequencyFolder:
         day: datetime.date,
         needed: Sequence[Locus] = (),
     ) -> FrequencyCard:
-        """Read a file and store one population of it; put it in use if it carries `needed`.
+        """Read a file, or the embedded one for `demo`, and store one population of it; put it in
+        use if it carries `needed`.
 
         Haplotypes with a name that the release cannot read are kept, explain nothing under it, and
         are listed in `<name>.unmapped.csv` beside the set. Raises `InputFileError`, also where the
@@ -118,8 +119,9 @@ class FrequencyFolder:
         haplotypes.
         """
         found = choose_population(source, read_frequencies(str(source)), population)
-        digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        return self.store(found, name, nomenclature, day, source.name, digest, needed)
+        path = frequencies_path(str(source))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return self.store(found, name, nomenclature, day, path.name, digest, needed)
 
     def store(
         self,

@@ -241,3 +241,10 @@ def test_populations_share_their_haplotypes() -> None:
             both.mixture(prior)
     with pytest.raises(ValueError, match="comes twice"):
         Populations.of([x, x])
+
+
+def test_the_embedded_set_is_imported_by_its_name(tmp_path: Path, demo: Nomenclature) -> None:
+    folder = FrequencyFolder(tmp_path)
+    card = folder.import_file(Path("demo"), None, None, demo, DAY)
+    (embedded,) = read_frequencies("demo")
+    assert texts(folder.open(card.name)) == texts(embedded)
