@@ -11,11 +11,12 @@ Closed loops keep so many calls in flight; the open loop sends at fixed times, a
 runs from when it was due. Pairs are of 20 patients and the donors that a search finds for them (at
 most three mismatches, the first 1,000), with their facts, each pair once, after 4,000 other pairs.
 `known` is of 1,000 of these again, which every process has seen; `new_donors` is of one patient
-with donors as they are in the file. Searches are of all patients in turn, at most one mismatch,
-first page of 100; the streams are of the first 100,000 donors of one patient, by rows and by
-columns. Every answer is read whole, but decoded only where it is counted. Whether all calls ended
-with OK is told by the server's own metrics. Times are milliseconds, `ratio` is the throughput by
-that of the trivial call (health) with 32 in flight.
+with donors as they are in the file; `h2load` is that program with one pair, where it is installed.
+Searches are of all patients in turn, at most one mismatch, first page of 100; the streams are of
+the first 100,000 donors of one patient, by rows and by columns. Every answer is read whole, but
+decoded only where it is counted. Whether all calls ended with OK is told by the server's own
+metrics. Times are milliseconds, `ratio` is the throughput by that of the trivial call (health) with
+32 in flight.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from grpc_health.v1 import health_pb2
 # So that the file can also be run by its path.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.h2load import h2load, installed
 from benchmarks.machine import machine
 from benchmarks.search import frequency_sets, import_donors, open_release, search_sets
 from data.donor_files import LOCUS_COLUMNS
@@ -482,6 +484,28 @@ async def stream(client: Load, patient: dict[str, str]) -> dict[str, Any]:
     return result
 
 
+def by_h2load(
+    server: Served, people_folder: Path, folder: Path, seconds: float
+) -> dict[str, Any] | str:
+    """The trivial call and one pair, again and again, of a load generator that costs little."""
+    if not installed():
+        return "h2load is not installed"
+    patient, donor = (people(people_folder / name, 1)[0] for name in ("patients.csv", "donors.csv"))
+    score, one = f"http://{server.address}/{SERVICE}/ScorePair", pair(patient, donor)
+    check = health_pb2.HealthCheckRequest().SerializeToString()
+    trivial = h2load(f"http://{server.address}{HEALTH}", check, folder, seconds, IN_FLIGHT)
+    scored = h2load(score, one, folder, seconds, IN_FLIGHT)
+    rate = OPEN_LOOP_PER_SECOND
+    return {
+        "trivial": trivial,
+        "score_pair": {
+            **scored,
+            "ratio": round(scored["per_second"] / trivial["per_second"], 4),
+        },
+        "score_pair_open_loop": h2load(score, one, folder, seconds, rate, rate),
+    }
+
+
 def statuses(server: Served) -> dict[str, Any]:
     """Calls by method and status, and whether all ended with OK."""
     ended = {f"{rpc} {code}": n for (rpc, code), n in server.calls().items() if n}
@@ -530,6 +554,7 @@ def main() -> None:
         with served(home, registry, release, arguments.workers, folder) as server:
             result["ready_seconds"] = round(server.ready_seconds, 2)
             result |= asyncio.run(measure(server, simulated, arguments.seconds))
+            result["h2load"] = by_h2load(server, simulated, folder, arguments.seconds)
             result["server"] = server.memory_mib()
             result["statuses"] = statuses(server)
             if release != DEMO_RELEASE:
