@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from service.calls import checkpoint
+from service.cores import ALLOWED, keep_to
 
 T = TypeVar("T")
 
@@ -33,7 +34,9 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
     """
     mine, theirs = _CONTEXT.Pipe(duplex=False)
     with mine:
-        process = _CONTEXT.Process(target=_answer, args=(theirs, function, arguments), daemon=True)
+        process = _CONTEXT.Process(
+            target=_answer, args=(theirs, function, arguments, ALLOWED), daemon=True
+        )
         with theirs:
             process.start()
         try:
@@ -70,8 +73,11 @@ def _let_go_on() -> None:
     """Nothing ends it."""
 
 
-def _answer(channel: Connection, function: Callable[..., Any], arguments: Any) -> None:
+def _answer(
+    channel: Connection, function: Callable[..., Any], arguments: Any, cores: list[int]
+) -> None:
     global _channel
+    keep_to(cores)
     _channel = channel
     channel.send(_tried(function, arguments))
 

@@ -16,6 +16,7 @@ import grpc
 from data.jobs import JobFiles, JobFolder, JobProgress, JobState
 from matching.errors import StoreError
 from service.calls import CURRENT, Call
+from service.cores import ALLOWED, keep_to
 from service.jobs.work import MOST_ATTEMPTS, Telling, do_job
 from service.observability.metrics import JOBS
 from service.security.caller import ANYONE
@@ -79,6 +80,7 @@ class JobRunner:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        keep_to(ALLOWED)
         if sys.platform == "linux":
             # Threads that are started from this one are like it.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Where processes add up their metrics: read by prometheus-client when it is imported.
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
+# What is remembered is in no circles, and looking through it holds all calls up.
+_GARBAGE = (100_000, 20, 100)
 # How long a thread that computes keeps the interpreter while the one that takes calls waits for it.
 _SWITCH_SECONDS = 0.001
 
@@ -41,6 +43,7 @@ def serve(
         warm(snapshot)
         # It stays: neither looked through for garbage, nor copied for it by a process that shares.
         gc.freeze()
+        gc.set_threshold(*_GARBAGE)
         gc.enable()
         return snapshot
 

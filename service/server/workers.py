@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from prometheus_client.multiprocess import mark_process_dead
 
 from matching.errors import GraftmatchError
+from service.cores import keep_to_share
 from service.observability.metrics import serve_metrics
 from service.server.listening import certificates, check_exposure, reserved
 from service.server.running import serve_one
@@ -112,8 +113,8 @@ class _Supervisor:
         except KeyboardInterrupt:
             return
         try:
-            for _ in range(self._settings.workers):
-                self._workers.append(self._started(self._take_read))
+            for i in range(self._settings.workers):
+                self._workers.append(self._started(i, self._take_read))
             self._read = None
             while self._watch():
                 pass
@@ -131,11 +132,13 @@ class _Supervisor:
         assert snapshot is not None
         return snapshot
 
-    def _started(self, load: Loader) -> _Worker:
+    def _started(self, number: int, load: Loader) -> _Worker:
         mine, theirs = multiprocessing.Pipe()
         inherited = [*self.inherited, mine, *(worker.channel for worker in self._workers)]
         context = multiprocessing.get_context("fork")
-        process = context.Process(target=_work, args=(self._settings, load, theirs, inherited))
+        process = context.Process(
+            target=_work, args=(number, self._settings, load, theirs, inherited)
+        )
         process.start()
         theirs.close()
         return _Worker(process, mine, time.monotonic())
@@ -148,7 +151,7 @@ class _Supervisor:
             return False
         for i, worker in enumerate(self._workers):
             if worker.channel in happened and not self._heard(worker):
-                self._workers[i] = self._replaced(worker)
+                self._workers[i] = self._replaced(i, worker)
         if not self._announced and all(worker.ready for worker in self._workers):
             self._announced = True
             self._ready(self._settings.port, self._served)
@@ -168,7 +171,7 @@ class _Supervisor:
         _LOG.error("a worker cannot start: %s", text)
         return True
 
-    def _replaced(self, worker: _Worker) -> _Worker:
+    def _replaced(self, number: int, worker: _Worker) -> _Worker:
         worker.process.join()
         mark_process_dead(worker.process.pid, str(self._metrics))  # type: ignore[no-untyped-call]
         worker.channel.close()
@@ -177,7 +180,7 @@ class _Supervisor:
         )
         soonest = worker.began + _LEAST_SECONDS
         wait([self._told], max(0.0, soonest - time.monotonic()))
-        return self._started(self._load)
+        return self._started(number, self._load)
 
     def _end(self) -> None:
         for worker in self._workers:
@@ -193,9 +196,14 @@ class _Supervisor:
 
 
 def _work(
-    settings: ServeSettings, load: Loader, channel: Connection, inherited: Sequence[Closing]
+    number: int,
+    settings: ServeSettings,
+    load: Loader,
+    channel: Connection,
+    inherited: Sequence[Closing],
 ) -> None:
     """A worker process. It ends when its supervisor does."""
+    keep_to_share(number, settings.workers)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     # An open end of another's would hide that its process has gone.
