@@ -21,6 +21,7 @@ from service import registry_servicer, servicers
 from service.apart import apart, goes_on
 from service.calls import CURRENT, Call, CallEndedError
 from service.config import Settings
+from service.cores import ALLOWED, keep_to_share
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import registry_pb2, registry_pb2_grpc
 from service.security.caller import ANYONE
@@ -54,6 +55,20 @@ def test_it_gives_what_the_function_returns_or_raises() -> None:
         apart(operator.truediv, 1, 0)
     with pytest.raises(ChildProcessError, match="ended with 3"):
         apart(os._exit, 3)
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="one core cannot be shared out")
+def test_it_works_on_all_cores_beside_a_thread_that_keeps_to_its_share() -> None:
+    found = []
+
+    def kept() -> None:
+        keep_to_share(1, 2)
+        found.append((os.sched_getaffinity(0), apart(os.sched_getaffinity, 0)))
+
+    thread = threading.Thread(target=kept)
+    thread.start()
+    thread.join()
+    assert found == [({*ALLOWED[1::2]}, {*ALLOWED})]
 
 
 def test_it_ends_with_the_call(call: Call) -> None:

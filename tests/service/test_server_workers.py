@@ -20,6 +20,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from service.cores import ALLOWED
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import jobs_pb2
 from service.server.listening import reserved
@@ -162,6 +163,13 @@ def test_a_worker_that_is_killed_under_load_is_replaced(served: Served) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="one core cannot be shared out")
+def test_workers_share_the_cores_out(served: Served) -> None:
+    eventually(lambda: served.serving() == 2)
+    shares = [os.sched_getaffinity(pid) for pid in served.workers()]
+    assert shares[0].isdisjoint(shares[1]) and shares[0] | shares[1] == {*ALLOWED}
+
+
 def test_workers_end_with_their_supervisor(served: Served) -> None:
     workers = served.workers()
     assert len(workers) == 2
