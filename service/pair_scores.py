@@ -32,9 +32,9 @@ from service.sharing import shared_haplotypes
 
 # Characters of typings, genotypes of imputed people, and names that typings of donors admit, that
 # are remembered. What comes with each takes about as much memory as so many.
-_MOST_CHARACTERS = 20_000_000
+_MOST_CHARACTERS = 10_000_000
 _MOST_GENOTYPES = 2_000_000
-_MOST_NAMES = 10_000_000
+_MOST_NAMES = 5_000_000
 # People with more would drive out many others.
 _LARGEST = 20_000
 _OF_TYPING = 2_000
