@@ -1,13 +1,15 @@
 """Work in a process of its own, which is killed when nobody waits for it any more.
 
 For what neither stops in between nor lets other threads go on. The processes are forked from a
-small one that has imported what they need, started at the first use.
+small one that has imported what they need and holds nothing of this one. It is started by
+`prepare`, or at the first use, which waits for it.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -18,11 +20,15 @@ T = TypeVar("T")
 
 _LOOK_SECONDS = 0.02
 _CONTEXT = multiprocessing.get_context("forkserver")
-# What the console script imports, and what is worked on.
-_CONTEXT.set_forkserver_preload(["service.cli", "service.importing", "service.planning"])
+_CONTEXT.set_forkserver_preload(["service.preloaded"])
 # In place of an answer: from now on the process ends by itself.
 _GOES_ON = "goes on"
 _channel: Connection | None = None
+
+
+def prepare() -> None:
+    """Have what processes are forked from started in the background."""
+    forkserver.ensure_running()
 
 
 def apart(function: Callable[..., T], *arguments: Any) -> T:
