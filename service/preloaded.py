@@ -13,6 +13,7 @@ import threading
 # What the console script imports, and what is worked on.
 _MODULES = ("service.cli", "service.importing", "service.planning", "service.jobs.writing")
 _NICE = 10
+_LOOK_SECONDS = 0.1
 
 
 def _load() -> None:
@@ -23,6 +24,11 @@ def _load() -> None:
         importlib.import_module(name)
 
 
-_loading = threading.Thread(target=_load)
+_parent = os.getppid()
+_loading = threading.Thread(target=_load, daemon=True)
 _loading.start()
-_loading.join()
+while _loading.is_alive():
+    _loading.join(_LOOK_SECONDS)
+    if os.getppid() != _parent:
+        # The server has ended meanwhile, and whoever reads its output waits for all who may write.
+        os._exit(0)
