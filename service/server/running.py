@@ -148,7 +148,7 @@ async def run(
                 )
                 jobs.start()
                 ready(port, snapshot)
-                await asyncio.to_thread(apart.prepare)
+                apart.prepare()
                 # When other data are used, these are not kept.
                 del snapshot
                 await stopping.wait()
