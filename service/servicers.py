@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import numpy as np
-
-from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
@@ -18,7 +15,6 @@ from service.crossmatch_answers import Crossmatches
 from service.family_answers import analyse_family_answer
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pair_answers import predict_match_answer, score_pairs_answer
-from service.pairs import one_pair_factors
 from service.pb.graftmatch.v1 import (
     antibodies_pb2,
     family_pb2,
@@ -37,7 +33,6 @@ from service.unit_pairs import unit_pairs_answer
 
 # With more edges a flow or a linear program may take longer than a call that has ended should.
 ALLOCATED_HERE = 2_000
-_ONE_PAIR = np.array([0, 1])
 
 
 def parse_typing_answer(
@@ -73,13 +68,7 @@ def score_pair_answer(
     shared = None
     if request.with_haplotypes:
         shared = pairs.shared(patient, donor, request.facts)
-    risks = []
-    if request.facts is not None:
-        factors = one_pair_factors(*request.facts, counts)
-        risks = [
-            convert.compared_risk(outcome, compare_donors(outcome, factors, _ONE_PAIR))
-            for outcome in snapshot.model.outcomes
-        ]
+    risks = () if request.facts is None else snapshot.pair_risks.of(*request.facts, counts)
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
         comparison=convert.pair_comparison(counts, loci, found, shared),

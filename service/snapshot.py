@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from matching.risk import RiskModel
 from service.antibodies import ReportReader
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.pair_risks import PairRisks
 from service.pair_scores import PairScorer
 from service.requests import RequestFolder
 from service.search import DonorSearch
@@ -67,6 +69,11 @@ class Snapshot:
     frequencies: FrequencyFolder
     requests: RequestFolder
     cards: tuple[FrequencyCard, ...]
+
+    @cached_property
+    def pair_risks(self) -> PairRisks:
+        """Risks of single pairs by the model."""
+        return PairRisks(self.model)
 
     @property
     def index_version(self) -> str:

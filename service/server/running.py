@@ -20,7 +20,6 @@ from service.audit_servicer import AuditServicer
 from service.convert import LIMITS
 from service.job_servicer import JobServicer
 from service.jobs.runner import JobRunner
-from service.observability import traces
 from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import (
     audit_pb2_grpc,
@@ -244,6 +243,9 @@ def _tracer(settings: ServeSettings) -> Iterator[Tracer | None]:
     if not settings.traces:
         yield None
         return
+    # Slow to import, and most servers have no collector.
+    from service.observability import traces
+
     provider = traces.provider(traces.exporter(settings.traces))
     try:
         yield provider.get_tracer("graftmatch")
