@@ -169,7 +169,7 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 
 def is_told(error: BaseException) -> bool:
     """True if the caller is told what is wrong."""
-    return code_of(error) in _TOLD
+    return code_of(error) in _TOLD or isinstance(error, NotReadyError)
 
 
 def status_of(error: BaseException) -> Any:

@@ -21,6 +21,7 @@ import hmac
 import json
 import logging
 import os
+import re
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,7 @@ SYNC_SECONDS = 1.0
 # Records on one line.
 MAX_RECORDS = 1000
 _KEY_BYTES = 32
+_KEY = re.compile(b"[0-9a-fA-F]{%d}" % (2 * _KEY_BYTES))
 _HASH_DIGITS = 16
 
 
@@ -51,12 +53,16 @@ def audit_key(path: Path) -> bytes:
         else:
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(secrets.token_hex(_KEY_BYTES) + "\n")
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise ServerError(f"cannot use {path} as key of the audit log: {error}") from error
-    if len(key) != _KEY_BYTES:
-        raise ServerError(f"{path} is no key of the audit log: not 64 hexadecimal digits")
-    return key
+        text = path.read_bytes().strip()
+    except OSError as error:
+        raise ServerError(
+            f"cannot read or make {path}, the key of the audit log: {error.strerror}"
+        ) from error
+    if not _KEY.fullmatch(text):
+        raise ServerError(
+            f"{path} is no key of the audit log: not {2 * _KEY_BYTES} hexadecimal digits"
+        )
+    return bytes.fromhex(text.decode())
 
 
 def record_hash(key: bytes, identifier: str) -> str:
@@ -174,18 +180,19 @@ def lines_about(path: Path, site: str | None, record: str | None) -> Iterator[di
     Raises `InputFileError`, and `CallEndedError` where nobody waits any more.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, text in enumerate(watched(file), 1):
-                if not text.endswith("\n"):
+                if not text.endswith(b"\n"):
                     # It is being written.
                     return
                 try:
                     line = json.loads(text)
-                except ValueError as error:
-                    raise InputFileError(f"{path}, line {number}: no JSON") from error
-                if site in (None, line["site"]) and (
-                    record is None or record in line.get("records", ())
-                ):
+                    theirs = site in (None, line["site"])
+                except (ValueError, TypeError, KeyError) as error:
+                    raise InputFileError(
+                        f"{path}, line {number}: no line of an audit log"
+                    ) from error
+                if theirs and (record is None or record in line.get("records", ())):
                     yield line
     except OSError as error:
         raise InputFileError(f"cannot read {path}: {error.strerror}") from error

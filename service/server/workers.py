@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +69,8 @@ def serve_many(
     """
     check_exposure(settings)
     certificates(settings)
+    # What this process, which answers nothing, would add to metrics of those that do.
+    mark_process_dead(os.getpid(), str(metrics))  # type: ignore[no-untyped-call]
     with ExitStack() as stack:
         port = stack.enter_context(reserved(settings.host, settings.port))
         supervisor = _Supervisor(settings.model_copy(update={"port": port}), load, metrics, ready)

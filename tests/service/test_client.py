@@ -14,6 +14,7 @@ import grpc
 import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from service.client import Client, columns_frame, connect, frame, pages
@@ -78,6 +79,8 @@ class Failing:
         self.times: list[float] = []
 
     def service(self, details: Any) -> Any:
+        if details.method.startswith("/grpc.health."):
+            return None
         if details.method.endswith(("SearchDonors", "StreamCandidates")):
             return grpc.unary_stream_rpc_method_handler(self.stream)
         return grpc.unary_unary_rpc_method_handler(self.answer)
@@ -102,6 +105,50 @@ class Failing:
             detail.Pack(error_details_pb2.RetryInfo(retry_delay=delay))
             status.details.append(detail)
         context.abort_with_status(rpc_status.to_status(status))
+
+
+def test_calls_go_to_the_servers_that_say_that_they_answer() -> None:
+    servers, asked = [], [Failing(0, grpc.StatusCode.OK, None) for _ in range(2)]
+    states = [health.HealthServicer() for _ in asked]
+    addresses = []
+    for one, state in zip(asked, states, strict=True):
+        server = grpc.server(ThreadPoolExecutor(4))
+        health_pb2_grpc.add_HealthServicer_to_server(state, server)
+        server.add_generic_rpc_handlers((one,))
+        addresses.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        servers.append(server)
+        server.start()
+    answers, begins = (
+        health_pb2.HealthCheckResponse.SERVING,
+        health_pb2.HealthCheckResponse.NOT_SERVING,
+    )
+    try:
+        states[0].set("", begins)
+        states[1].set("", answers)
+        with connect(f"ipv4:{','.join(addresses)}", insecure=True) as client:
+
+            def goes_to() -> list[int]:
+                """How many of twenty calls each server has."""
+                before = [len(one.asked) for one in asked]
+                for _ in range(20):
+                    client.parse_typing(TYPING)
+                return [len(one.asked) - n for one, n in zip(asked, before, strict=True)]
+
+            assert goes_to() == [0, 20]
+            states[0].set("", answers)
+            eventually(lambda: goes_to() == [10, 10])
+            # Whoever ends says so before it does.
+            states[1].set("", begins)
+            eventually(lambda: goes_to() == [20, 0])
+    finally:
+        for server in servers:
+            server.stop(None).wait()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
 
 
 @contextmanager

@@ -178,10 +178,19 @@ def test_a_log_that_cannot_be_written_stops_the_start(
     assert code == 1 and f"cannot write the audit log {tmp_path}: Is a directory" in told
     assert told.count("\n") == 1
     key = tmp_path / "audit.key"
-    for text in ("short", "ab" * 31, ""):
-        key.write_text(text)
-        with pytest.raises(ServerError, match="key"):
+    for text in (b"short", b"ab" * 31, b"", b"\xff" * 64):
+        key.write_bytes(text)
+        with pytest.raises(ServerError, match="is no key of the audit log: not 64 hexadecimal"):
             audit_key(key)
+    with pytest.raises(ServerError, match="the key of the audit log: No such file or directory"):
+        audit_key(tmp_path / "none" / "audit.key")
+
+
+@pytest.mark.parametrize("text", [b"\x7fELF\xd0\n", b'{"time": 3}\n', b"[1]\n", b"1\n", b"{\n"])
+def test_a_file_that_is_no_audit_log(run: Run, log: Path, text: bytes) -> None:
+    log.write_bytes(text)
+    code, told, error = run("audit", log)
+    assert (code, told, error) == (1, "", f"error: {log}, line 1: no line of an audit log\n")
 
 
 def test_several_may_write_and_the_file_may_be_moved(log: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import jobs_pb2
 from service.server.listening import reserved
 from tests.conftest import PROJECT
+from tests.service.certificates import authority, signed
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT, stub_of
 from tests.service.test_jobs import jobs_of
@@ -49,12 +51,16 @@ class Served:
         # One that has died and is not yet seen to has no command.
         return [int(child) for child in children if _command(child)]
 
-    def serving(self) -> float:
-        """How many of them say that they answer."""
+    def metrics(self) -> str:
+        """Of all of them together."""
         url = f"http://127.0.0.1:{self.metrics_port}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:
-            found = re.findall(r"^graftmatch_serving{.*} (.*)$", answer.read().decode(), re.M)
-        return sum(map(float, found))
+            text: str = answer.read().decode()
+        return text
+
+    def serving(self) -> float:
+        """How many of them say that they answer."""
+        return sum(map(float, re.findall(r"^graftmatch_serving{.*} (.*)$", self.metrics(), re.M)))
 
 
 def _command(pid: str) -> bytes:
@@ -160,6 +166,19 @@ def test_a_worker_that_is_killed_under_load_is_replaced(served: Served) -> None:
     # What was acknowledged is written down.
     written = {json.loads(line)["request_id"] for line in served.log.read_text().splitlines()}
     assert written >= set(acknowledged)
+
+
+def test_metrics_of_several_workers_tell_when_the_certificate_ends(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = signed(tmp_path, "server", authority(tmp_path, "ours"))
+    monkeypatch.setenv("GRAFTMATCH_SERVE_TLS_CERT", str(ours.cert))
+    monkeypatch.setenv("GRAFTMATCH_SERVE_TLS_KEY", str(ours.key))
+    with serving_at(home, tmp_path) as served:
+        told = re.findall(r"^graftmatch_certificate_expires_seconds (.*)$", served.metrics(), re.M)
+    assert list(map(float, told)) == [
+        datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC).timestamp()
+    ]
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from service.status import (
     MAX_VIOLATIONS,
     STATUS,
     EmptyRegistryError,
+    NotReadyError,
     RequestError,
     Violation,
     code_of,
@@ -59,6 +60,8 @@ def test_the_servers_own_trouble_is_not_told() -> None:
     status = status_of(StoreError("/srv/secret/donors.sqlite: damaged"))
     assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
     assert "secret" not in status.message and not status.details
+    # Nothing of it is in this one, and a caller can wait.
+    assert status_of(NotReadyError("still reading")).message == "still reading"
 
 
 def test_violations_are_in_the_details_and_bounded() -> None:
