@@ -24,15 +24,17 @@ from service.pb.graftmatch.v1 import (
     prediction_pb2,
     risk_models_pb2,
 )
-from service.planning import plan
+from service.planning import allocated, allocation_answer
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search_answers import DEFAULT_BATCH, Search, run_inside
 from service.snapshot import Snapshot
 from service.strata_answers import ListedStrata
 from service.unit_pairs import unit_pairs_answer
 
-# With more edges a flow or a linear program may take longer than a call that has ended should.
+# With more edges a flow or a linear program may take longer than a call that has ended should, and
+# with more bytes the request.
 ALLOCATED_HERE = 2_000
+ALLOCATED_BYTES_HERE = 500_000
 
 
 def parse_typing_answer(
@@ -107,15 +109,12 @@ def allocate_answer(
     snapshot: Snapshot, request: graftmatch_pb2.AllocateDonorsRequest
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
-    problem = convert.allocation_problem(request)
-    checkpoint()
-    firsts = convert.first_edges(request, problem)
-    objectives = convert.allocation_objectives(request)
-    if len(problem.weight) > ALLOCATED_HERE:
-        planned = apart(plan, problem, objectives, firsts)
-    else:
-        planned = plan(problem, objectives, firsts, checkpoint)
-    return convert.allocation_response(problem, *planned, provenance(snapshot))
+    told = provenance(snapshot)
+    if len(request.edges) <= ALLOCATED_HERE and request.ByteSize() <= ALLOCATED_BYTES_HERE:
+        return allocation_answer(request, told, checkpoint)
+    answer = graftmatch_pb2.AllocateDonorsResponse()
+    answer.ParseFromString(apart(allocated, request.SerializeToString(), told.SerializeToString()))
+    return answer
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):

@@ -110,23 +110,25 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
     """Fields of the snapshot for donors and frequencies that are others now, read; {} if none.
 
     An index that is behind the store, as after an import on another machine, is brought up to date.
+    While somebody on this one makes an index with its masses, the donors before stay.
     Raises `StoreError`, `OutputError` and `InputFileError`.
     """
     search, sets, pairs = snapshot.search, snapshot.sets, snapshot.pairs
+    registry, nomenclature = snapshot.registry, snapshot.nomenclature
     index = None if search is None else search.index
-    if snapshot.registry.version() not in ("", snapshot.index_version):
-        index = snapshot.registry.update_index(snapshot.nomenclature)
+    if registry.version() not in ("", snapshot.index_version):
+        since = 0 if index is None else index.revision
+        if not registry.is_being_completed(nomenclature, since):
+            index = registry.update_index(nomenclature)
     cards = snapshot.frequencies.choice().cards
     if cards == snapshot.cards:
         cards = snapshot.cards
     else:
-        sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
-        pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, sets)
+        sets = SearchSets.load(snapshot.frequencies, nomenclature, NullImputation.TYPED)
+        pairs = PairScorer(nomenclature, snapshot.proteins, sets)
     same = search is not None and index is search.index and sets is snapshot.sets
     if index is not None and not (same and _has_masses(search)):
-        found = DonorSearch.of(
-            snapshot.nomenclature, snapshot.proteins, snapshot.registry, index, sets
-        )
+        found = DonorSearch.of(nomenclature, snapshot.proteins, registry, index, sets)
         # Masses are written after the index.
         if not same or _has_masses(found):
             search = found

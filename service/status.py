@@ -105,6 +105,10 @@ class RequestError(GraftmatchError):
         field, reason = self.violations[0]
         super().__init__(f"{field}: {reason}" + (f" (and {more} more)" if more else ""))
 
+    def __reduce__(self) -> tuple[type[RequestError], tuple[tuple[Violation, ...]]]:
+        """So that it comes whole from another process."""
+        return type(self), (self.violations,)
+
 
 def _cut(text: str) -> str:
     if len(text) <= MAX_REASON_CHARACTERS:

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import Tracer
 
 from data.jobs import JobFolder
+from service import apart
 from service.answering import Answering
 from service.audit_servicer import AuditServicer
 from service.convert import LIMITS
@@ -146,6 +147,7 @@ async def run(
                 )
                 jobs.start()
                 ready(port, snapshot)
+                apart.prepare()
                 # When other data are used, these are not kept.
                 del snapshot
                 await stopping.wait()

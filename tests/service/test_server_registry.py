@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import gzip
 import json
+import multiprocessing
 import shutil
 import sqlite3
 import threading
@@ -519,6 +520,49 @@ def test_a_client_that_goes_away_changes_nothing(
 
 def _in_flight() -> float:
     return float(metrics.IN_FLIGHT._value.get())
+
+
+def is_being_written(home: Path) -> bool:
+    """Whether somebody is in the middle of a change of the store, and not only opens it."""
+    other = sqlite3.connect(home / "registry/donors.sqlite", timeout=0.1, isolation_level=None)
+    with contextlib.closing(other):
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
+def test_a_large_import_that_is_cancelled_midway_is_as_if_it_had_never_been(
+    stub: Any, channel: grpc.Channel, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in a process of its own, in the middle of its transaction. Then it is repeated."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    data = new(*(f"X{i:05}" for i in range(60_000)))
+    assert len(data) > registry_servicer.IMPORTED_HERE
+    request_id = str(uuid.uuid4())
+
+    def sent() -> Iterator[pb.ImportDonorsRequest]:
+        pieces = (data[i : i + 2**20] for i in range(0, len(data), 2**20))
+        return parts(*pieces, request_id=request_id)
+
+    found = found_by_search(channel)
+    call = stub.ImportDonors.future(sent())
+    eventually(lambda: is_being_written(home))
+    assert len(multiprocessing.active_children()) == 1
+    call.cancel()
+    eventually(lambda: multiprocessing.active_children() == [])
+    eventually(lambda: not list(tmp_path.glob("graftmatch-*")))
+    assert not is_being_written(home)
+    statistics = stub.GetStatistics(pb.GetStatisticsRequest())
+    assert (statistics.stored, statistics.revision, statistics.searchable) == (N, 1, N)
+    assert found_by_search(channel) == found
+    assert list((home / "requests").iterdir()) == []
+    answer = stub.ImportDonors(sent())
+    assert counts(answer) == (60_000, 60_000, 0, 0, 0, 0) and answer.revision == 2
+    assert stub.ImportDonors(sent()) == answer
+    eventually(lambda: stub.GetStatistics(pb.GetStatisticsRequest()).searchable == N + 60_000)
+    assert multiprocessing.active_children() == []
 
 
 def test_a_client_that_goes_away_while_its_import_waits_for_another(

@@ -189,6 +189,25 @@ def test_workers_share_the_cores_out(served: Served) -> None:
     assert shares[0].isdisjoint(shares[1]) and shares[0] | shares[1] == {*ALLOWED}
 
 
+def test_what_large_calls_are_forked_from_is_started_before_them(served: Served) -> None:
+    """One process of each worker, which ends with it."""
+
+    def of(worker: int) -> list[int]:
+        return [
+            int(child)
+            for task in Path(f"/proc/{worker}/task").iterdir()
+            for child in (task / "children").read_text().split()
+            if b"forkserver" in _command(child)
+        ]
+
+    workers = served.workers()
+    eventually(lambda: all(len(of(worker)) == 1 for worker in workers))
+    started = [pid for worker in workers for pid in of(worker)]
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(60) == 0
+    eventually(lambda: not any(map(_command, map(str, started))))
+
+
 def test_workers_end_with_their_supervisor(served: Served) -> None:
     workers = served.workers()
     assert len(workers) == 2
