@@ -189,30 +189,26 @@ def test_workers_share_the_cores_out(served: Served) -> None:
     assert shares[0].isdisjoint(shares[1]) and shares[0] | shares[1] == {*ALLOWED}
 
 
-def test_what_large_calls_are_forked_from_is_started_before_them(served: Served) -> None:
-    """One process of each worker, which ends with it."""
-
-    def of(worker: int) -> list[int]:
-        return [
-            int(child)
-            for task in Path(f"/proc/{worker}/task").iterdir()
-            for child in (task / "children").read_text().split()
-            if b"forkserver" in _command(child)
-        ]
-
-    workers = served.workers()
-    eventually(lambda: all(len(of(worker)) == 1 for worker in workers))
-    started = [pid for worker in workers for pid in of(worker)]
-    served.process.send_signal(signal.SIGTERM)
-    assert served.process.wait(60) == 0
-    eventually(lambda: not any(map(_command, map(str, started))))
+def forked_from(worker: int) -> list[int]:
+    """What a worker forks processes for large calls from."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{worker}/task").iterdir()
+        for child in (task / "children").read_text().split()
+        if b"forkserver" in _command(child)
+    ]
 
 
-def test_workers_end_with_their_supervisor(served: Served) -> None:
+def test_workers_end_with_their_supervisor_and_what_they_fork_from_with_them(
+    served: Served,
+) -> None:
     workers = served.workers()
     assert len(workers) == 2
+    # It is there before the first large call.
+    eventually(lambda: all(len(forked_from(worker)) == 1 for worker in workers))
+    processes = [*workers, *(pid for worker in workers for pid in forked_from(worker))]
     served.process.kill()
-    eventually(lambda: all(not _command(str(worker)) for worker in workers))
+    eventually(lambda: all(not _command(str(pid)) for pid in processes))
 
 
 @pytest.mark.slow
