@@ -103,7 +103,8 @@ class RequestError(GraftmatchError):
         )
         more = len(violations) - 1
         field, reason = self.violations[0]
-        super().__init__(f"{field}: {reason}" + (f" (and {more} more)" if more else ""))
+        named = f"{field}: {reason}" if field else reason
+        super().__init__(named + (f" (and {more} more)" if more else ""))
 
     def __reduce__(self) -> tuple[type[RequestError], tuple[tuple[Violation, ...]]]:
         """So that it comes whole from another process."""
@@ -156,6 +157,7 @@ _TOLD = (
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.CANCELLED,
 )
 
 

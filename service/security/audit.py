@@ -131,8 +131,11 @@ class AuditLog:
     def _append(self, line: bytes) -> None:
         with self._lock:
             if self._was_moved():
+                # The former one is kept until there is another: its number would be some other
+                # file's.
+                opened = self._open()
                 os.close(self._file)
-                self._file = self._open()
+                self._file = opened
             # So that no other process appends to a line that was cut off.
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:

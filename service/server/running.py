@@ -44,7 +44,9 @@ from service.servicers import GraftMatchServicer
 from service.snapshot import Snapshot
 from service.status import ServerError
 
-# Calls that gRPC lets in beyond those that are answered: health, reflection, and refusals.
+# Calls on one connection beyond those that are answered: health, reflection, and refusals. Of all
+# connections together there may be any number: a watch of health never ends, nor does a call whose
+# message never comes, and neither may keep others out.
 _BESIDES = 100
 # Calls that have come and not yet been looked at; gRPC drops more of them without a word.
 _PENDING = 100_000
@@ -118,7 +120,6 @@ async def run(
         server = grpc.aio.server(
             interceptors=(interceptor,),
             options=_options(settings, shared),
-            maximum_concurrent_rpcs=settings.max_calls + _BESIDES,
         )
         _register(server, answering, changing, settings, audit)
         healthy = health.aio.HealthServicer()

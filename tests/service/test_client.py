@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +27,7 @@ from service.pb.graftmatch.v1 import jobs_pb2, registry_pb2
 from service.security.access import ACCESS
 from service.security.caller import Role
 from service.snapshot import Snapshot
+from tests.conftest import PROJECT
 from tests.service.certificates import authority, signed
 from tests.service.serving import PATIENT, running
 from tests.service.test_server_tokens import made
@@ -244,3 +248,16 @@ def test_tls_and_a_token(snapshot: Snapshot, tmp_path: Path) -> None:
         with connect(place, ca=ours.cert) as stranger:
             code = code_of(lambda: stranger.parse_typing(TYPING))
             assert code is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_the_example_says_in_one_line_that_there_is_no_server() -> None:
+    ended = subprocess.run(
+        [sys.executable, PROJECT / "examples/client.py", "127.0.0.1:1"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert ended.stderr.startswith("127.0.0.1:1: UNAVAILABLE: ")
+    assert ended.stderr.count("\n") == 1

@@ -197,6 +197,27 @@ def test_a_file_that_is_no_audit_log(run: Run, log: Path, text: bytes) -> None:
     assert (code, told, error) == (1, "", f"error: {log}, line 1: no line of an audit log\n")
 
 
+def test_a_log_that_cannot_be_opened_anew_leaves_other_files_alone(log: Path) -> None:
+    audit = AuditLog(log, b"k" * 32)
+    call = Call("SearchDonors", REQUEST_ID, ANYONE)
+    audit.outcome(call, "OK", 0.1)
+    log.rename(log.with_name("former"))
+    # Nothing can be written at its place.
+    log.mkdir()
+    with pytest.raises(AuditError, match="Is a directory"):
+        audit.outcome(call, "OK", 0.1)
+    # As a connection or a database, which get the least number that is free.
+    with log.with_name("other").open("w") as other:
+        with pytest.raises(AuditError, match="Is a directory"):
+            audit.outcome(call, "OK", 0.1)
+        log.rmdir()
+        audit.outcome(call, "OK", 0.1)
+        other.write("whole")
+    assert log.with_name("other").read_text() == "whole"
+    assert len(lines(log)) == len(lines(log.with_name("former"))) == 1
+    audit.close()
+
+
 def test_several_may_write_and_the_file_may_be_moved(log: Path) -> None:
     caller = Caller("s", "t", frozenset())
     logs = [AuditLog(log, b"k" * 32) for _ in range(2)]
