@@ -197,6 +197,12 @@ def places(error: BaseException) -> str:
     return "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
 
 
+def refusal(error: BaseException) -> str:
+    """What the operating system said, such as " (No space left on device)", for logs."""
+    cause = error.__cause__
+    return f" ({cause.strerror})" if isinstance(cause, OSError) and cause.strerror else ""
+
+
 async def abort(context: Any, error: Exception) -> NoReturn:
     """End the present call with the status of an error; one that is not told is logged."""
     code = code_of(error)
@@ -204,7 +210,8 @@ async def abort(context: Any, error: Exception) -> NoReturn:
     if call is not None:
         call.code = code.name
     if not is_told(error):
-        _LOG.error("%s, %s at %s", code.name, type(error).__name__, places(error))
+        kind = type(error).__name__ + refusal(error)
+        _LOG.error("%s, %s at %s", code.name, kind, places(error))
     status = rpc_status.to_status(status_of(error))
     told = status.trailing_metadata + context.trailing_metadata()
     await context.abort(status.code, status.details, told)

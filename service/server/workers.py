@@ -107,13 +107,7 @@ class _Supervisor:
 
     def run(self) -> None:
         """Returns when all workers have ended."""
-        try:
-            for number in _SIGNALS:
-                signal.signal(number, signal.default_int_handler)
-            self._read = self._load()
-            for number in _SIGNALS:
-                signal.signal(number, lambda *_: self._tell.send_bytes(b"."))
-        except KeyboardInterrupt:
+        if not self._reads():
             return
         try:
             for i in range(self._settings.workers):
@@ -123,6 +117,27 @@ class _Supervisor:
                 pass
         finally:
             self._end()
+
+    def _reads(self) -> bool:
+        """Read the data, and go on listening for signals; false if one came meanwhile."""
+        is_told = False
+
+        def stop(*_: object) -> None:
+            nonlocal is_told
+            is_told = True
+            raise KeyboardInterrupt
+
+        try:
+            for number in _SIGNALS:
+                signal.signal(number, stop)
+            self._read = self._load()
+            for number in _SIGNALS:
+                signal.signal(number, lambda *_: self._tell.send_bytes(b"."))
+        except BaseException:
+            # A module that is being imported makes another error of it.
+            if not is_told:
+                raise
+        return not is_told
 
     def leave(self) -> None:
         """Close what is its own."""

@@ -17,6 +17,8 @@ import pytest
 
 from data.index import open_masses
 from data.nomenclature import DEMO_RELEASE
+from matching.errors import TypingError
+from matching.typings import split_gl
 from service import registry_servicer, servicers
 from service.apart import apart, goes_on
 from service.calls import CURRENT, Call, CallEndedError
@@ -56,6 +58,12 @@ def test_it_gives_what_the_function_returns_or_raises() -> None:
         apart(operator.truediv, 1, 0)
     with pytest.raises(ChildProcessError, match="ended with 3"):
         apart(os._exit, 3)
+    # Also an error that is made of more than its text.
+    with pytest.raises(TypingError) as here:
+        split_gl("A*01:01+A*02:01^A*01:01+A*02:01")
+    with pytest.raises(type(here.value)) as there:
+        apart(split_gl, "A*01:01+A*02:01^A*01:01+A*02:01")
+    assert str(there.value) == str(here.value) and vars(there.value) == vars(here.value)
 
 
 @pytest.mark.skipif(len(ALLOWED) < 2, reason="one core cannot be shared out")

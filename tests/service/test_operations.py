@@ -95,7 +95,7 @@ def test_a_back_up_says_what_is_in_it_and_never_replaces_one(
     (home / "searches").mkdir(parents=True)
 
     def back_up(*arguments: Path) -> subprocess.CompletedProcess[str]:
-        command: list[str | Path] = ["sh", PROJECT / "examples/backup.sh", *arguments]
+        command = ["sh", *map(str, (PROJECT / "examples/backup.sh", *arguments))]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     binaries = Path(sys.executable).parent

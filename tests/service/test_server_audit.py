@@ -143,7 +143,9 @@ def test_a_full_disk_leaves_no_half_line(small_disk: Path) -> None:
         AuditLog(small_disk / "none" / "audit.jsonl", b"k" * 32)
 
 
-def test_a_server_with_a_full_disk_tells_nothing(snapshot: Snapshot, small_disk: Path) -> None:
+def test_a_server_with_a_full_disk_tells_nothing(
+    snapshot: Snapshot, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     log, other = small_disk / "audit.jsonl", small_disk / "other"
     request = pb.SearchDonorsRequest(patient=PATIENT, batch_size=1)
     with running(snapshot, audit_log=log) as address, grpc.insecure_channel(address) as channel:
@@ -163,6 +165,8 @@ def test_a_server_with_a_full_disk_tells_nothing(snapshot: Snapshot, small_disk:
         except grpc.RpcError as error:
             code = error.code()
         assert code is grpc.StatusCode.UNAVAILABLE
+        # Whoever runs it is told why.
+        assert "UNAVAILABLE, AuditError (No space left on device) at " in caplog.text
         other.unlink()
         assert len(list(stub.SearchDonors(request))) == n
     # A message is told only if its line is written, and no half line is left.

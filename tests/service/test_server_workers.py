@@ -294,8 +294,14 @@ from service.server_settings import serve_settings
 def load():
     from service.snapshot import load_snapshot
     print("reads", flush=True)
-    if sys.argv[2] == "wait":
-        sys.stdin.read()
+    try:
+        if sys.argv[2] != "":
+            sys.stdin.read()
+    except KeyboardInterrupt:
+        # As a module whose initialisation is interrupted.
+        if sys.argv[2] == "importing":
+            raise ImportError("initialization failed") from None
+        raise
     return load_snapshot(Settings(home=Path(sys.argv[1])), "demo")
 
 serve(serve_settings(port=0, workers=3), load, lambda port, _: print(port, flush=True))
@@ -304,12 +310,12 @@ print("ended")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("when", ["reading", "serving"])
+@pytest.mark.parametrize("when", ["reading", "importing", "serving"])
 def test_the_data_are_read_once_and_workers_end_at_a_signal(
     home: Path, number: int, when: str
 ) -> None:
     server = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(home), "wait" if when == "reading" else ""],
+        [sys.executable, "-c", _SERVE, str(home), "" if when == "serving" else when],
         cwd=PROJECT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
