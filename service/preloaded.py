@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import threading
 
@@ -25,6 +26,8 @@ def _load() -> None:
 
 
 _parent = os.getppid()
+# As whatever imports this does afterwards: an interrupt is for the server.
+_before = signal.signal(signal.SIGINT, signal.SIG_IGN)
 _loading = threading.Thread(target=_load, daemon=True)
 _loading.start()
 while _loading.is_alive():
@@ -32,3 +35,4 @@ while _loading.is_alive():
     if os.getppid() != _parent:
         # The server has ended meanwhile, and whoever reads its output waits for all who may write.
         os._exit(0)
+signal.signal(signal.SIGINT, _before)

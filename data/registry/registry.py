@@ -113,6 +113,7 @@ class Registry:
         with their reason. Importing the same file again changes nothing. The index is brought up
         to date after the donors are safe, and then `masses` is called: the donors can be searched
         by counts. The total masses that are missing are filled in under the sets that it returns.
+        From before the donors are safe until then `is_being_completed` says so.
         A run that ends in between is caught up by the next one, or by `update_index` and
         `fill_masses`. Raises `InputFileError`, `StoreError` and `OutputError`.
         """

@@ -23,8 +23,10 @@ import logging
 import os
 import re
 import secrets
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -46,13 +48,8 @@ _HASH_DIGITS = 16
 def audit_key(path: Path) -> bytes:
     """The key of a file, made first where there is none. Raises `ServerError`."""
     try:
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+        if not path.exists():
+            _make_key(path)
         text = path.read_bytes().strip()
     except OSError as error:
         raise ServerError(
@@ -63,6 +60,20 @@ def audit_key(path: Path) -> bytes:
             f"{path} is no key of the audit log: not {2 * _KEY_BYTES} hexadecimal digits"
         )
     return bytes.fromhex(text.decode())
+
+
+def _make_key(path: Path) -> None:
+    """One of several processes that start together does, and no other sees half of it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)
 
 
 def record_hash(key: bytes, identifier: str) -> str:

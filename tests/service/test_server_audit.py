@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
+import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -171,6 +174,26 @@ def test_a_server_with_a_full_disk_tells_nothing(
     last = [line for line in written if line["request_id"] == request_id]
     assert n > sum("records" in line for line in last) >= len(received)
     assert written[-1]["outcome"] == "OK"
+
+
+def test_processes_that_start_together_have_one_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None reads a key that another is just making."""
+    draw = secrets.token_hex
+
+    def slowly(n_bytes: int) -> str:
+        time.sleep(0.02)
+        return draw(n_bytes)
+
+    monkeypatch.setattr(secrets, "token_hex", slowly)
+    paths = [tmp_path / f"{number}.key" for number in range(5)]
+    with ThreadPoolExecutor(8) as pool:
+        for path in paths:
+            made_at_once = [pool.submit(audit_key, path) for _ in range(8)]
+            assert len({one.result() for one in made_at_once}) == 1
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
 def test_a_log_that_cannot_be_written_stops_the_start(
