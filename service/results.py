@@ -216,10 +216,10 @@ def print_donors(
     whose risk is shown."""
     matches = results.matches[patient]
     shown = result_table(results.best(patient, limit), {})
-    found = results.found[patient]
-    table = Table(
-        title=f"{found} donors within {results.criteria.max_mismatches} mismatches at best"
-    )
+    found, most = results.found[patient], results.criteria.max_mismatches
+    donors = "donor" if found == 1 else "donors"
+    mismatches = "mismatch" if most == 1 else "mismatches"
+    table = Table(title=f"{found} {donors} within {most} {mismatches} at best")
     for name in (
         "#",
         "donor",

@@ -158,6 +158,15 @@ def serve_settings(**given: Any) -> ServeSettings:
         ) from error
 
 
+def address_of(host: str, port: int) -> str:
+    """As gRPC writes it.
+
+    >>> address_of("::1", 50051)
+    '[::1]:50051'
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def option(name: str) -> str:
     """The option of `graftmatch serve` for a setting."""
     return f"--{name.replace('_', '-')}"

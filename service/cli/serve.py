@@ -13,7 +13,7 @@ from service.cli.store import RegistryOption
 from service.config import Settings
 from service.observability.logs import log_to_stderr
 from service.server import serve as serve_settled
-from service.server_settings import ServeSettings, option, serve_settings
+from service.server_settings import ServeSettings, address_of, option, serve_settings
 
 if TYPE_CHECKING:
     from service.snapshot import Snapshot
@@ -54,7 +54,7 @@ def serve(
     serve_settled(
         wanted,
         partial(_load, settings(), release, folder),
-        lambda port, served: typer.echo(f"serving on {wanted.host}:{port} ({served})"),
+        lambda port, served: typer.echo(f"serving on {address_of(wanted.host, port)} ({served})"),
     )
 
 

@@ -13,11 +13,6 @@ from service.server_settings import EXPOSED, ServeSettings, option
 from service.status import ServerError
 
 
-def address_of(host: str, port: int) -> str:
-    """As gRPC writes it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def certificates(settings: ServeSettings) -> Certificates | None:
     """The certificates of the settings, None without TLS. Raises `ServerError`."""
     if settings.tls_cert is None and settings.tls_key is None:

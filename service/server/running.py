@@ -37,9 +37,9 @@ from service.security.tls import Certificates
 from service.security.tokens import Tokens
 from service.server.computing import ComputePool
 from service.server.interceptor import CallInterceptor
-from service.server.listening import address_of, certificates, check_exposure, check_free
+from service.server.listening import certificates, check_exposure, check_free
 from service.server.reloading import keep_current
-from service.server_settings import ServeSettings
+from service.server_settings import ServeSettings, address_of
 from service.servicers import GraftMatchServicer
 from service.snapshot import Snapshot
 from service.status import ServerError

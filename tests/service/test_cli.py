@@ -59,6 +59,10 @@ def test_one_patient_as_a_table(run: Run, registry: Path) -> None:
     assert "donors within 2 mismatches" in printed and "below the one above for" in printed
     assert "release demo" in printed and "not a medical device" in printed
     assert sum(line.startswith("│") for line in printed.splitlines()) == 3
+    code, printed, _ = run(
+        "match", "--patient", PATIENT, "--release", "demo", "--max-mismatches", 1
+    )
+    assert code == 0 and "donors within 1 mismatch at best" in printed
 
 
 def test_machine_formats_agree(run: Run, registry: Path, tmp_path: Path) -> None:
