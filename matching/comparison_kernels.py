@@ -252,3 +252,39 @@ def compare_genotypes(
         cross = 4 * ((cross_1 > 0) + (cross_2 > 0)) + cross_1 + cross_2
         out[row, DONOR_1] = cross_1 if cross > direct else direct_1
         out[row, DONOR_2] = cross_2 if cross > direct else direct_2
+
+
+@kernel(numba.int64(I32))
+def _present(groups: Int32s) -> int:
+    """Number of the groups of a set that are there."""
+    return len(groups) - (1 if _holds(groups, ABSENT_GENE) else 0)
+
+
+@kernel(numba.int32(I32))
+def _group(groups: Int32s) -> int:
+    """The one group that is there."""
+    return int(groups[0]) if groups[0] != ABSENT_GENE else int(groups[1])
+
+
+@kernel(numba.void(I64, I64, I64, I32, U8, OUT_U8))
+def most_distinct(
+    entries: Int64s, starts: Int64s, offsets: Int64s, groups: Int32s, linked: Bytes, out: Bytes
+) -> None:
+    """Most distinct groups, 0 to 2, that people can present who have some typed entries of a book.
+
+    starts: (n_entries + 1,) first genotype of each entry. out: (n,) uint8.
+    """
+    for i in range(len(entries)):
+        most = 0
+        for g in range(starts[entries[i]], starts[entries[i] + 1]):
+            d1 = groups[offsets[2 * g] : offsets[2 * g + 1]]
+            d2 = groups[offsets[2 * g + 1] : offsets[2 * g + 2]]
+            n1, n2 = _present(d1), _present(d2)
+            if linked[g] == 1 or n1 == 0 or n2 == 0:
+                found = 1 if n1 + n2 > 0 else 0
+            elif n1 == 1 and n2 == 1:
+                found = 1 if _group(d1) == _group(d2) else 2
+            else:
+                found = 2
+            most = max(most, found)
+        out[i] = most

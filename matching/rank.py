@@ -8,7 +8,7 @@ never the worst: it stands before the values that are known to be unfavourable.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.immunogenetics import LEADER_ORDER, LeaderOutcome, leader_preference
+from matching.rank_kernels import merge_orders
 from matching.risk import Z95, Coded, CodedColumns, OutcomeModel, centred, compare_donors, design
 
 Floats = npt.NDArray[np.float64]
@@ -185,11 +186,13 @@ def rank(
     keys: Sequence[RankKey],
     end: int,
     identifiers: Callable[[Int64s], Sequence[str]] | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> Ranking:
     """The first `end` of n candidates.
 
     `identifiers`: of some candidates, which end the ties that are left; without it candidates are
-    in the order of their identifiers.
+    in the order of their identifiers. `between`: called between parts of the work; what it raises
+    ends it.
 
     A key is asked of the candidates alone that the keys before it leave among the first `end`, or
     equal to the last of them.
@@ -200,16 +203,19 @@ def rank(
     decided_by[:1] = -1
     columns: list[Floats] = []
     for i, key in enumerate(keys):
+        between()
         found = np.asarray(key.values(order, ties), dtype=np.float64)
         if found.shape != order.shape or np.isnan(found).any():
             raise ValueError(f"key {key.name} has no value for some candidate")
+        between()
         kept = _among_first(found, ties, end)
         order, found = order[kept], found[kept]
         # Of the last tie alone some are left out, and its members have equal values so far.
         active = len(order)
         ties, decided_by = ties[:active], decided_by[:active]
         # Stable, so that candidates that stay equal keep their order.
-        moved = np.lexsort((found, ties))
+        moved = _sorted(ties, found, between)
+        between()
         order, found = order[moved], found[moved]
         columns = [column[:active] for column in columns]
         begins = np.diff(ties) != 0
@@ -217,12 +223,67 @@ def rank(
         decided_by[1:][differs] = i
         ties[1:] = np.cumsum(begins | differs)
         columns.append(found)
-    if identifiers is not None and len(order):
-        names_of = np.array(identifiers(order), dtype=object)
-        # Within a tie all keys are equal, so only the order changes.
-        order = order[np.lexsort((np.unique(names_of, return_inverse=True)[1], ties))]
+    if identifiers is not None:
+        shared = np.flatnonzero(_is_shared(ties))
+        for begin, stop in _whole_ties(ties[shared]):
+            between()
+            at = shared[begin:stop]
+            names = np.array(identifiers(order[at]), dtype=object)
+            moved = np.lexsort((np.unique(names, return_inverse=True)[1], ties[at]))
+            # Within a tie all keys are equal, so only the order changes.
+            order[at] = order[at][moved]
     values = np.array([column[:end] for column in columns]).reshape(len(keys), len(order[:end])).T
     return Ranking(order[:end], tuple(key.name for key in keys), values, decided_by[:end])
+
+
+# Candidates that are sorted before `between` is called again, and whose identifiers are.
+_RUN, _NAMED = 100_000, 10_000
+
+
+def _sorted(ties: Int64s, found: Floats, between: Callable[[], object]) -> Int64s:
+    """The stable order by `ties`, which ascend, then by `found`."""
+    runs = []
+    for begin in range(0, len(ties), _RUN):
+        between()
+        part = slice(begin, begin + _RUN)
+        runs.append(begin + np.lexsort((found[part], ties[part])))
+    while len(runs) > 1:
+        pairs = zip(runs[::2], runs[1::2], strict=False)
+        merged = [_merged(ties, found, *pair, between) for pair in pairs]
+        runs = merged + runs[2 * len(merged) :]
+    return runs[0] if runs else np.empty(0, dtype=np.int64)
+
+
+def _merged(
+    ties: Int64s, found: Floats, one: Int64s, other: Int64s, between: Callable[[], object]
+) -> Int64s:
+    """Two orders of candidates as one; of equals those of the first come first."""
+    out = np.empty(len(one) + len(other), dtype=np.int64)
+    taken = 0
+    for begin in range(0, len(out), _RUN):
+        between()
+        part = out[begin : begin + _RUN]
+        taken = merge_orders(ties, found, one, other, taken, begin - taken, part)
+    return out
+
+
+def _is_shared(ties: Int64s) -> npt.NDArray[np.bool_]:
+    """Who is in a tie with another."""
+    shared = np.zeros(len(ties), dtype=bool)
+    same = ties[1:] == ties[:-1]
+    shared[1:] = same
+    shared[:-1] |= same
+    return shared
+
+
+def _whole_ties(ties: Int64s) -> Iterator[tuple[int, int]]:
+    """Where parts of about `_NAMED` candidates begin and end, no tie being divided."""
+    begin = 0
+    while begin < len(ties):
+        end = min(begin + _NAMED, len(ties))
+        end = int(np.searchsorted(ties, ties[end - 1], side="right"))
+        yield begin, end
+        begin = end
 
 
 def _among_first(found: Floats, ties: Int64s, end: int) -> npt.NDArray[np.bool_] | slice:
@@ -336,54 +397,113 @@ def abo_values(matches: Sequence[str]) -> Floats:
     return np.array([_ABO[match] for match in matches])
 
 
-def risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: float) -> Floats:
+def risk_values(
+    model: OutcomeModel,
+    columns: CodedColumns,
+    ties: Int64s,
+    step: float,
+    between: Callable[[], object] = lambda: None,
+) -> Floats:
     """Whole steps of `step` percent by which the risk of each lies above that of its reference.
 
     The reference is the candidate of lowest risk in the same tie, of several the one of the lowest
     columns, so that the order of candidates is irrelevant. 0 where the 95 % interval of the
     difference includes zero: on the scale of log-odds, on which the model is linear, so that what
     two candidates share cancels out. `columns`: as in `matching.risk.predict`, in the order of
-    `ties`, (m,), in which members of a tie stand together.
+    `ties`, (m,), in which members of a tie stand together. `between`: called between parts of the
+    work; what it raises ends it.
     """
-    shared = np.zeros(len(ties), dtype=bool)
-    same = ties[1:] == ties[:-1]
-    shared[1:] = same
-    shared[:-1] |= same
+    shared = _is_shared(ties)
     found = np.zeros(len(ties))
     # Whoever is in no tie with another is the reference of it.
     if shared.any():
-        among: dict[str, npt.NDArray[Any] | Coded] = {
-            name: Coded(column.codes[shared], column.levels)
-            if isinstance(column, Coded)
-            else column[shared]
-            for name, column in columns.items()
-        }
-        found[shared] = _risk_values(model, among, ties[shared], step)
+        among = _rows_of(columns, np.flatnonzero(shared))
+        found[shared] = _risk_values(model, among, ties[shared], step, between)
     return found
 
 
 # So that what is worked on stays in the cache of a processor.
 _ROWS_AT_ONCE = 2_000
+# Numbers that are sorted before `between` is called again.
+_SORTED_AT_ONCE = 100_000
 
 
-def _risk_values(model: OutcomeModel, columns: CodedColumns, ties: Int64s, step: float) -> Floats:
+def _rows_of(columns: CodedColumns, rows: Int64s) -> CodedColumns:
+    return {
+        name: Coded(column.codes[rows], column.levels)
+        if isinstance(column, Coded)
+        else column[rows]
+        for name, column in columns.items()
+    }
+
+
+def _risk_values(
+    model: OutcomeModel,
+    columns: CodedColumns,
+    ties: Int64s,
+    step: float,
+    between: Callable[[], object],
+) -> Floats:
+    """Worked out for each distinct row of the columns, and each pair of such a row and another."""
     n = len(ties)
-    risks = compare_donors(model, columns, np.array([0, n])).probability
-    x = centred(design(model.factors, columns, n)[0], model.centre)
-    rounded = np.round(np.where(np.isnan(risks), np.inf, risks), 12)
-    begins = np.diff(ties, prepend=ties[0] - 1) != 0
-    tie = np.cumsum(begins) - 1
-    lowest = np.flatnonzero(rounded == np.minimum.reduceat(rounded, np.flatnonzero(begins))[tie])
-    lowest = lowest[np.lexsort((*x[lowest].T, tie[lowest]))]
-    reference = lowest[np.unique(tie[lowest], return_index=True)[1]][tie]
-    distinct = np.empty(n, dtype=bool)
-    for begin in range(0, n, _ROWS_AT_ONCE):
+    firsts, number = _distinct_rows(columns, n, between)
+    columns, n_distinct = _rows_of(columns, firsts), len(firsts)
+    risks = compare_donors(model, columns, np.array([0, n_distinct])).probability
+    x = centred(design(model.factors, columns, n_distinct)[0], model.centre)
+    between()
+    order = np.lexsort((*x.T, np.round(np.where(np.isnan(risks), np.inf, risks), 12)))
+    place = np.empty(n_distinct, dtype=np.int64)
+    place[order] = np.arange(n_distinct)
+    begins = np.flatnonzero(np.diff(ties, prepend=ties[0] - 1))
+    lowest = order[np.minimum.reduceat(place[number], begins)]
+    of_each = np.repeat(lowest, np.diff(begins, append=n))
+    pairs, pair = _numbered(number * n_distinct + of_each, between)
+    one, reference = np.divmod(pairs, n_distinct)
+    distinct = np.empty(len(pairs), dtype=bool)
+    for begin in range(0, len(pairs), _ROWS_AT_ONCE):
+        between()
         part = slice(begin, begin + _ROWS_AT_ONCE)
-        apart = x[part] - x[reference[part]]
+        apart = x[one[part]] - x[reference[part]]
         error = np.sqrt(np.maximum(((apart @ model.covariance) * apart).sum(axis=1), 0.0))
         distinct[part] = apart @ model.coefficients > Z95 * error
-    steps = np.floor(100 * (risks - risks[reference]) / step + 1e-9)
-    return np.where(distinct, steps, 0.0)
+    steps = np.floor(100 * (risks[one] - risks[reference]) / step + 1e-9)
+    values: Floats = np.where(distinct, steps, 0.0)[pair]
+    return values
+
+
+def _distinct_rows(
+    columns: CodedColumns, n: int, between: Callable[[], object]
+) -> tuple[Int64s, Int64s]:
+    """A row with each distinct combination of n rows of columns, and which each row has, (n,)."""
+    number, size = np.zeros(n, dtype=np.int64), 1
+    for column in columns.values():
+        between()
+        if isinstance(column, Coded):
+            codes, n_codes = column.codes.astype(np.int64) + 1, len(column.levels) + 1
+        else:
+            values, codes = _numbered(column, between)
+            n_codes = len(values)
+        number = number * n_codes + codes
+        is_there = np.zeros(size * n_codes, dtype=bool)
+        is_there[number] = True
+        number = (np.cumsum(is_there) - 1)[number]
+        size = int(is_there.sum())
+    firsts = np.zeros(size, dtype=np.int64)
+    firsts[number] = np.arange(n)
+    return firsts, number
+
+
+def _numbered(
+    values: npt.NDArray[Any], between: Callable[[], object]
+) -> tuple[npt.NDArray[Any], Int64s]:
+    """Distinct values, ascending, and which of them each is, (n,); NaN is a value."""
+    parts = []
+    for begin in range(0, len(values), _SORTED_AT_ONCE):
+        between()
+        parts.append(np.unique(values[begin : begin + _SORTED_AT_ONCE], return_inverse=True))
+    distinct = np.unique(np.concatenate([part for part, _ in parts]))
+    numbers = [np.searchsorted(distinct, part)[inverse] for part, inverse in parts]
+    return distinct, np.concatenate(numbers)
 
 
 _TCE_TEXTS = ("match", "potential match", "permissive", "unknown", "non-permissive")

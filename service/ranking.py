@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +35,13 @@ from matching.rank import (
     sex_values,
 )
 from matching.risk import RiskModel
-from matching.search import UNKNOWN_POSITION, Candidates, Criteria, counted_mismatches
+from matching.search import (
+    MAX_MISMATCHES,
+    UNKNOWN_POSITION,
+    Candidates,
+    Criteria,
+    counted_mismatches,
+)
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
 from service.calls import checkpoint, watched
@@ -81,6 +86,7 @@ class Ranker:
             len(found) if end is None else end,
             # Rows of one segment are in the order of their identifiers.
             keys.identifiers if len(self.index.segments) > 1 else None,
+            checkpoint,
         )
 
 
@@ -97,17 +103,7 @@ class _Keys:
     def of(self, name: str) -> RankKey:
         if name in ("p10", "p9"):
             return by_values(name, self._bands(0 if name == "p10" else 1))
-        if name == "mismatches_best":
-            return by_values(name, self.found.mismatches_best)
-        if name == "mismatches_worst":
-            return by_values(name, self.found.mismatches_worst)
-        values: Callable[[Int64s, Int64s], Floats] = getattr(self, f"_{name}")
-
-        def watched_values(members: Int64s, ties: Int64s) -> Floats:
-            checkpoint()
-            return values(members, ties)
-
-        return RankKey(name, watched_values)
+        return RankKey(name, getattr(self, f"_{name}"))
 
     def identifiers(self, members: Int64s) -> list[str]:
         return self.ranker.index.ids(self.found.rows[members])
@@ -122,10 +118,19 @@ class _Keys:
             certain[unknown] = certain_probabilities(best, worst, n_mismatches)
         return probability_bands(p, certain, self.ranker.rule.bands)
 
+    def _mismatches_best(self, members: Int64s, _: Int64s) -> Floats:
+        # Not by comparing everyone's genotypes in full, which only those on the page need.
+        return self._counted(Criteria(self.found.loci, MAX_MISMATCHES), members)
+
+    def _mismatches_worst(self, members: Int64s, _: Int64s) -> Floats:
+        return self.found.take(members).mismatches_worst.astype(np.float64)
+
     def _mismatches_counted(self, members: Int64s, _: Int64s) -> Floats:
-        found, criteria = self.found, self.ranker.criteria
-        rows = found.rows[members]
-        counted = counted_mismatches(found.index, found.patient, criteria, rows)
+        return self._counted(self.ranker.criteria, members)
+
+    def _counted(self, criteria: Criteria, members: Int64s) -> Floats:
+        found, rows = self.found, self.found.rows[members]
+        counted = counted_mismatches(found.index, found.patient, criteria, rows, checkpoint)
         return counted.astype(np.float64)
 
     def _tnc(self, members: Int64s, _: Int64s) -> Floats:
@@ -182,7 +187,8 @@ class _Keys:
             return np.zeros(len(members))
         ranker = self.ranker
         columns = pair_factors(self.facts, ranker.index, ranker.as_of, self.found.take(members))
-        return risk_values(outcomes[RISK_OUTCOME], columns, ties, ranker.rule.risk_step)
+        step = ranker.rule.risk_step
+        return risk_values(outcomes[RISK_OUTCOME], columns, ties, step, checkpoint)
 
     def _age(self, members: Int64s, _: Int64s) -> Floats:
         return age_values(self.ranker.index.ages(self.ranker.as_of, self.found.rows[members]))

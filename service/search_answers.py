@@ -209,6 +209,10 @@ class Search:
         found, rule = self.donors, self.request.asked.rule
         return PageColumns.of(found.page, found.start, found.index, found.as_of, rule)
 
+    @cached_property
+    def _is_cord(self) -> npt.NDArray[np.bool_]:
+        return is_cord(self.donors.index, self.page.matches.candidates.rows)
+
     def columns_batch(self, begin: int) -> graftmatch_pb2.StreamCandidatesResponse:
         """As `batch`, by columns."""
         end = min(begin + (self.request.batch_size or LIMITS.batch_size), len(self.page.matches))
@@ -222,7 +226,7 @@ class Search:
             if found
             else None,
             cord_units=cord_columns(donors.cells(rows), donors.nima(rows))
-            if is_cord(donors.index, rows).any()
+            if self._is_cord[begin:end].any()
             else None,
         )
 

@@ -26,6 +26,8 @@ from matching.loci import LOCI
 from matching.pipeline import tce_categories
 from matching.rank import BY_IDENTIFIER, REASONS, Ranking, RankRule, value_text
 from matching.search import POSITION_LETTERS
+from service.calls import checkpoint, watched
+from service.convert.wire import delimited, packed
 from service.masses import Outcome
 from service.pb.graftmatch.v1 import columns_pb2, common_pb2
 from service.search import Page
@@ -51,14 +53,16 @@ _STATUS = np.array(
 class PageColumns:
     """The donors of a page, ranks from `start` on, from 0.
 
-    `counts`: (n,) uint8 by name of a field. `loci`: likewise, of each of `LOCI`. `numbers`: (n,)
-    by name. `texts`: distinct values and the code of each donor, (n,), by field and name.
+    `counts`: (n, `N_COMPARED`) uint8, over the searched loci. `loci`: (n, n_loci, `N_COMPARED`)
+    uint8, of each of `LOCI`. `numbers`: (n,) by name. `texts`: distinct values and the code of each
+    donor, (n,), by field and name.
     """
 
     start: int
+    n_searched: int
     donors: Sequence[str]
-    counts: Mapping[str, npt.NDArray[np.uint8]]
-    loci: Sequence[Mapping[str, npt.NDArray[np.uint8]]]
+    counts: npt.NDArray[np.uint8]
+    loci: npt.NDArray[np.uint8]
     numbers: Mapping[str, npt.NDArray[Any]]
     texts: Mapping[tuple[str, str], tuple[Sequence[str], Codes]]
 
@@ -69,28 +73,23 @@ class PageColumns:
         """All columns of a page."""
         candidates, p = page.matches.candidates, page.probabilities
         rows = candidates.rows
-        counts = {
-            "mismatches_best": candidates.mismatches_best,
-            "mismatches_worst": candidates.mismatches_worst,
-            **{name: candidates.total(_LOCUS[name]) for name in list(_LOCUS)[2:]},
-        }
-        loci = []
-        for locus in LOCI:
-            compared = candidates.compared_at(locus)
-            columns = {name: compared[:, at] for name, at in _LOCUS.items()}
-            columns |= {name: _LETTERS[compared[:, at]] for name, at in _POSITIONS.items()}
-            loci.append({name: np.ascontiguousarray(column) for name, column in columns.items()})
+        compared = candidates.compared
+        searched = [locus.position for locus in candidates.loci]
         categories, number = tce_categories(candidates)
         tce = [common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{category.name}") for category in categories]
         weights, of_row = index.distinct("weight_kg", rows)
+        checkpoint()
         age = index.ages(as_of, rows)
-        texts = {("facts", name): _used(*index.distinct(name, rows)) for name in _TEXT_FACTS}
+        texts = {
+            ("facts", name): _used(*index.distinct(name, rows)) for name in watched(_TEXT_FACTS)
+        }
         texts |= _rank_texts(page.ranking, rule)
         return cls(
             start,
+            len(searched),
             index.ids(rows),
-            {name: column.astype(np.uint8) for name, column in counts.items()},
-            loci,
+            compared[:, searched].sum(axis=1, dtype=np.uint8),
+            compared,
             {
                 "dpb1_tce": np.array(tce, dtype=np.int64)[number],
                 "p10": p.p[:, 0],
@@ -106,38 +105,44 @@ class PageColumns:
 
     def part(self, begin: int, end: int) -> columns_pb2.CandidateColumns:
         """Some of the donors."""
-        fields: dict[str, Any] = {
-            **{name: column[begin:end].tobytes() for name, column in self.counts.items()},
-            **{name: column[begin:end].tolist() for name, column in self.numbers.items()},
-        }
+        counts, most = self.counts[begin:end], 2 * self.n_searched
         message = columns_pb2.CandidateColumns(
             first_rank=self.start + begin + 1,
             donors=self.donors[begin:end],
+            mismatches_best=(most - counts[:, COUNT_BEST]).tobytes(),
+            mismatches_worst=(most - counts[:, COUNT_WORST]).tobytes(),
+            gvh_best=counts[:, GVH_BEST].tobytes(),
+            gvh_worst=counts[:, GVH_WORST].tobytes(),
+            hvg_best=counts[:, HVG_BEST].tobytes(),
+            hvg_worst=counts[:, HVG_WORST].tobytes(),
             loci=[
-                columns_pb2.LocusColumns(
-                    locus=locus.value,
-                    **{name: column[begin:end].tobytes() for name, column in columns.items()},
-                )
-                for locus, columns in zip(LOCI, self.loci, strict=True)
+                columns_pb2.LocusColumns(locus=locus.value, **_of_locus(self.loci[begin:end, i]))
+                for i, locus in enumerate(LOCI)
             ],
-            **fields,
         )
+        fields = [
+            packed(columns_pb2.CandidateColumns, name, column[begin:end])
+            for name, column in self.numbers.items()
+        ]
         for (field, name), (values, codes) in self.texts.items():
-            column = columns_pb2.TextColumn(
-                name=name, values=values, codes=codes[begin:end].tolist()
-            )
-            if field == "ranked_below_previous_for":
-                message.ranked_below_previous_for.CopyFrom(column)
-            else:
-                getattr(message, field).append(column)
+            column = columns_pb2.TextColumn(name=name, values=values).SerializeToString()
+            column += packed(columns_pb2.TextColumn, "codes", codes[begin:end])
+            fields.append(delimited(columns_pb2.CandidateColumns, field, column))
+        message.MergeFromString(b"".join(fields))
         return message
+
+
+def _of_locus(compared: npt.NDArray[np.uint8]) -> dict[str, bytes]:
+    """Fields of `LocusColumns` of the columns of a locus, (n, `N_COMPARED`)."""
+    columns = {name: compared[:, at].tobytes() for name, at in _LOCUS.items()}
+    return columns | {name: _LETTERS[compared[:, at]].tobytes() for name, at in _POSITIONS.items()}
 
 
 def _rank_texts(
     ranking: Ranking, rule: RankRule
 ) -> dict[tuple[str, str], tuple[Sequence[str], Codes]]:
     texts: dict[tuple[str, str], tuple[Sequence[str], Codes]] = {}
-    for i, key in enumerate(ranking.keys):
+    for i, key in enumerate(watched(ranking.keys)):
         codes, values = pd.factorize(ranking.values[:, i])
         texts["rank_values", key] = (
             [value_text(key, value, rule) for value in values.tolist()],
