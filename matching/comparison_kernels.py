@@ -170,6 +170,8 @@ def _met(marks: Bytes, groups: Int32s) -> int:
 def _homozygous(d1: Int32s, d2: Int32s, marks: Bytes) -> int:
     """Whether two sorted sets have a group in common (1), and one that is marked (2)."""
     found, i, j = 0, 0, 0
+    if len(d1) == 0 or d1[-1] < d2[0] or d2[-1] < d1[0]:
+        return 0
     while i < len(d1) and j < len(d2):
         if d1[i] < d2[j]:
             i += 1

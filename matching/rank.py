@@ -208,8 +208,9 @@ def rank(
         if found.shape != order.shape or np.isnan(found).any():
             raise ValueError(f"key {key.name} has no value for some candidate")
         between()
-        kept = _among_first(found, ties, end)
+        kept = _among_first(found, ties, end, between)
         order, found = order[kept], found[kept]
+        between()
         # Of the last tie alone some are left out, and its members have equal values so far.
         active = len(order)
         ties, decided_by = ties[:active], decided_by[:active]
@@ -217,6 +218,7 @@ def rank(
         moved = _sorted(ties, found, between)
         between()
         order, found = order[moved], found[moved]
+        between()
         columns = [column[:active] for column in columns]
         begins = np.diff(ties) != 0
         differs = ~begins & (found[1:] != found[:-1])
@@ -286,7 +288,9 @@ def _whole_ties(ties: Int64s) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def _among_first(found: Floats, ties: Int64s, end: int) -> npt.NDArray[np.bool_] | slice:
+def _among_first(
+    found: Floats, ties: Int64s, end: int, between: Callable[[], object]
+) -> npt.NDArray[np.bool_] | slice:
     """Which candidates can be among the first `end` when each tie is ordered by `found`: of the
     last tie, which holds the last of these, those that are not worse than that one."""
     if end >= len(found):
@@ -294,8 +298,20 @@ def _among_first(found: Floats, ties: Int64s, end: int) -> npt.NDArray[np.bool_]
     start = int(np.searchsorted(ties, ties[end - 1]))
     kept = np.ones(len(found), dtype=bool)
     last = found[start:]
-    kept[start:] = last <= np.partition(last, end - 1 - start)[end - 1 - start]
+    kept[start:] = last <= _at_place(last, end - 1 - start, between)
     return kept
+
+
+def _at_place(values: Floats, place: int, between: Callable[[], object]) -> float:
+    """What stands at a place, from 0, when values are sorted."""
+    parts = []
+    for begin in range(0, len(values), _RUN):
+        between()
+        parts.append(np.unique(values[begin : begin + _RUN], return_counts=True))
+    distinct = np.concatenate([part for part, _ in parts])
+    order = np.argsort(distinct)
+    before = np.cumsum(np.concatenate([counts for _, counts in parts])[order])
+    return float(distinct[order][np.searchsorted(before, place, side="right")])
 
 
 def probability_bands(p: Floats, certain: Floats, bands: Sequence[float]) -> Floats:

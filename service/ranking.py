@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,6 @@ from matching.rank import (
     abo_values,
     age_values,
     antibody_values,
-    by_values,
     certain_probabilities,
     cmv_values,
     dose_values,
@@ -47,6 +47,9 @@ from matching.typings import Typing
 from service.calls import checkpoint, watched
 from service.cord import Mothers, doses_per_kg, is_cord
 from service.pairs import RISK_OUTCOME, Facts, abo_match, pair_factors
+
+# Candidates of which a key is worked out before it is asked whether anybody still waits.
+KEYED_AT_ONCE = 150_000
 
 
 @dataclass(frozen=True)
@@ -101,20 +104,33 @@ class _Keys:
     p: npt.NDArray[np.float64]
 
     def of(self, name: str) -> RankKey:
-        if name in ("p10", "p9"):
-            return by_values(name, self._bands(0 if name == "p10" else 1))
-        return RankKey(name, getattr(self, f"_{name}"))
+        values: Callable[[Int64s, Int64s], Floats] = getattr(self, f"_{name}")
+        if name == "risk":
+            return RankKey(name, values)
+
+        def in_parts(members: Int64s, ties: Int64s) -> Floats:
+            parts = [slice(i, i + KEYED_AT_ONCE) for i in range(0, len(members), KEYED_AT_ONCE)]
+            found = [values(members[part], ties[part]) for part in watched(parts)]
+            return np.concatenate([np.empty(0), *found])
+
+        return RankKey(name, in_parts)
 
     def identifiers(self, members: Int64s) -> list[str]:
         return self.ranker.index.ids(self.found.rows[members])
 
-    def _bands(self, n_mismatches: int) -> Floats:
-        p = self.p[:, n_mismatches]
+    def _p10(self, members: Int64s, _: Int64s) -> Floats:
+        return self._bands(0, members)
+
+    def _p9(self, members: Int64s, _: Int64s) -> Floats:
+        return self._bands(1, members)
+
+    def _bands(self, n_mismatches: int, members: Int64s) -> Floats:
+        p = self.p[members, n_mismatches]
         unknown = np.flatnonzero(np.isnan(p))
         certain = np.full(len(p), np.nan)
         if len(unknown):
-            found = self.found.take(unknown)
-            best, worst = (found.mismatches(count, FIVE) for count in (COUNT_BEST, COUNT_WORST))
+            matches = self.found.take(members[unknown]).totals(FIVE).astype(np.int64)
+            best, worst = (2 * len(FIVE) - matches[:, at] for at in (COUNT_BEST, COUNT_WORST))
             certain[unknown] = certain_probabilities(best, worst, n_mismatches)
         return probability_bands(p, certain, self.ranker.rule.bands)
 
@@ -176,6 +192,7 @@ class _Keys:
         patient = self.patient.loci[Locus.B]
         if patient is not None and len(mismatched):
             pairs, number = self.ranker.index.written_b(self.found.rows[members[mismatched]])
+            checkpoint()
             outcomes, of_typing = self.ranker.leaders.outcomes(patient, pairs)
             values[mismatched] = leader_values(outcomes, self.ranker.rule)[of_typing[number]]
         return values
@@ -187,6 +204,7 @@ class _Keys:
             return np.zeros(len(members))
         ranker = self.ranker
         columns = pair_factors(self.facts, ranker.index, ranker.as_of, self.found.take(members))
+        checkpoint()
         step = ranker.rule.risk_step
         return risk_values(outcomes[RISK_OUTCOME], columns, ties, step, checkpoint)
 

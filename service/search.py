@@ -226,6 +226,7 @@ class DonorSearch:
         )
         ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
         ranking = ranking.part(settings.start, len(ranking))
+        checkpoint()
         shown = found.take(ranking.order)
 
         def risks() -> dict[str, npt.NDArray[np.float64]]:

@@ -100,6 +100,7 @@ def find_donors(
     for first, segment in index.searched:
         tables = _Tables.of(segment, patient, criteria, antigens, between)
         rows = _search(segment, tables, limit, between)
+        between()
         found.append(first + rows[segment.is_valid(rows)])
     return Candidates(index, patient, tuple(criteria.loci), np.concatenate(found), between)
 
@@ -200,10 +201,15 @@ def _scan(
     if len(firsts) <= 1:
         return part(0)
     with ThreadPoolExecutor(THREADS) as threads:
-        found: list[npt.NDArray[np.int64]] = []
-        for begin in range(0, len(firsts), THREADS):
-            between()
-            found += threads.map(part, firsts[begin : begin + THREADS])
+        found = []
+        running = [threads.submit(part, first) for first in firsts]
+        try:
+            for one in running:
+                between()
+                found.append(one.result())
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
     return np.concatenate(found)
 
 

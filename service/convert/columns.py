@@ -49,6 +49,10 @@ _STATUS = np.array(
 )
 
 
+# Identifiers that are read before it is asked whether anybody still waits.
+IDS_AT_ONCE = 50_000
+
+
 @dataclass(frozen=True)
 class PageColumns:
     """The donors of a page, ranks from `start` on, from 0.
@@ -84,10 +88,14 @@ class PageColumns:
             ("facts", name): _used(*index.distinct(name, rows)) for name in watched(_TEXT_FACTS)
         }
         texts |= _rank_texts(page.ranking, rule)
+        ids: list[str] = []
+        for begin in watched(range(0, len(rows), IDS_AT_ONCE)):
+            ids += index.ids(rows[begin : begin + IDS_AT_ONCE])
+        checkpoint()
         return cls(
             start,
             len(searched),
-            index.ids(rows),
+            ids,
             compared[:, searched].sum(axis=1, dtype=np.uint8),
             compared,
             {

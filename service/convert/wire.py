@@ -5,6 +5,7 @@ See the encoding of protobuf, https://protobuf.dev/programming-guides/encoding.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,31 +20,28 @@ def packed(message: type[Message], name: str, values: npt.NDArray[Any]) -> bytes
     is written as they are, which is enums too."""
     if values.dtype.kind == "f":
         return delimited(message, name, values.astype("<f8").tobytes())
-    return delimited(message, name, _varints(values.astype(np.uint64)))
+    return delimited(message, name, _varints(values))
 
 
 def delimited(message: type[Message], name: str, content: bytes) -> bytes:
     """A field of what has a length: bytes, a message, packed numbers."""
     number = message.DESCRIPTOR.fields_by_name[name].number
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(content)) + content
+    return _head(number, len(content)) + content
 
 
-def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first, each with a bit that says that more follow."""
-    written = bytearray()
-    while value > 127:
-        written.append(value & 127 | 128)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+# Most are asked for again with the next batch.
+@lru_cache(maxsize=10_000)
+def _head(number: int, length: int) -> bytes:
+    return _varints(np.array([number << 3 | _LENGTH_DELIMITED])) + _varints(np.array([length]))
 
 
-def _varints(values: npt.NDArray[np.uint64]) -> bytes:
-    """`_varint` of each, one after the other."""
+def _varints(values: npt.NDArray[Any]) -> bytes:
+    """Of each seven bits a byte, the lowest first, with a bit that says that more follow."""
     highest = int(values.max(initial=0))
     if highest < 128:
         return values.astype(np.uint8).tobytes()
-    left = values[:, None] >> np.arange(0, highest.bit_length(), 7, dtype=np.uint64)
+    shifts = np.arange(0, highest.bit_length(), 7, dtype=np.uint64)
+    left = values.astype(np.uint64)[:, None] >> shifts
     written = (left & 127).astype(np.uint8)
     written[:, :-1] |= (left[:, 1:] > 0).astype(np.uint8) << 7
     is_needed = left > 0
