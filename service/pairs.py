@@ -75,16 +75,6 @@ def _joined(parts: Sequence[npt.NDArray[Any] | Coded]) -> npt.NDArray[Any] | Cod
     return _coded(texts, np.arange(len(texts)))
 
 
-def taken_factors(factors: CodedColumns, rows: npt.NDArray[np.int64]) -> CodedColumns:
-    """Some rows."""
-    return {
-        name: Coded(column.codes[rows], column.levels)
-        if isinstance(column, Coded)
-        else column[rows]
-        for name, column in factors.items()
-    }
-
-
 def one_pair_factors(patient: Facts, donor: Facts, counts: PairCounts) -> CodedColumns:
     """`pair_factors` of one patient and one donor, who need not be in a registry."""
     columns: dict[str, npt.NDArray[Any] | Coded] = {
