@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from service import convert
 from service.answering import provenance
 from service.antibodies import Crossmatched, own_warnings
 from service.antibody_columns import crossmatched_rows
+from service.calls import watched
 from service.convert import LIMITS
 from service.convert.antibodies import antibody_summary, crossmatch_columns, crossmatch_messages
 from service.convert.columns import PageColumns
@@ -72,14 +73,14 @@ class PageDonors:
                 facts=convert.donor_facts(facts[i], ages[i]),
                 ranked_below_previous_for=reasons[i],
                 rank_values=[
-                    graftmatch_pb2.RankValue(key=key, value=values[i])
+                    _rank_value(key, values[i])
                     for key, values in zip(ranking.keys, texts, strict=True)
                 ],
                 crossmatch=found[i] if found else None,
                 kept_for=kept_for[i],
                 cord_unit=cord_unit(cells, i, nima[i]) if facts[i]["type"] == "cord" else None,
             )
-            for i in range(len(rows))
+            for i in watched(range(len(rows)))
         ]
 
     @property
@@ -114,6 +115,12 @@ class PageDonors:
             nima_text(one)
             for one in self.search.mothers.matches(self.index, patient, rows, asked.criteria)
         ]
+
+
+# There are few that differ.
+@lru_cache(maxsize=10_000)
+def _rank_value(key: str, value: str) -> graftmatch_pb2.RankValue:
+    return graftmatch_pb2.RankValue(key=key, value=value)
 
 
 @dataclass(frozen=True)

@@ -53,5 +53,7 @@ def value_texts(ranking: Ranking, key: str, rule: RankRule) -> list[str]:
     """The values of a key in words, "" where the ranking has none of it."""
     if key not in ranking.keys:
         return [""] * len(ranking)
-    column = ranking.values[:, ranking.keys.index(key)].tolist()
-    return [value_text(key, value, rule) for value in column]
+    column = ranking.values[:, ranking.keys.index(key)]
+    distinct, number = np.unique(column, return_inverse=True)
+    texts = [value_text(key, value, rule) for value in distinct.tolist()]
+    return [texts[i] for i in number.tolist()]
