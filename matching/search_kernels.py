@@ -338,8 +338,12 @@ def compare_by_relation(
             d1 = nothing
         found = 0 if highest else 2
         for a in p1:
+            if found == end:
+                break
             for b in p2:
-                if found == end or (p_linked and a != b):
+                if found == end:
+                    break
+                if p_linked and a != b:
                     continue
                 can_a, can_b = 1 - p_absent[a], 1 - p_absent[b]
                 for x in d1:

@@ -228,6 +228,9 @@ class DonorSearch:
         ranking = ranking.part(settings.start, len(ranking))
         checkpoint()
         shown = found.take(ranking.order)
+        checkpoint()
+        probabilities = probable.take(ranking.order)
+        checkpoint()
 
         def risks() -> dict[str, npt.NDArray[np.float64]]:
             factors = pair_factors(facts, self.index, settings.as_of, shown.candidates)
@@ -236,7 +239,7 @@ class DonorSearch:
         return Page(
             shown,
             ranking,
-            probable.take(ranking.order),
+            probabilities,
             risks,
             len(found),
             int(probable.missing.sum()),

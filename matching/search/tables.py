@@ -25,8 +25,8 @@ from matching.kernels import (
 from matching.search.criteria import Direction
 
 UNKNOWN_POSITION = 3
-# Entries that are compared before `between` is called again, and genotypes by antigens, of which
-# one may take as long as thousands by P groups.
+# Entries that are compared before `between` is called again, and pairs of groups of a patient that
+# are compared with genotypes by antigens.
 ENTRIES_AT_ONCE, BY_ANTIGENS_AT_ONCE = 5_000, 250
 _IS_HIGHEST = np.isin(np.arange(N_COMPARED), (COUNT_BEST, GVH_WORST, HVG_WORST))
 # A patient's new allele: none of a donor has the same code, so it matches nobody (R11).
@@ -130,9 +130,10 @@ def _by_antigens(
         )
         out = np.empty(len(book.linked), dtype=np.uint8)
         absent = _is_absent(values), _is_absent([*holders.groups, ABSENT_GENE])
-        for begin in range(0, len(out), BY_ANTIGENS_AT_ONCE):
+        at_once = max(1, BY_ANTIGENS_AT_ONCE // (len(first) * len(second)))
+        for begin in range(0, len(out), at_once):
             between()
-            end = begin + BY_ANTIGENS_AT_ONCE
+            end = begin + at_once
             search_kernels.compare_by_relation(
                 first,
                 second,

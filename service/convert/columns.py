@@ -25,7 +25,7 @@ from matching.kernels import (
 from matching.loci import LOCI
 from matching.pipeline import tce_categories
 from matching.rank import BY_IDENTIFIER, REASONS, Ranking, RankRule, value_text
-from matching.search import POSITION_LETTERS
+from matching.search import POSITION_LETTERS, Candidates
 from service.calls import checkpoint, watched
 from service.convert.wire import delimited, packed
 from service.masses import Outcome
@@ -57,16 +57,13 @@ IDS_AT_ONCE = 50_000
 class PageColumns:
     """The donors of a page, ranks from `start` on, from 0.
 
-    `counts`: (n, `N_COMPARED`) uint8, over the searched loci. `loci`: (n, n_loci, `N_COMPARED`)
-    uint8, of each of `LOCI`. `numbers`: (n,) by name. `texts`: distinct values and the code of each
-    donor, (n,), by field and name.
+    `numbers`: (n,) by name. `texts`: distinct values and the code of each donor, (n,), by field and
+    name.
     """
 
     start: int
-    n_searched: int
+    candidates: Candidates
     donors: Sequence[str]
-    counts: npt.NDArray[np.uint8]
-    loci: npt.NDArray[np.uint8]
     numbers: Mapping[str, npt.NDArray[Any]]
     texts: Mapping[tuple[str, str], tuple[Sequence[str], Codes]]
 
@@ -77,8 +74,6 @@ class PageColumns:
         """All columns of a page."""
         candidates, p = page.matches.candidates, page.probabilities
         rows = candidates.rows
-        compared = candidates.compared
-        searched = [locus.position for locus in candidates.loci]
         categories, number = tce_categories(candidates)
         tce = [common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{category.name}") for category in categories]
         weights, of_row = index.distinct("weight_kg", rows)
@@ -94,10 +89,8 @@ class PageColumns:
         checkpoint()
         return cls(
             start,
-            len(searched),
+            candidates,
             ids,
-            compared[:, searched].sum(axis=1, dtype=np.uint8),
-            compared,
             {
                 "dpb1_tce": np.array(tce, dtype=np.int64)[number],
                 "p10": p.p[:, 0],
@@ -113,7 +106,8 @@ class PageColumns:
 
     def part(self, begin: int, end: int) -> columns_pb2.CandidateColumns:
         """Some of the donors."""
-        counts, most = self.counts[begin:end], 2 * self.n_searched
+        candidates = self.candidates.take(np.arange(begin, end))
+        counts, most = candidates.totals(), 2 * len(candidates.loci)
         message = columns_pb2.CandidateColumns(
             first_rank=self.start + begin + 1,
             donors=self.donors[begin:end],
@@ -124,8 +118,10 @@ class PageColumns:
             hvg_best=counts[:, HVG_BEST].tobytes(),
             hvg_worst=counts[:, HVG_WORST].tobytes(),
             loci=[
-                columns_pb2.LocusColumns(locus=locus.value, **_of_locus(self.loci[begin:end, i]))
-                for i, locus in enumerate(LOCI)
+                columns_pb2.LocusColumns(
+                    locus=locus.value, **_of_locus(candidates.compared_at(locus))
+                )
+                for locus in LOCI
             ],
         )
         fields = [

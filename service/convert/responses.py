@@ -186,7 +186,8 @@ _TEXT_FACTS = ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry")
 
 def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.DonorFacts:
     """The facts of a donor; None and NaN are unknown."""
-    message = graftmatch_pb2.DonorFacts(**{name: facts[name] or "" for name in _TEXT_FACTS})
+    texts: dict[str, Any] = {name: facts[name] or "" for name in _TEXT_FACTS}
+    message = graftmatch_pb2.DonorFacts(**texts)
     # A day before the birth date has no age.
     if age_years >= 0:
         message.age_years = int(age_years)
