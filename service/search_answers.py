@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -236,6 +236,12 @@ class Search:
             if self._is_cord[begin:end].any()
             else None,
         )
+
+    def columns_batches(
+        self, begins: Iterable[int]
+    ) -> list[graftmatch_pb2.StreamCandidatesResponse]:
+        """Several of these."""
+        return [self.columns_batch(begin) for begin in watched(begins)]
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""
