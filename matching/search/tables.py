@@ -122,6 +122,7 @@ def _by_antigens(
         values = [*sorted({*one.first, *one.second}), ABSENT_GENE]
         relation = np.zeros((len(values), len(holders.groups) + 1), dtype=np.uint8)
         for i, value in enumerate(values[:-1]):
+            between()
             if value != NEW_ALLELE:
                 relation[i, :-1] = np.isin(holders.groups, antigens.matching([value]))
         first, second = (
