@@ -50,7 +50,7 @@ format: setup ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 test: setup ## tests but the slow ones
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: setup ## every test
 	@$(BIN)/python -m pytest --run-slow

@@ -2,7 +2,9 @@
 
 import sys
 
-from service.client import connect, frame
+import grpc
+
+from service.client import Client, connect, frame
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 
 PATIENT = (
@@ -10,9 +12,8 @@ PATIENT = (
     "^DRB1*03:01+DRB1*04:01^DQB1*02:01+DQB1*03:01^DPB1*04:01+DPB1*03:01"
 )
 
-# Without TLS, as the server of `make serve` is for this machine alone.
-address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:50051"
-with connect(address, insecure=True) as client:
+
+def show(client: Client) -> None:
     request = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=1, limit=5)
     for batch in client.search_donors(request):
         print(f"{batch.found} donors, release {batch.provenance.release}")
@@ -29,3 +30,12 @@ with connect(address, insecure=True) as client:
     }
     for risk in client.predict_risk(pb.PredictRiskRequest(factors=factors)).outcomes:
         print(f"{risk.outcome}: {risk.probability:.2f} ({risk.low:.2f} to {risk.high:.2f})")
+
+
+# Without TLS, as the server of `make serve` is for this machine alone.
+address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:50051"
+with connect(address, insecure=True) as opened:
+    try:
+        show(opened)
+    except grpc.RpcError as error:
+        sys.exit(f"{address}: {error.code().name}: {error.details()}")

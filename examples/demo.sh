@@ -57,7 +57,7 @@ trap - EXIT
 echo
 echo "What to try next, in this folder:"
 echo "  open .demo/report.html in a browser      # the report of step 4"
-echo "  export GRAFTMATCH_HOME=.demo PATH=\$PWD/$bin:\$PATH"
+echo "  export GRAFTMATCH_HOME=.demo PATH=$(cd "$bin" && pwd):\$PATH"
 echo "  graftmatch match --patients .demo/simulated/patients.csv --release demo --max-mismatches 2 --out donors.csv"
 echo "  graftmatch reference install 3.58.0      # the real nomenclature, from its public repository"
 echo "  graftmatch registry import --help        # your own donors"

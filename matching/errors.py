@@ -29,9 +29,23 @@ the typing, so it goes to the person who supplied it and never to a log or anoth
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GraftmatchError(Exception):
-    """Base of all errors that are shown to a user as one line."""
+    """Base of all errors that are shown to a user as one line. They may be sent to another process
+    whatever they were made of."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(
+    kind: type[GraftmatchError], arguments: tuple[Any, ...], attributes: dict[str, Any]
+) -> GraftmatchError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
 
 
 class TypingError(GraftmatchError):

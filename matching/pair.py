@@ -6,7 +6,7 @@ leaders (R18) and DPB1 expression (R19), from the typings as written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from matching.genotypes import LocusGenotype
@@ -83,13 +83,18 @@ class PairDetails:
 
     `proteins`: precursor sequences by allele name, see `Domains`; without them the leader is the
     family's, expression the published list's, and no domain is compared. `reader`: reads typings
-    with what is remembered here.
+    with what is remembered here. `between`: as in `Domains`.
     """
 
-    def __init__(self, nomenclature: Nomenclature, proteins: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        nomenclature: Nomenclature,
+        proteins: Mapping[str, str],
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
         self.reader = TypingReader(nomenclature)
         self._grader = Grader(nomenclature)
-        self._domains = Domains(nomenclature, proteins)
+        self._domains = Domains(nomenclature, proteins, between)
         self._leaders = Leaders(nomenclature, proteins)
         self._expressions = Expressions(nomenclature, proteins)
         self._known = Memory[tuple[Locus, LocusTyping | None, LocusTyping | None], LocusDetail](

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import eq
@@ -138,10 +138,13 @@ class Domains:
     `proteins`: precursor sequences by allele name. Sequences are placed on the first allele of
     their gene that has a whole domain, which is the one that IPD-IMGT/HLA numbers the gene by.
     Alleles of a P group share the domain (R1), so what one of them lacks another gives.
+    `between`: called between steps of a comparison, of which ambiguous positions have hundreds, on
+    any thread; what it raises ends the comparison.
     """
 
     nomenclature: Nomenclature
     proteins: Mapping[str, str]
+    between: Callable[[], object] = field(default=lambda: None, repr=False)
     _residue_codes: dict[str, int] = field(default_factory=lambda: {UNKNOWN: 0}, repr=False)
     _encoded: dict[int, _Codes] = field(default_factory=dict, repr=False)
     _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -251,6 +254,7 @@ class Domains:
     def _rows_anew(self, groups: tuple[int, ...]) -> _Codes:
         for group in groups:
             if group not in self._encoded:
+                self.between()
                 residues = self.residues(group)
                 # Two threads must not give one code to two residues.
                 with self._encoding:
@@ -263,6 +267,7 @@ class Domains:
         left, right = self._rows(first), self._rows(second)
         best, worst = left.shape[1], 0
         for group, row in zip(first, left, strict=True):
+            self.between()
             known = (row != 0) & (right != 0)
             differing = row != right
             # Alleles of one P group do not differ, not even where nobody sequenced them.

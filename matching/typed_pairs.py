@@ -43,18 +43,18 @@ def hla_match(found: Candidates) -> Coded:
     )
 
 
-def hla_match_of_pair(counts: PairCounts) -> Coded:
-    """The same of one pair."""
+def hla_match_of_pair(counts: PairCounts) -> str:
+    """The level of one pair, "" where unknown."""
     five, class_i = counts.totals(FIVE), counts.totals(_CLASS_I)
     return _hla_match_of_one(five[COUNT_WORST], five[COUNT_BEST], class_i[COUNT_BEST])
 
 
 @lru_cache
-def _hla_match_of_one(worst: int, best: int, best_class_i: int) -> Coded:
+def _hla_match_of_one(worst: int, best: int, best_class_i: int) -> str:
     """By matches."""
     most, most_class_i = 2 * len(FIVE), 2 * len(_CLASS_I)
     counts = np.array([[most - worst], [most - best], [most_class_i - best_class_i]])
-    return _hla_match(*counts)
+    return _hla_match(*counts).texts[0]
 
 
 def _hla_match(

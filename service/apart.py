@@ -1,13 +1,16 @@
 """Work in a process of its own, which is killed when nobody waits for it any more.
 
 For what neither stops in between nor lets other threads go on. The processes are forked from a
-small one that has imported what they need, started at the first use.
+small one that has imported what they need and holds nothing of this one, see
+`service.preloaded`.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Callable
+from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -18,11 +21,31 @@ T = TypeVar("T")
 
 _LOOK_SECONDS = 0.02
 _CONTEXT = multiprocessing.get_context("forkserver")
-# What the console script imports, and what is worked on.
-_CONTEXT.set_forkserver_preload(["service.cli", "service.importing", "service.planning"])
+_CONTEXT.set_forkserver_preload(["service.preloaded"])
 # In place of an answer: from now on the process ends by itself.
 _GOES_ON = "goes on"
 _channel: Connection | None = None
+
+
+@cache
+def prepare() -> threading.Event:
+    """Have what processes are forked from started, in the background; set once it is there."""
+    is_there = threading.Event()
+
+    def start() -> None:
+        try:
+            process = _CONTEXT.Process(target=_nothing, daemon=True)
+            process.start()
+            process.join()
+        finally:
+            is_there.set()
+
+    threading.Thread(target=start, daemon=True).start()
+    return is_there
+
+
+def _nothing() -> None:
+    """Ends at once."""
 
 
 def apart(function: Callable[..., T], *arguments: Any) -> T:
@@ -32,6 +55,9 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
     where the caller does not wait any more, unless the process has called `goes_on`, and
     `ChildProcessError` where it was killed.
     """
+    is_there = prepare()
+    while not is_there.wait(_LOOK_SECONDS):
+        checkpoint()
     mine, theirs = _CONTEXT.Pipe(duplex=False)
     with mine:
         process = _CONTEXT.Process(

@@ -42,13 +42,21 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             if len(request.record) > LIMITS.identifier_characters:
                 reason = f"longer than {LIMITS.identifier_characters} characters"
                 found.append(Violation("record", reason))
+            after = _nanoseconds(request.after, found)
         log = self._log
         if log is None:
             raise StateError("this server writes no audit log")
         record = record_hash(log.key, request.record) if request.record else None
-        after = request.after.ToNanoseconds()
         lines = lines_about(log.path, current().caller.site, record)
         return (entry for entry in map(_entry, lines) if entry.time.ToNanoseconds() > after)
+
+
+def _nanoseconds(time: Timestamp, found: list[Violation]) -> int:
+    try:
+        return int(time.ToNanoseconds())
+    except ValueError:
+        found.append(Violation("after", "must be a time of the years 1 to 9999"))
+        return 0
 
 
 def _entry(line: dict[str, Any]) -> audit_pb2.AuditEntry:

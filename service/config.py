@@ -14,7 +14,7 @@ class Settings(BaseSettings):
     `GRAFTMATCH_REGISTRY`: another registry, a folder or `postgresql://...`; "" is the default one.
     """
 
-    model_config = SettingsConfigDict(env_prefix="GRAFTMATCH_")
+    model_config = SettingsConfigDict(env_prefix="GRAFTMATCH_", env_ignore_empty=True)
 
     home: Path = Field(
         default=Path.home() / ".graftmatch",

@@ -132,9 +132,11 @@ def _check_donors(request: antibodies_pb2.CrossmatchDonorsRequest, found: list[V
     for i, one in enumerate(request.donors):
         if not one.HasField("person") and not (
             1 <= len(one.identifier) <= LIMITS.identifier_characters
+            and one.identifier.isprintable()
         ):
             reason = (
-                f"give an identifier of 1 to {LIMITS.identifier_characters} characters, or a person"
+                f"give an identifier of 1 to {LIMITS.identifier_characters} printable characters, "
+                "or a person"
             )
             found.append(Violation(f"donors[{i}]", reason))
     if request.best > LIMITS.crossmatches:

@@ -23,6 +23,7 @@ from service.status import RequestError, Violation
 
 _VERSION = 1
 _BYTES = 6
+_LAST = 2**62
 DEFAULT_SIZE = 100
 # Where a page begins.
 Start = TypeVar("Start", int, str)
@@ -78,9 +79,10 @@ def _start(token: str, state: Mapping[str, str], kind: type[Start]) -> Start:
         if digest != _digest(payload):
             raise ValueError
         version, start, digests = json.loads(payload)
-        if type(start) is not kind:
+        if not _begins(start, kind) or not isinstance(digests, list):
             raise ValueError
-    except (ValueError, binascii.Error):
+    # Anyone can make a token; what nests too deeply ends in the last of these.
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         raise _refused("no token of a page; ask for the first page without one") from None
     if version != _VERSION or len(digests) != len(state):
         raise _refused("a token of another version of this program; ask for the first page again")
@@ -96,6 +98,14 @@ def _start(token: str, state: Mapping[str, str], kind: type[Start]) -> Start:
         )
     begin: Start = start
     return begin
+
+
+def _begins(start: object, kind: type[int] | type[str]) -> bool:
+    """Whether a page of a list by positions, or by identifiers, may begin here."""
+    if kind is int:
+        return type(start) is int and 0 <= start <= _LAST
+    # Raises `UnicodeEncodeError`, a `ValueError`, for half a character.
+    return isinstance(start, str) and bool(start.encode()) and "\0" not in start
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ class PairScorer:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "details", PairDetails(self.nomenclature, self.proteins))
+        details = PairDetails(self.nomenclature, self.proteins, checkpoint)
+        object.__setattr__(self, "details", details)
 
     def read(self, text: str) -> ReadTyping:
         """A GL string. Raises `TypingError`."""

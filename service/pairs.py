@@ -77,17 +77,30 @@ def _joined(parts: Sequence[npt.NDArray[Any] | Coded]) -> npt.NDArray[Any] | Cod
     return _coded(texts, np.arange(len(texts)))
 
 
-def one_pair_factors(patient: Facts, donor: Facts, counts: PairCounts) -> CodedColumns:
-    """`pair_factors` of one patient and one donor, who need not be in a registry."""
-    columns: dict[str, npt.NDArray[Any] | Coded] = {
-        "age_years": np.array([_age(patient)]),
-        "donor_age_years": np.array([_age(donor)]),
+def one_pair_values(
+    patient: Facts, donor: Facts, counts: PairCounts
+) -> dict[str, str | float | None]:
+    """Factors of one patient and one donor, who need not be in a registry, always in the same
+    order: numbers with None for unknown, and levels with "" for unknown."""
+    values: dict[str, str | float | None] = {
+        "age_years": patient["age_years"],
+        "donor_age_years": donor["age_years"],
         "hla_match": hla_match_of_pair(counts),
-        "dpb1_tce": _coded([known_tce(counts.tce)], _FIRST),
+        "dpb1_tce": known_tce(counts.tce),
     }
     for factor, fact, text in _of_both(patient):
-        columns[factor] = _coded([text(donor[fact])], _FIRST)
-    return columns
+        values[factor] = text(donor[fact])
+    return values
+
+
+def factors_of_values(values: Mapping[str, str | float | None]) -> CodedColumns:
+    """Columns of `one_pair_values`, one row."""
+    return {
+        factor: _coded([value], _FIRST)
+        if isinstance(value, str)
+        else np.array([np.nan if value is None else float(value)])
+        for factor, value in values.items()
+    }
 
 
 def _of_both(patient: Facts) -> Iterator[tuple[str, str, Callable[[Any], str]]]:

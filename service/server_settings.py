@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.status import ServerError
@@ -20,7 +20,7 @@ class ServeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GRAFTMATCH_SERVE_", frozen=True)
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=50051, ge=0, le=65535, description="Port; 0 takes a free one.")
     tls_cert: Path | None = Field(
         default=None, description="Certificate of the server and of those who signed it, PEM."
@@ -111,6 +111,14 @@ class ServeSettings(BaseSettings):
         default=7, gt=0, le=3650, description="After which a job that has ended is removed."
     )
 
+    @field_validator("tls_cert", "tls_key", "tls_client_ca", "tokens", "audit_log", "audit_key")
+    @classmethod
+    def _named(cls, path: Path | None) -> Path | None:
+        # What an empty variable says; without the file it names there might be no protection.
+        if path == Path():
+            raise ValueError("names no file")
+        return path
+
     @property
     def job_seconds(self) -> float:
         """After which a job that has ended is removed."""
@@ -127,15 +135,25 @@ class ServeSettings(BaseSettings):
 
 
 def serve_settings(**given: Any) -> ServeSettings:
-    """Settings of the server, those given before those of the environment. Raises `ServerError`."""
+    """Settings of the server, those given before those of the environment.
+
+    Raises `ServerError`, also for a variable that is none: misspelt, it might have protected
+    something.
+    """
+    known = {variable(name) for name in ServeSettings.model_fields}
+    begin = str(ServeSettings.model_config["env_prefix"])
+    unknown = [name for name in os.environ if name.upper().startswith(begin)]
+    if unknown := sorted(name for name in unknown if name.upper() not in known):
+        raise ServerError(f"there is no setting {', '.join(unknown)}; see docs/operations.md")
     try:
         return ServeSettings(**given)
     except ValidationError as error:
         raise ServerError(
             "; ".join(
-                f"{option(str(one['loc'][0]))} ({variable(str(one['loc'][0]))}): {one['msg']}, "
+                f"{(option if name in given else variable)(name)}: {one['msg']}, "
                 f"not {str(one['input'])[:100]!r}"
                 for one in error.errors()
+                for name in [str(one["loc"][0])]
             )
         ) from error
 

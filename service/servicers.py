@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import numpy as np
-
-from matching.risk import compare_donors
 from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
@@ -18,7 +15,6 @@ from service.crossmatch_answers import Crossmatches
 from service.family_answers import analyse_family_answer
 from service.nomenclature_answers import list_releases_answer, reduce_typing_answer
 from service.pair_answers import predict_match_answer, score_pairs_answer
-from service.pairs import one_pair_factors
 from service.pb.graftmatch.v1 import (
     antibodies_pb2,
     family_pb2,
@@ -28,17 +24,18 @@ from service.pb.graftmatch.v1 import (
     prediction_pb2,
     risk_models_pb2,
 )
-from service.planning import plan
+from service.planning import allocated, allocation_answer
 from service.risk_model_answers import get_risk_model_answer, list_risk_models_answer
 from service.search_answers import DEFAULT_BATCH, Search, run_inside
 from service.snapshot import Snapshot
 from service.strata_answers import ListedStrata
 from service.unit_pairs import unit_pairs_answer
 
-# With more edges a flow or a linear program may take longer than a call that has ended should.
+# With more edges a flow or a linear program may take longer than a call that has ended should, and
+# with more bytes the request.
 ALLOCATED_HERE = 2_000
+ALLOCATED_BYTES_HERE = 500_000
 _BATCHES_AT_ONCE = 8
-_ONE_PAIR = np.array([0, 1])
 
 
 def parse_typing_answer(
@@ -74,13 +71,7 @@ def score_pair_answer(
     shared = None
     if request.with_haplotypes:
         shared = pairs.shared(patient, donor, request.facts)
-    risks = []
-    if request.facts is not None:
-        factors = one_pair_factors(*request.facts, counts)
-        risks = [
-            convert.compared_risk(outcome, compare_donors(outcome, factors, _ONE_PAIR))
-            for outcome in snapshot.model.outcomes
-        ]
+    risks = () if request.facts is None else snapshot.pair_risks.of(*request.facts, counts)
     return graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
         comparison=convert.pair_comparison(counts, loci, found, shared),
@@ -119,15 +110,12 @@ def allocate_answer(
     snapshot: Snapshot, request: graftmatch_pb2.AllocateDonorsRequest
 ) -> graftmatch_pb2.AllocateDonorsResponse:
     """Raises `RequestError` and `AllocationError`."""
-    problem = convert.allocation_problem(request)
-    checkpoint()
-    firsts = convert.first_edges(request, problem)
-    objectives = convert.allocation_objectives(request)
-    if len(problem.weight) > ALLOCATED_HERE:
-        planned = apart(plan, problem, objectives, firsts)
-    else:
-        planned = plan(problem, objectives, firsts, checkpoint)
-    return convert.allocation_response(problem, *planned, provenance(snapshot))
+    told = provenance(snapshot)
+    if len(request.edges) <= ALLOCATED_HERE and request.ByteSize() <= ALLOCATED_BYTES_HERE:
+        return allocation_answer(request, told, checkpoint)
+    answer = graftmatch_pb2.AllocateDonorsResponse()
+    answer.ParseFromString(apart(allocated, request.SerializeToString(), told.SerializeToString()))
+    return answer
 
 
 class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from matching.risk import RiskModel
 from service.antibodies import ReportReader
 from service.config import Settings
 from service.frequency_sets import SearchSets
+from service.pair_risks import PairRisks
 from service.pair_scores import PairScorer
 from service.requests import RequestFolder
 from service.search import DonorSearch
@@ -68,6 +70,11 @@ class Snapshot:
     requests: RequestFolder
     cards: tuple[FrequencyCard, ...]
 
+    @cached_property
+    def pair_risks(self) -> PairRisks:
+        """Risks of single pairs by the model."""
+        return PairRisks(self.model)
+
     @property
     def index_version(self) -> str:
         """State of the registry, "" where nothing was imported."""
@@ -103,23 +110,25 @@ def changed_data(snapshot: Snapshot) -> dict[str, Any]:
     """Fields of the snapshot for donors and frequencies that are others now, read; {} if none.
 
     An index that is behind the store, as after an import on another machine, is brought up to date.
+    While somebody on this one makes an index with its masses, the donors before stay.
     Raises `StoreError`, `OutputError` and `InputFileError`.
     """
     search, sets, pairs = snapshot.search, snapshot.sets, snapshot.pairs
+    registry, nomenclature = snapshot.registry, snapshot.nomenclature
     index = None if search is None else search.index
-    if snapshot.registry.version() not in ("", snapshot.index_version):
-        index = snapshot.registry.update_index(snapshot.nomenclature)
+    if registry.version() not in ("", snapshot.index_version):
+        since = 0 if index is None else index.revision
+        if not registry.is_being_completed(nomenclature, since):
+            index = registry.update_index(nomenclature)
     cards = snapshot.frequencies.choice().cards
     if cards == snapshot.cards:
         cards = snapshot.cards
     else:
-        sets = SearchSets.load(snapshot.frequencies, snapshot.nomenclature, NullImputation.TYPED)
-        pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, sets)
+        sets = SearchSets.load(snapshot.frequencies, nomenclature, NullImputation.TYPED)
+        pairs = PairScorer(nomenclature, snapshot.proteins, sets)
     same = search is not None and index is search.index and sets is snapshot.sets
     if index is not None and not (same and _has_masses(search)):
-        found = DonorSearch.of(
-            snapshot.nomenclature, snapshot.proteins, snapshot.registry, index, sets
-        )
+        found = DonorSearch.of(nomenclature, snapshot.proteins, registry, index, sets)
         # Masses are written after the index.
         if not same or _has_masses(found):
             search = found

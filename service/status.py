@@ -103,7 +103,12 @@ class RequestError(GraftmatchError):
         )
         more = len(violations) - 1
         field, reason = self.violations[0]
-        super().__init__(f"{field}: {reason}" + (f" (and {more} more)" if more else ""))
+        named = f"{field}: {reason}" if field else reason
+        super().__init__(named + (f" (and {more} more)" if more else ""))
+
+    def __reduce__(self) -> tuple[type[RequestError], tuple[tuple[Violation, ...]]]:
+        """So that it comes whole from another process."""
+        return type(self), (self.violations,)
 
 
 def _cut(text: str) -> str:
@@ -152,6 +157,7 @@ _TOLD = (
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.CANCELLED,
 )
 
 
@@ -165,7 +171,7 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 
 def is_told(error: BaseException) -> bool:
     """True if the caller is told what is wrong."""
-    return code_of(error) in _TOLD
+    return code_of(error) in _TOLD or isinstance(error, NotReadyError)
 
 
 def status_of(error: BaseException) -> Any:
@@ -193,6 +199,12 @@ def places(error: BaseException) -> str:
     return "; ".join(f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
 
 
+def refusal(error: BaseException) -> str:
+    """What the operating system said, such as " (No space left on device)", for logs."""
+    cause = error.__cause__
+    return f" ({cause.strerror})" if isinstance(cause, OSError) and cause.strerror else ""
+
+
 async def abort(context: Any, error: Exception) -> NoReturn:
     """End the present call with the status of an error; one that is not told is logged."""
     code = code_of(error)
@@ -200,7 +212,8 @@ async def abort(context: Any, error: Exception) -> NoReturn:
     if call is not None:
         call.code = code.name
     if not is_told(error):
-        _LOG.error("%s, %s at %s", code.name, type(error).__name__, places(error))
+        kind = type(error).__name__ + refusal(error)
+        _LOG.error("%s, %s at %s", code.name, kind, places(error))
     status = rpc_status.to_status(status_of(error))
     told = status.trailing_metadata + context.trailing_metadata()
     await context.abort(status.code, status.details, told)

@@ -72,7 +72,9 @@ class Coded:
     @property
     def is_true(self) -> npt.NDArray[np.bool_]:
         """(n,) whether each record has a value that is not empty."""
-        found: npt.NDArray[np.bool_] = np.array([bool(v) for v in self.values])[self.places]
+        found: npt.NDArray[np.bool_] = np.array([bool(v) for v in self.values], dtype=bool)[
+            self.places
+        ]
         return found
 
     def rows_of(self, wanted: Iterable[int]) -> list[int]:

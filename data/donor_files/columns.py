@@ -161,8 +161,11 @@ _GRID = re.compile(r"[1-9][0-9]{3}[0-9A-Z]{13}[0-9]{2}")
 
 def check_text(name: str, value: str) -> None:
     """Raises `RecordError` for bytes that are no UTF-8, NUL and control characters."""
-    if not value.isprintable():
-        raise RecordError(name, ascii(value), "holds characters that are not text in UTF-8")
+    if value.isprintable():
+        return
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise RecordError(name, value, "is not text in UTF-8")
+    raise RecordError(name, value, "holds control characters, such as an end of line; remove them")
 
 
 def check_identifier(value: str) -> None:

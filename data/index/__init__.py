@@ -9,7 +9,7 @@ from data.index.filters import DonorFilter
 from data.index.masses import MIXED, IndexMasses, Masses, MassSets, fill_masses, open_masses
 from data.index.segments import DamagedIndexError
 from data.index.stored import DonorSource, StoredIndex, open_index, state_name
-from data.index.updating import Changed, update_index
+from data.index.updating import Changed, completing, is_being_completed, update_index
 
 __all__ = [
     "MIXED",
@@ -23,8 +23,10 @@ __all__ = [
     "Masses",
     "StoredIndex",
     "WrittenDonors",
+    "completing",
     "encode_donors",
     "fill_masses",
+    "is_being_completed",
     "open_index",
     "open_masses",
     "state_name",

@@ -305,7 +305,11 @@ def _write(
     tables, columns = [], []
     for locus, entries in zip(sets.loci, sets.tables[0].locus_entries(), strict=True):
         of_locus = written.loci[locus]
-        codes = entries.encode(of_locus.texts).astype(np.uint32)[of_locus.numbers]
+        # The others are of donors who cannot be read under this release and are no rows here.
+        is_used = np.zeros(len(of_locus.texts), dtype=bool)
+        is_used[of_locus.numbers] = True
+        texts = [text if used else "" for text, used in zip(of_locus.texts, is_used, strict=True)]
+        codes = entries.encode(texts).astype(np.uint32)[of_locus.numbers]
         table = entries.table()
         order = by_frequency(codes, len(table))
         renumbered = np.empty(len(table), dtype=np.uint32)

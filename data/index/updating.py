@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -189,6 +190,38 @@ def _unreadable_but(path: Path, changed: list[str]) -> list[tuple[str, str]]:
         rows = csv.reader(file)
         next(rows)
         return [(name, reason) for name, reason in rows if name not in gone]
+
+
+@contextmanager
+def completing(root: Path) -> Iterator[None]:
+    """While this lasts, and its process lives, `is_being_completed` is true: the index is brought
+    up to date, and its masses are made. Several may do so at once."""
+    with ExitStack() as stack:
+        # Where it cannot be written, whoever writes it is told.
+        with suppress(OSError):
+            root.mkdir(parents=True, exist_ok=True)
+            folder = _descriptor(root, stack)
+            fcntl.flock(folder, fcntl.LOCK_SH)
+        yield
+
+
+def is_being_completed(root: Path) -> bool:
+    """See `completing`."""
+    with ExitStack() as stack:
+        try:
+            fcntl.flock(_descriptor(root, stack), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+    return False
+
+
+def _descriptor(folder: Path, stack: ExitStack) -> int:
+    """Of a folder, until the stack is closed. A lock of the folder itself needs no file in it."""
+    opened = os.open(folder, os.O_RDONLY)
+    stack.callback(os.close, opened)
+    return opened
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import hashlib
 import json
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -30,8 +31,10 @@ from data.index import (
     MassSets,
     StoredIndex,
     WrittenDonors,
+    completing,
     encode_donors,
     fill_masses,
+    is_being_completed,
     open_index,
     state_name,
     update_index,
@@ -46,6 +49,8 @@ from matching.genotypes import book_builders
 from matching.nomenclature import Nomenclature
 
 _STORE_NAME = 12
+# After which a change is searched without masses, even if somebody still makes them.
+PATIENCE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,14 @@ class Registry:
         with their reason. Importing the same file again changes nothing. The index is brought up
         to date after the donors are safe, and then `masses` is called: the donors can be searched
         by counts. The total masses that are missing are filled in under the sets that it returns.
+        From before the donors are safe until then `is_being_completed` says so.
         A run that ends in between is caught up by the next one, or by `update_index` and
         `fill_masses`. Raises `InputFileError`, `StoreError` and `OutputError`.
         """
-        with _without_cycles(), ThreadPoolExecutor(2) as pool:
+        with _without_cycles(), ThreadPoolExecutor(2) as pool, ExitStack() as until_complete:
             return self._import(
-                *(path, nomenclature, rejects_path, progress, options, request, masses, pool)
+                *(path, nomenclature, rejects_path, progress, options, request, masses, pool),
+                until_complete,
             )
 
     def _import(
@@ -126,6 +133,7 @@ class Registry:
         request: ImportRequest,
         masses: Callable[[ImportSummary], MassSets | None],
         pool: ThreadPoolExecutor,
+        until_complete: ExitStack,
     ) -> ImportSummary:
         dry = request.validate_only or request.mode is Mode.CHECK
         reader = RecordReader(nomenclature, options)
@@ -155,6 +163,10 @@ class Registry:
                 reader.write_rejects(rejects_path)
             if not dry and summary.changes:
                 _record(session, revision, path, sha256.result(), request.mode, summary)
+                # Before anybody sees the donors: who looks at the index from then on may wait.
+                root = self._index_root(StoredDonors.of(session), nomenclature)
+                until_complete.enter_context(completing(root))
+                progress("being stored")
         if dry or revision + bool(summary.changes) <= 1:
             masses(summary)
             return summary
@@ -247,9 +259,19 @@ class Registry:
         progress: Callable[[int], object],
         written: Mapping[str, WrittenDonors],
     ) -> IndexMasses:
-        with self.opened() as source:
+        with self.opened() as source, completing(self._index_root(source, nomenclature)):
             index = self._update(source, nomenclature, lambda _: None)
             return fill_masses(index, source, sets, progress, written)
+
+    def is_being_completed(self, nomenclature: Nomenclature, since: int) -> bool:
+        """Whether an import into this registry, on this machine, makes the index of a release with
+        its masses, so that whoever has the index of revision `since` better waits. Not where what
+        changed next is older than `PATIENCE_SECONDS`. Raises `StoreError`."""
+        with self.opened() as source:
+            stored = source.stamp(since + 1)
+            root = self._index_root(source, nomenclature)
+        is_new = stored is not None and time.time() - stored / 1e6 < PATIENCE_SECONDS
+        return is_new and is_being_completed(root)
 
     @contextmanager
     def opened(self) -> Iterator[StoredDonors]:

@@ -31,6 +31,31 @@ def fill_slots(keys: Int64s, first: int, slots: Int32s) -> None:
         slots[at] = first + k
 
 
+@kernel(numba.void(array(numba.int32, 2), array(numba.int64), array(numba.int64), OUT_I32))
+def order_by_names(columns: Int32s, n_names: Int64s, loci: Int64s, order: Int32s) -> None:
+    """Put haplotypes, (n_loci, n) names below `n_names`, in order by those at some loci.
+
+    The last of `loci` counts most. `order`: (n,), written; haplotypes that do not differ at these
+    loci stay in the order of their rows.
+    """
+    n = columns.shape[1]
+    for i in range(n):
+        order[i] = i
+    before = np.empty(n, dtype=np.int32)
+    for at in range(len(loci)):
+        names = columns[loci[at]]
+        before[:] = order
+        starts = np.zeros(n_names[loci[at]] + 1, dtype=np.int64)
+        for i in range(n):
+            starts[names[i] + 1] += 1
+        for name in range(1, len(starts)):
+            starts[name] += starts[name - 1]
+        for i in range(n):
+            name = names[before[i]]
+            order[starts[name]] = before[i]
+            starts[name] += 1
+
+
 @kernel(numba.int64(MARGINAL_ARRAYS, numba.int64, numba.int64))
 def _find(marginals: MarginalArrays, index: int, key: int) -> int:
     """Position of a key of an index, -1 if no haplotype has it."""

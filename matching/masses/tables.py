@@ -32,7 +32,7 @@ from matching.masses.arrays import (
 )
 from matching.masses.entries import Entries, LocusEntries
 from matching.masses.genotype_kernels import ABSENT_NAME
-from matching.masses.phase_kernels import fill_slots
+from matching.masses.phase_kernels import fill_slots, order_by_names
 from matching.masses.search_kernels import TOO_MANY, search
 from matching.masses.total_kernels import total_masses
 from matching.typings import ABSENT_GENE
@@ -334,24 +334,25 @@ def _name_arrays(imputer: Imputer) -> NameArrays:
 def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArrays:
     n_names = np.array([len(names) for names in source.names], dtype=np.int64)
     n_loci = len(n_names)
-    strides = _strides(n_names, range(n_loci))
+    # What the names of each locus count in the number of a haplotype.
+    strides = np.cumprod([1, *n_names[:-1]], dtype=np.int64)
     kept = frequencies > 0
-    haplotypes, frequencies = source.haplotypes[kept].astype(np.int64), frequencies[kept]
+    columns, frequencies = np.ascontiguousarray(source.haplotypes[kept].T), frequencies[kept]
+    addends = columns * strides[:, np.newaxis]
+    numbers = addends.sum(axis=0)
     free: list[tuple[int, ...]] = [(), *((locus,) for locus in range(n_loci))]
     for one, other in combinations(range(n_loci), 2):
         free.append((one, other) if n_names[one] >= n_names[other] else (other, one))
 
-    def sort(loci: tuple[int, ...]) -> tuple[Int64s, Int64s, Int64s]:
+    def sort(loci: tuple[int, ...]) -> tuple[Int32s, Int64s, Int64s]:
         """By the fixed loci, then by the free ones: the order, where groups of the same fixed names
         begin, and the numbers of these names."""
         fixed = [locus for locus in range(n_loci) if locus not in loci]
-        # One number, in which the free loci are the lowest digits.
-        numbers = haplotypes @ _strides(n_names, [*loci[::-1], *fixed])
-        order = np.argsort(numbers, kind="stable")
-        group = numbers[order] // np.prod(n_names[list(loci)], dtype=np.int64)
-        at = np.flatnonzero(np.diff(group, prepend=-1))
-        of_fixed = haplotypes[:, fixed] @ strides[fixed]
-        return order, at, of_fixed[order[at]]
+        order = np.empty(len(frequencies), dtype=np.int32)
+        order_by_names(columns, n_names, np.array([*loci[::-1], *fixed]), order)
+        of_fixed = (numbers - addends[list(loci)].sum(axis=0))[order]
+        at = np.flatnonzero(np.diff(of_fixed, prepend=-1))
+        return order, at, of_fixed[at]
 
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(sort, free))
@@ -366,7 +367,6 @@ def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArray
         starts.append(at + number * len(frequencies))
         rows.append(order)
         n_keys += len(distinct)
-    columns = source.haplotypes[kept].T
     first, second = (
         np.concatenate(
             [
@@ -387,13 +387,6 @@ def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArray
         second,
         np.concatenate([frequencies[order] for order in rows]),
     )
-
-
-def _strides(n_names: Int64s, loci: Sequence[int]) -> Int64s:
-    """What the names of each locus count in a number whose lowest digit is the first of `loci`."""
-    strides = np.empty(len(n_names), dtype=np.int64)
-    strides[loci] = np.cumprod([1, *n_names[loci][:-1]])
-    return strides
 
 
 def _row_arrays(source: FrequencySet, frequencies: Floats) -> RowArrays:

@@ -124,7 +124,12 @@ def checkpoints(root: Path, state: Mapping[str, str], resume: bool) -> Iterator[
         _remove_halves(here)
         if not here.is_complete:
             here.folder.mkdir(exist_ok=True)
-        yield here
+        try:
+            yield here
+        except BaseException:
+            # A process of this one's may have been killed.
+            _remove_halves(here)
+            raise
     finally:
         os.close(handle)
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed.client import FutureCancelledError
 
 from data.donor_files import Person
 from data.nomenclature import ReferenceFolder
@@ -290,7 +291,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
     """A client of a scheduler, or of worker processes on this machine.
 
     Raises `GraftmatchError` where there is no scheduler or no worker, and where the block fails as
-    workers die.
+    these die.
     """
     try:
         with ExitStack() as stack:
@@ -305,7 +306,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
                 )
                 client = Client(stack.enter_context(here))
             else:
-                client = Client(scheduler, timeout=CONNECT_SECONDS)
+                client = _connected(scheduler)
             stack.enter_context(client)
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 raise GraftmatchError(
@@ -317,6 +318,15 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
             f"workers died again and again at the same task: {error}; give them more memory, or "
             "to a batch more shards with --shards, then run the command again"
         ) from error
+    except FutureCancelledError as error:
+        raise GraftmatchError(
+            f"the scheduler at {scheduler} has gone: start it, then run the command again"
+        ) from error
+
+
+def _connected(scheduler: str) -> Client:
+    try:
+        return Client(scheduler, timeout=CONNECT_SECONDS)
     except OSError as error:
         raise GraftmatchError(
             f"no scheduler answers at {scheduler}: {error}; start one, or leave out --scheduler"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -82,12 +82,24 @@ def graftmatch() -> None:
 
 
 def main() -> None:
-    """Run the command line; our own errors become one line and `EXIT_REFUSED`."""
+    """Run the command line; what cannot be done becomes one line and `EXIT_REFUSED`."""
     try:
         app()
     except GraftmatchError as error:
-        typer.echo(f"error: {_one_line(str(error))}", err=True)
-        sys.exit(EXIT_REFUSED)
+        _refuse(str(error))
+    except OSError as error:
+        named = "" if error.filename is None else f"{error.filename}: "
+        _refuse(f"{named}{error.strerror or error}")
+    except UnicodeEncodeError as error:
+        _refuse(
+            f"text cannot be written as {error.encoding}: {error.reason}; arguments, variables of "
+            "the environment and the terminal must be of UTF-8"
+        )
+
+
+def _refuse(reason: str) -> NoReturn:
+    typer.echo(f"error: {_one_line(reason)}", err=True)
+    sys.exit(EXIT_REFUSED)
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ _METHODS: Mapping[str, str] = {
     for proto in (graftmatch_pb2, registry_pb2, jobs_pb2, saved_searches_pb2, audit_pb2)
     for service in proto.DESCRIPTOR.services_by_name.values()
     for method in service.methods
+}
+
+
+# All servers of an address, but those whose health says that they begin or end.
+_SERVERS = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": ""},
 }
 
 
@@ -246,12 +254,18 @@ def connect(
 ) -> Iterator[Client]:
     """A client of `HOST:PORT` for as long as it is needed.
 
+    Where the name stands for several addresses, or they are given as `ipv4:ADDRESS:PORT,...`, calls
+    go to those servers in turn that say that they answer.
+
     Over TLS: `ca` holds the certificates of who signed the server's, by default those that gRPC
     trusts; `certificate`: the client's own and its key. `insecure`: without TLS, where nobody else
     listens. `seconds`: deadline of a call, retries included; `tries`: how often it is made at most.
     """
-    # A stream of many donors comes in large messages.
-    options = (("grpc.max_receive_message_length", -1),)
+    options = (
+        # A stream of many donors comes in large messages.
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.service_config", json.dumps(_SERVERS)),
+    )
     if insecure:
         channel = grpc.insecure_channel(address, options)
     else:

@@ -33,9 +33,12 @@ def identifier_of(name: str, collection: str) -> str:
     segment = name.removeprefix(collection)
     if name.startswith(collection) and _SEGMENT.fullmatch(segment):
         try:
-            return unquote_to_bytes(segment).decode()
+            identifier = unquote_to_bytes(segment).decode()
         except UnicodeDecodeError:
-            pass
+            identifier = "\0"
+        # Which no store holds, and not every one can be asked for.
+        if "\0" not in identifier:
+            return identifier
     reason = (
         f"must be {collection} and an identifier in which every byte but letters, digits and "
         "- . _ ~ is written as % and two hexadecimal digits"

@@ -18,6 +18,7 @@ from matching.errors import StoreError
 from service.calls import CURRENT, Call
 from service.cores import ALLOWED, keep_to
 from service.jobs.work import MOST_ATTEMPTS, Telling, do_job
+from service.jobs.writing import NICE
 from service.observability.metrics import JOBS
 from service.security.caller import ANYONE
 from service.snapshot import Snapshot
@@ -29,8 +30,6 @@ _LOOK_SECONDS = 0.5
 _REMOVE_SECONDS = 60.0
 # After a job could not go on.
 _RETRY_SECONDS = 10.0
-# Below everything that answers a call; of 0 to 19, where the system lets threads differ.
-_NICE = 15
 
 
 @dataclass
@@ -82,8 +81,8 @@ class JobRunner:
     def _run(self) -> None:
         keep_to(ALLOWED)
         if sys.platform == "linux":
-            # Threads that are started from this one are like it.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            # Where threads may differ; those that are started from this one are like it.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         remove_at = 0.0
         while not self._stopping.wait(self._pause):
             self._pause = _LOOK_SECONDS

@@ -10,9 +10,8 @@ from google.protobuf.json_format import ParseDict
 from data.files import remove_folder
 from data.jobs import JobFiles, JobProgress
 from data.registry import ReadingOptions
-from matching.allocate import Effort
 from matching.errors import InputFileError
-from service.allocation import AllocationSettings
+from service.apart import apart
 from service.batch.checkpoints import DAY, checkpoints, stored_state
 from service.batch.engine import in_threads
 from service.batch.output import TableFormat
@@ -22,6 +21,7 @@ from service.batch.search import BatchSearch, chunks_of
 from service.calls import checkpoint
 from service.convert import LIMITS
 from service.convert_search import settings_request
+from service.jobs.writing import write_apart
 from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError, RequestError, Violation
@@ -115,11 +115,7 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
             left, lambda n, told: search.run(chunks[n], told), 1, telling.more
         ):
             done.write(number, table)
-        BatchResults(
-            done,
-            len(chunks),
-            [person.id for person in people],
-            search.schema,
-            search.provenance,
-            TableFormat(asked.form),
-        ).write(None, AllocationSettings(effort=Effort(between=checkpoint)), len(rejects))
+        patients = [person.id for person in people]
+        form = TableFormat(asked.form)
+        found = BatchResults(done, len(chunks), patients, search.schema, search.provenance, form)
+        apart(write_apart, found, len(rejects))

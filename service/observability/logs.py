@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, TextIO
 
 import structlog
@@ -76,8 +76,8 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
                 threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def flush(self) -> None:
-        """Write what waits."""
-        with self.lock or nullcontext():
+        """Write what waits. What cannot be written is lost: it may keep no call from its answer."""
+        with self.lock or nullcontext(), suppress(OSError):
             lines, self._lines = self._lines, []
             if lines:
                 self.stream.write("".join(lines))
@@ -93,7 +93,9 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
 
 def log_to_stderr() -> None:
     """Write the records of this process to stderr, as JSON lines."""
-    handler = BufferedHandler(sys.stderr)
+    # There is no stderr where it was closed before the start.
+    stderr: TextIO | None = sys.stderr
+    handler = logging.NullHandler() if stderr is None else BufferedHandler(stderr)
     handler.setFormatter(formatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 

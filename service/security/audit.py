@@ -21,9 +21,12 @@ import hmac
 import json
 import logging
 import os
+import re
 import secrets
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -38,25 +41,39 @@ SYNC_SECONDS = 1.0
 # Records on one line.
 MAX_RECORDS = 1000
 _KEY_BYTES = 32
+_KEY = re.compile(b"[0-9a-fA-F]{%d}" % (2 * _KEY_BYTES))
 _HASH_DIGITS = 16
 
 
 def audit_key(path: Path) -> bytes:
     """The key of a file, made first where there is none. Raises `ServerError`."""
     try:
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(_KEY_BYTES) + "\n")
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise ServerError(f"cannot use {path} as key of the audit log: {error}") from error
-    if len(key) != _KEY_BYTES:
-        raise ServerError(f"{path} is no key of the audit log: not 64 hexadecimal digits")
-    return key
+        if not path.exists():
+            _make_key(path)
+        text = path.read_bytes().strip()
+    except OSError as error:
+        raise ServerError(
+            f"cannot read or make {path}, the key of the audit log: {error.strerror}"
+        ) from error
+    if not _KEY.fullmatch(text):
+        raise ServerError(
+            f"{path} is no key of the audit log: not {2 * _KEY_BYTES} hexadecimal digits"
+        )
+    return bytes.fromhex(text.decode())
+
+
+def _make_key(path: Path) -> None:
+    """One of several processes that start together does, and no other sees half of it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)
 
 
 def record_hash(key: bytes, identifier: str) -> str:
@@ -125,8 +142,11 @@ class AuditLog:
     def _append(self, line: bytes) -> None:
         with self._lock:
             if self._was_moved():
+                # The former one is kept until there is another: its number would be some other
+                # file's.
+                opened = self._open()
                 os.close(self._file)
-                self._file = self._open()
+                self._file = opened
             # So that no other process appends to a line that was cut off.
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
@@ -174,18 +194,19 @@ def lines_about(path: Path, site: str | None, record: str | None) -> Iterator[di
     Raises `InputFileError`, and `CallEndedError` where nobody waits any more.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, text in enumerate(watched(file), 1):
-                if not text.endswith("\n"):
+                if not text.endswith(b"\n"):
                     # It is being written.
                     return
                 try:
                     line = json.loads(text)
-                except ValueError as error:
-                    raise InputFileError(f"{path}, line {number}: no JSON") from error
-                if site in (None, line["site"]) and (
-                    record is None or record in line.get("records", ())
-                ):
+                    theirs = site in (None, line["site"])
+                except (ValueError, TypeError, KeyError) as error:
+                    raise InputFileError(
+                        f"{path}, line {number}: no line of an audit log"
+                    ) from error
+                if theirs and (record is None or record in line.get("records", ())):
                     yield line
     except OSError as error:
         raise InputFileError(f"cannot read {path}: {error.strerror}") from error

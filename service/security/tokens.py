@@ -102,8 +102,10 @@ def new_token(site: str, roles: frozenset[Role], expires: datetime.datetime) -> 
 def _read(path: Path) -> dict[str, _Entry]:
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ServerError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise ServerError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ServerError(f"{path} is not TOML: it is no UTF-8") from error
 
 
 def _parse(text: str, where: str) -> dict[str, _Entry]:
@@ -132,7 +134,9 @@ def _entry(table: Any) -> _Entry:
     if not re.fullmatch("[0-9a-f]{12}", str(table["id"])):
         raise ValueError("id is not 12 hexadecimal digits")
     if not _SITE.fullmatch(str(table["site"])):
-        raise ValueError("site is not 1 to 64 letters, digits, dots, dashes or underscores")
+        raise ValueError(
+            f"site is not 1 to 64 letters, digits, dots, dashes or underscores: {table['site']!r}"
+        )
     if not re.fullmatch("[0-9a-f]{64}", str(table["sha256"])):
         raise ValueError("sha256 is not 64 hexadecimal digits")
     expires = table["expires"]
@@ -141,6 +145,6 @@ def _entry(table: Any) -> _Entry:
     names = [role.value for role in Role]
     roles = table["roles"]
     if not isinstance(roles, list) or not roles or any(role not in names for role in roles):
-        raise ValueError(f"roles is not a list of some of: {', '.join(names)}")
+        raise ValueError(f"roles is not a list of some of {', '.join(names)}: {roles!r}")
     caller = Caller(table["site"], table["id"], frozenset(map(Role, roles)))
     return _Entry(caller, bytes.fromhex(table["sha256"]), expires)

@@ -42,16 +42,16 @@ def check_exposure(settings: ServeSettings) -> None:
         )
         if not there
     ]
-    if missing and not settings.insecure and not is_loopback(settings.host):
+    if missing and not settings.insecure and not is_loopback(settings.host, settings.port):
         raise ServerError(
             f"{settings.host} can be reached from other machines, which needs "
             f'{" and ".join(missing)}; give them, or {option("insecure")} "{EXPOSED}"'
         )
 
 
-def is_loopback(host: str) -> bool:
+def is_loopback(host: str, port: int) -> bool:
     """Whether only this machine can reach a host. Raises `ServerError`."""
-    found = {str(address[0]).partition("%")[0] for _, _, address in _resolved(host, 0)}
+    found = {str(address[0]).partition("%")[0] for _, _, address in _resolved(host, port)}
     return all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
@@ -89,6 +89,8 @@ def reserved(host: str, port: int) -> Iterator[int]:
 def _resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, int, Any]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as error:
+        raise ServerError(f"{host[:100]!r} is no name of a host; give another --host") from error
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     return [(family, protocol, address) for family, _, protocol, _, address in found]

@@ -15,12 +15,12 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import Tracer
 
 from data.jobs import JobFolder
+from service import apart
 from service.answering import Answering
 from service.audit_servicer import AuditServicer
 from service.convert import LIMITS
 from service.job_servicer import JobServicer
 from service.jobs.runner import JobRunner
-from service.observability import traces
 from service.observability.metrics import serve_metrics
 from service.pb.graftmatch.v1 import (
     audit_pb2_grpc,
@@ -44,7 +44,9 @@ from service.servicers import GraftMatchServicer
 from service.snapshot import Snapshot
 from service.status import ServerError
 
-# Calls that gRPC lets in beyond those that are answered: health, reflection, and refusals.
+# Calls on one connection beyond those that are answered: health, reflection, and refusals. Of all
+# connections together there may be any number: a watch of health never ends, nor does a call whose
+# message never comes, and neither may keep others out.
 _BESIDES = 100
 # Calls that have come and not yet been looked at; gRPC drops more of them without a word.
 _PENDING = 100_000
@@ -118,7 +120,6 @@ async def run(
         server = grpc.aio.server(
             interceptors=(interceptor,),
             options=_options(settings, shared),
-            maximum_concurrent_rpcs=settings.max_calls + _BESIDES,
         )
         _register(server, answering, changing, settings, audit)
         healthy = health.aio.HealthServicer()
@@ -147,6 +148,7 @@ async def run(
                 )
                 jobs.start()
                 ready(port, snapshot)
+                apart.prepare()
                 # When other data are used, these are not kept.
                 del snapshot
                 await stopping.wait()
@@ -244,6 +246,9 @@ def _tracer(settings: ServeSettings) -> Iterator[Tracer | None]:
     if not settings.traces:
         yield None
         return
+    # Slow to import, and most servers have no collector.
+    from service.observability import traces
+
     provider = traces.provider(traces.exporter(settings.traces))
     try:
         yield provider.get_tracer("graftmatch")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +69,8 @@ def serve_many(
     """
     check_exposure(settings)
     certificates(settings)
+    # What this process, which answers nothing, would add to metrics of those that do.
+    mark_process_dead(os.getpid(), str(metrics))  # type: ignore[no-untyped-call]
     with ExitStack() as stack:
         port = stack.enter_context(reserved(settings.host, settings.port))
         supervisor = _Supervisor(settings.model_copy(update={"port": port}), load, metrics, ready)
@@ -104,13 +107,7 @@ class _Supervisor:
 
     def run(self) -> None:
         """Returns when all workers have ended."""
-        try:
-            for number in _SIGNALS:
-                signal.signal(number, signal.default_int_handler)
-            self._read = self._load()
-            for number in _SIGNALS:
-                signal.signal(number, lambda *_: self._tell.send_bytes(b"."))
-        except KeyboardInterrupt:
+        if not self._reads():
             return
         try:
             for i in range(self._settings.workers):
@@ -120,6 +117,27 @@ class _Supervisor:
                 pass
         finally:
             self._end()
+
+    def _reads(self) -> bool:
+        """Read the data, and go on listening for signals; false if one came meanwhile."""
+        is_told = False
+
+        def stop(*_: object) -> None:
+            nonlocal is_told
+            is_told = True
+            raise KeyboardInterrupt
+
+        try:
+            for number in _SIGNALS:
+                signal.signal(number, stop)
+            self._read = self._load()
+            for number in _SIGNALS:
+                signal.signal(number, lambda *_: self._tell.send_bytes(b"."))
+        except BaseException:
+            # A module that is being imported makes another error of it.
+            if not is_told:
+                raise
+        return not is_told
 
     def leave(self) -> None:
         """Close what is its own."""

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.index import open_masses
-from data.registry import ImportRequest, Mode, Registry
+from data.index import MassSets, open_masses
+from data.registry import ImportRequest, ImportSummary, Mode, Registry
 from matching.genotypes import encode
 from matching.loci import parse_loci
 from matching.nomenclature import Nomenclature
@@ -223,3 +223,38 @@ def test_updates_and_masses_at_once(demo: Nomenclature, tmp_path: Path) -> None:
         masses = open_masses(registry.index(demo), sets)
         assert masses.is_complete and len(masses.index) == 200 + 20 * k
         assert not masses.of(rows(masses.index)).missing.any()
+
+
+def test_an_index_is_being_completed_until_its_masses_are_there_or_its_importer_is_killed(
+    registry: Registry, demo: Nomenclature, tmp_path: Path
+) -> None:
+    sets = embedded(demo).masses
+    context = multiprocessing.get_context("fork")
+    first, second = states(tmp_path)[:2]
+    registry.import_file(first, demo, tmp_path / "rejects.csv", masses=lambda _: sets)
+    assert not registry.is_being_completed(demo, 0)
+    for killed in (True, False):
+        told, tell = context.Pipe(duplex=False)
+        hold = context.Event()
+
+        def masses(_: ImportSummary, tell: Connection = tell, hold: Event = hold) -> MassSets:
+            tell.send("indexed")
+            hold.wait()
+            return sets
+
+        def importing(masses: Callable[[ImportSummary], MassSets] = masses) -> None:
+            registry.import_file(second, demo, tmp_path / "rejects.csv", masses=masses)
+
+        process = context.Process(target=importing)
+        process.start()
+        told.recv()
+        assert len(registry.index(demo)) == 220
+        # The second time nothing is new, so nobody waits.
+        assert registry.is_being_completed(demo, 1) == killed
+        if killed:
+            process.kill()
+        else:
+            hold.set()
+        process.join()
+        assert not registry.is_being_completed(demo, 1)
+        assert open_masses(registry.index(demo), sets).is_complete != killed

@@ -136,6 +136,13 @@ def test_one_bad_line_does_not_end_the_file(tmp_path: Path, demo: Nomenclature) 
     assert "no % between" in rejects[0][2] and "longer" in rejects[1][2]
 
 
+def test_a_file_without_one_good_line(tmp_path: Path, demo: Nomenclature) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text('id,gl\n"' + "x" * 1_100_000)
+    people, ((number, _, reason),) = people_and_rejects(path, demo)
+    assert people == [] and number == "2" and "field limit" in reason
+
+
 def test_a_record_over_several_lines_has_the_number_of_its_last(
     tmp_path: Path, demo: Nomenclature
 ) -> None:
@@ -243,7 +250,8 @@ def test_one_column_a_gene(tmp_path: Path, nomenclature: Nomenclature) -> None:
         ({"birth_date": "1890-01-01"}, "before 1900"),
         ({"typing_date": "yesterday"}, "typing_date: 'yesterday': not a date"),
         ({"birth_date": "1990-01-01", "age_years": "30"}, "not both"),
-        ({"ancestry": "a\x00b"}, "not text"),
+        ({"ancestry": "a\x00b"}, "ancestry: 'a\\x00b': holds control characters"),
+        ({"id": "D\n1"}, "id: 'D\\n1': holds control characters, such as an end of line; remove"),
         ({"grid": "99910123"}, "not 4 digits, 13 letters or digits and 2 digits"),
         ({"grid": "9991" + "A" * 13 + "ZZ"}, "2 digits of checksum"),
         ({"mother_gl": "A*01:01"}, "mother_gl: 'A*01:01': locus A"),

@@ -22,6 +22,7 @@ from data.index import (
     StoredIndex,
     fill_masses,
     open_masses,
+    update_index,
 )
 from data.registry import ImportSummary, Registry
 from data.synthetic import simulate
@@ -34,6 +35,7 @@ from service.ancestry import FIVE, IMPORTED, Ancestries, ancestries
 from service.frequency_sets import SearchSets
 from service.imputation import impute_by_ancestry
 from service.masses import CandidateProbabilities, Outcome, candidate_probabilities
+from tests.data.index_source import MemoryStore
 from tests.data.indexed import rows
 
 N_DONORS = 1500
@@ -313,3 +315,19 @@ def test_a_patient_whom_the_set_does_not_represent_is_unknown(
     found = candidate_probabilities(sets, masses, patient, sets.prior("", ""), every, lambda _: [])
     assert np.isnan(found.p).all() and not found.missing.any()
     assert set(found.outcomes) == {Outcome.PATIENT_UNREPRESENTED}
+
+
+def test_donors_that_cannot_be_read_keep_nobody_from_having_masses(
+    demo: Nomenclature, tmp_path: Path
+) -> None:
+    """As those whose names the release does not have, when a registry goes on to it."""
+    readable = {"a": "A*01:01+A*02:01"}
+    store = MemoryStore().change({"D1": readable, "D2": {"a": "A*99:99+A*01:01"}})
+    index = update_index(tmp_path / "index", store, demo)
+    assert (len(index), index.n_unreadable) == (1, 1)
+    sets = embedded(demo).masses
+    found = fill_masses(index, store, sets).of(rows(index))
+    assert found.total[0] > 0 and not found.missing[0]
+    only = MemoryStore().change({"D1": readable})
+    alone = update_index(tmp_path / "alone", only, demo)
+    assert fill_masses(alone, only, sets).of(rows(alone)).total.tolist() == found.total.tolist()

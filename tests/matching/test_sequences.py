@@ -107,6 +107,25 @@ def test_an_ambiguous_position_has_a_best_and_a_worst_case() -> None:
     assert within == ArdMismatches(0, 1, 0, ())
 
 
+def test_a_comparison_that_is_ended_at_any_step_is_made_anew() -> None:
+    one, two = DPB1[:10] + "W" + DPB1[11:], DPB1[:10] + "WW" + DPB1[12:]
+    sequences = {"DPB1*01:01": DPB1, "DPB1*01:02": two, "DPB1*02:01": one, "DPB1*02:02": two}
+    pair = "DPB1*01:XX", "DPB1*02:XX"
+    steps: list[int] = []
+    domains = toy(sequences, {})
+    domains.between = lambda: steps.append(1)
+    expected = domains.mismatches(*pair)
+    # Each allele is placed, and each of the first position compared.
+    assert len(steps) == 6
+    for n in range(6):
+        domains, left = toy(sequences, {}), [1] * n
+        domains.between = left.pop
+        with pytest.raises(IndexError):
+            domains.mismatches(*pair)
+        domains.between = list
+        assert domains.mismatches(*pair) == expected
+
+
 def test_what_cannot_be_compared() -> None:
     domains = toy({"DPB1*01:01": DPB1, "DRB1*01:01": "", "MICA*002": DPB1}, {})
     assert domains.compare((), (0,)) is None and domains.compare((0,), (-3,)) is None

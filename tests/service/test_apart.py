@@ -17,6 +17,8 @@ import pytest
 
 from data.index import open_masses
 from data.nomenclature import DEMO_RELEASE
+from matching.errors import TypingError
+from matching.typings import split_gl
 from service import registry_servicer, servicers
 from service.apart import apart, goes_on
 from service.calls import CURRENT, Call, CallEndedError
@@ -26,6 +28,7 @@ from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import registry_pb2, registry_pb2_grpc
 from service.security.caller import ANYONE
 from service.snapshot import Snapshot, load_snapshot
+from service.status import RequestError
 from tests.service.serving import running, stub_of
 from tests.service.test_server_load import eventually
 
@@ -55,6 +58,12 @@ def test_it_gives_what_the_function_returns_or_raises() -> None:
         apart(operator.truediv, 1, 0)
     with pytest.raises(ChildProcessError, match="ended with 3"):
         apart(os._exit, 3)
+    # Also an error that is made of more than its text.
+    with pytest.raises(TypingError) as here:
+        split_gl("A*01:01+A*02:01^A*01:01+A*02:01")
+    with pytest.raises(type(here.value)) as there:
+        apart(split_gl, "A*01:01+A*02:01^A*01:01+A*02:01")
+    assert str(there.value) == str(here.value) and vars(there.value) == vars(here.value)
 
 
 @pytest.mark.skipif(len(ALLOWED) < 2, reason="one core cannot be shared out")
@@ -145,6 +154,22 @@ def test_a_large_allocation_is_the_same_in_another_process(
     monkeypatch.setattr(servicers, "ALLOCATED_HERE", len(asked.edges))
     monkeypatch.setattr(servicers, "apart", None)
     assert servicers.allocate_answer(snapshot, asked) == elsewhere
+
+
+def test_a_large_request_that_is_wrong_is_refused_alike(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(60, 40)
+    asked.edges[7].utility = 0
+    asked.edges[9].donor = 60
+    told = []
+    for most in (0, len(asked.edges)):
+        monkeypatch.setattr(servicers, "ALLOCATED_HERE", most)
+        with pytest.raises(RequestError) as refused:
+            servicers.allocate_answer(snapshot, asked)
+        told.append((str(refused.value), refused.value.violations))
+    assert told[0] == told[1]
+    assert [one.field for one in told[0][1]] == ["edges[9].donor", "edges[7].utility"]
 
 
 def test_a_large_allocation_that_nobody_waits_for_ends(snapshot: Snapshot) -> None:

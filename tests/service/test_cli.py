@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from service.config import Settings
 from tests.data.release_texts import release_texts, write_release
 from tests.service.conftest import Run
 
@@ -270,3 +271,17 @@ def test_an_address_that_is_none(run: Run) -> None:
         *("--registry", "postgresql://u:secret@127.0.0.1:1/x"),
     )
     assert code == 1 and "refused" in error and "secret" not in error
+
+
+def test_what_the_system_refuses_is_one_clear_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, error = run("registry", "show", "--release", "demo", "--registry", "9" * 5000)
+    assert code == 1 and error.startswith("error: 999") and "name too long" in error.lower()
+    assert error.count("\n") == 1
+    (tmp_path / "log.key").write_text("ab" * 32)
+    code, _, error = run("audit", tmp_path / "log", "--record", "D\udcff")
+    assert code == 1 and error.startswith("error: text cannot be written as utf-8")
+    # An empty variable is as one that is not set.
+    monkeypatch.setenv("GRAFTMATCH_HOME", "")
+    assert Settings().home == Path.home() / ".graftmatch"

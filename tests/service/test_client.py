@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +17,7 @@ import grpc
 import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from service.client import Client, columns_frame, connect, frame, pages
@@ -23,6 +27,7 @@ from service.pb.graftmatch.v1 import jobs_pb2, registry_pb2
 from service.security.access import ACCESS
 from service.security.caller import Role
 from service.snapshot import Snapshot
+from tests.conftest import PROJECT
 from tests.service.certificates import authority, signed
 from tests.service.serving import PATIENT, running
 from tests.service.test_server_tokens import made
@@ -78,6 +83,8 @@ class Failing:
         self.times: list[float] = []
 
     def service(self, details: Any) -> Any:
+        if details.method.startswith("/grpc.health."):
+            return None
         if details.method.endswith(("SearchDonors", "StreamCandidates")):
             return grpc.unary_stream_rpc_method_handler(self.stream)
         return grpc.unary_unary_rpc_method_handler(self.answer)
@@ -102,6 +109,50 @@ class Failing:
             detail.Pack(error_details_pb2.RetryInfo(retry_delay=delay))
             status.details.append(detail)
         context.abort_with_status(rpc_status.to_status(status))
+
+
+def test_calls_go_to_the_servers_that_say_that_they_answer() -> None:
+    servers, asked = [], [Failing(0, grpc.StatusCode.OK, None) for _ in range(2)]
+    states = [health.HealthServicer() for _ in asked]
+    addresses = []
+    for one, state in zip(asked, states, strict=True):
+        server = grpc.server(ThreadPoolExecutor(4))
+        health_pb2_grpc.add_HealthServicer_to_server(state, server)
+        server.add_generic_rpc_handlers((one,))
+        addresses.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        servers.append(server)
+        server.start()
+    answers, begins = (
+        health_pb2.HealthCheckResponse.SERVING,
+        health_pb2.HealthCheckResponse.NOT_SERVING,
+    )
+    try:
+        states[0].set("", begins)
+        states[1].set("", answers)
+        with connect(f"ipv4:{','.join(addresses)}", insecure=True) as client:
+
+            def goes_to() -> list[int]:
+                """How many of twenty calls each server has."""
+                before = [len(one.asked) for one in asked]
+                for _ in range(20):
+                    client.parse_typing(TYPING)
+                return [len(one.asked) - n for one, n in zip(asked, before, strict=True)]
+
+            assert goes_to() == [0, 20]
+            states[0].set("", answers)
+            eventually(lambda: goes_to() == [10, 10])
+            # Whoever ends says so before it does.
+            states[1].set("", begins)
+            eventually(lambda: goes_to() == [20, 0])
+    finally:
+        for server in servers:
+            server.stop(None).wait()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
 
 
 @contextmanager
@@ -197,3 +248,16 @@ def test_tls_and_a_token(snapshot: Snapshot, tmp_path: Path) -> None:
         with connect(place, ca=ours.cert) as stranger:
             code = code_of(lambda: stranger.parse_typing(TYPING))
             assert code is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_the_example_says_in_one_line_that_there_is_no_server() -> None:
+    ended = subprocess.run(
+        [sys.executable, PROJECT / "examples/client.py", "127.0.0.1:1"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert ended.stderr.startswith("127.0.0.1:1: UNAVAILABLE: ")
+    assert ended.stderr.count("\n") == 1

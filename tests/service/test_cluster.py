@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import pyarrow as pa
 import pytest
 from distributed import Client
@@ -17,6 +21,7 @@ from data.family import read_family
 from data.nomenclature import DEMO_RELEASE, ReferenceFolder
 from matching.antibodies import CutOffs
 from matching.cord import CordRule
+from matching.errors import GraftmatchError
 from matching.haplotypes import NullImputation
 from matching.loci import parse_loci
 from matching.rank import DEFAULT_KEYS, RankRule
@@ -147,6 +152,46 @@ def test_workers_with_another_state_and_no_scheduler_are_refused(
     asked = ("--engine", "dask", "--scheduler", "tcp://127.0.0.1:1")
     code, _, error = run(*batch_of(patients, tmp_path / "out", *asked))
     assert code == 1 and "no scheduler answers at tcp://127.0.0.1:1" in error
+
+
+def test_a_scheduler_that_dies_is_told_of(client: Client) -> None:
+    program = """
+import time
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    here = LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    )
+    print(here.scheduler_address, flush=True)
+    time.sleep(600)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+
+    def work() -> None:
+        with cluster(address, 1) as here:
+            future = here.submit(time.sleep, 600)
+            process.kill()
+            future.result()
+
+    try:
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+            pytest.raises(GraftmatchError, match=f"the scheduler at {address} has gone"),
+        ):
+            work()
+    finally:
+        process.kill()
+        process.wait()
+    assert client.scheduler is not None
+    # What goes wrong elsewhere is not blamed on it.
+    with (
+        pytest.raises(OSError, match="no space"),
+        cluster(client.scheduler.address, 1),
+    ):
+        raise OSError("no space")
 
 
 def test_training_on_workers_gives_the_same_files(run: Run, client: Client, tmp_path: Path) -> None:

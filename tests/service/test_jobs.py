@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import stat
 import time
@@ -20,6 +21,7 @@ from grpc_status import rpc_status
 
 from data.jobs import JobFolder, JobProgress, JobState
 from data.nomenclature import DEMO_RELEASE
+from service.batch.results import BatchResults
 from service.config import Settings
 from service.jobs import runner as job_runner
 from service.jobs import work
@@ -328,6 +330,28 @@ def test_a_job_that_runs_is_cancelled(
     # The thread is free for the next one.
     monkeypatch.undo()
     assert ended(jobs, jobs.SubmitJob(ONE).job.name).state == pb.JOB_STATE_SUCCEEDED
+
+
+def written_half(results: BatchResults, _: int) -> None:
+    """In place of the end of a job: half a file, and no end."""
+    (results.checkpoints.root / ".candidates.parquet.half").touch()
+    time.sleep(3600)
+
+
+def test_the_end_of_a_job_is_cancelled_in_its_own_process(
+    jobs: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "write_apart", written_half)
+    name = jobs.SubmitJob(ONE).job.name
+    until(lambda: bool(list(place.glob("jobs/_/*/results/.candidates*"))))
+    assert len(multiprocessing.active_children()) == 1
+    assert jobs.GetJob(pb.GetJobRequest(name=name)).job.state == pb.JOB_STATE_RUNNING
+    jobs.CancelJob(pb.CancelJobRequest(name=name))
+    assert ended(jobs, name).state == pb.JOB_STATE_CANCELLED
+    assert multiprocessing.active_children() == []
+    assert not list(place.glob("jobs/_/*/results/.candidates*"))
+    code, _ = refusal(lambda: results(jobs, name, pb.JOB_FILE_CANDIDATES))
+    assert code == "FAILED_PRECONDITION"
 
 
 def test_a_job_outlives_the_server(

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import grpc
+import pytest
 
 from data.nomenclature import DEMO_RELEASE
 from data.registry import Registry
@@ -85,3 +86,34 @@ def test_a_back_up_during_imports_is_restored(tmp_path: Path, demo: Nomenclature
     found = {candidate.donor for batch in batches for candidate in batch.candidates}
     # One state, whole, and nothing of later ones.
     assert found == {f"D{n}" for n in range(1, kept + 1)}
+
+
+def test_a_back_up_says_what_is_in_it_and_never_replaces_one(
+    tmp_path: Path, demo: Nomenclature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (home / "searches").mkdir(parents=True)
+
+    def back_up(*arguments: Path) -> subprocess.CompletedProcess[str]:
+        command = ["sh", *map(str, (PROJECT / "examples/backup.sh", *arguments))]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    binaries = Path(sys.executable).parent
+    ended = back_up(binaries, home, tmp_path / "first")
+    assert (ended.returncode, ended.stdout) == (0, f"in {tmp_path}/first: searches \n")
+    assert ended.stderr == f"no donors in {home}/registry\n"
+    file = tmp_path / "donors.csv"
+    file.write_text(f"id,gl\nD1,{PATIENT}\n")
+    Registry(elsewhere).import_file(file, demo, tmp_path / "rejects")
+    monkeypatch.setenv("GRAFTMATCH_REGISTRY", str(elsewhere))
+    second = tmp_path / "second"
+    ended = back_up(binaries, home, second)
+    assert (ended.returncode, ended.stdout) == (0, f"in {second}: registry searches \n")
+    assert Registry(second / "registry").count() == 1
+    assert second.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("GRAFTMATCH_REGISTRY", "postgresql://127.0.0.1/donors")
+    assert "copy it with pg_dump" in back_up(binaries, home, tmp_path / "third").stdout
+    for refused in ((binaries, home, second), (binaries, tmp_path / "none", tmp_path / "x"), ()):
+        ended = back_up(*refused)
+        assert ended.returncode == 2 and ended.stderr.startswith("usage: ")
+    assert Registry(second / "registry").count() == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -106,7 +108,36 @@ def test_a_damaged_token_is_refused(start: int, place: int, character: str) -> N
             page_start(text, STATE)
 
 
-@given(st.text(min_size=1), st.integers(0, 1000), st.integers(0, 1000))
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *("1", "null", "[1]", "{}", "[" * 100_000, "[1,0,null]", '[1,0,{"a":1}]', "[1,-1,[]]"),
+        *(f"[1,{10**30},[]]", "[1,true,[]]", "[1,1.5,[]]", '[1,"x",[]]'),
+    ],
+)
+def test_a_token_that_somebody_made_up_is_refused(payload: str) -> None:
+    with pytest.raises(RequestError, match="no token of a page"):
+        page_start(sealed(payload), STATE)
+
+
+@pytest.mark.parametrize("start", ['"\\ud800"', '"D\\u0000"', '""', "5", "[]", "null"])
+def test_an_identifier_that_somebody_made_up_is_refused(start: str) -> None:
+    request = ListDonorsRequest(page_token=sealed(f"[1,{start},[]]"))
+    with pytest.raises(RequestError, match="no token of a page"):
+        ListPage.of(request, {}, "")
+
+
+def sealed(payload: str) -> str:
+    """A token as anyone can make one."""
+    digest = hashlib.blake2b(payload.encode(), digest_size=6).hexdigest()
+    return base64.urlsafe_b64encode((digest + payload).encode()).decode().rstrip("=")
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0"), min_size=1),
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+)
 def test_a_list_goes_on_where_its_token_says(after: str, size: int, other: int) -> None:
     """From an identifier; a token of a list by positions is none of it."""
     state = {"the registry": "x"}

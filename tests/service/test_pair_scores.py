@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from matching.pipeline import match_typed
 from service.ancestry import FIVE
 from service.convert import LIMITS, ReadTyping
 from service.masses import ExplainedPatient, explain_patient, predict_in_pairs
+from service.pair_risks import PairRisks
 from service.pair_scores import PairScorer
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.servicers import score_pair_answer
@@ -105,6 +107,27 @@ def test_many_threads_get_the_answers_of_one(snapshot: Snapshot, texts: list[str
             return [answer.SerializeToString(deterministic=True) for answer in found]
 
     assert answers(8) == answers(1)
+
+
+def test_remembered_risks_are_those_worked_out_anew(snapshot: Snapshot) -> None:
+    people = [
+        {"age_years": age, "sex": sex, "cmv": cmv, "abo": abo, "type": kind}
+        for age in (None, 30, 30.5)
+        for sex, cmv, abo, kind in (
+            (None, None, None, None),
+            ("male", "positive", "A", "adult"),
+            ("female", "negative", "O", "cord"),
+        )
+    ]
+    donors = (PATIENT, PATIENT.replace("A*02:01", "A*03:01"), "A*01:01+A*02:01")
+    read = [snapshot.pairs.read(text).genotype for text in donors]
+    counts = [snapshot.pairs.counter.of(read[0], donor) for donor in read]
+    asked = [(*facts, found) for facts in product(people, people) for found in counts]
+    known = PairRisks(snapshot.model)
+    expected = [PairRisks(snapshot.model).of(*one) for one in asked]
+    for _ in range(2):
+        assert [known.of(*one) for one in asked] == expected
+    assert len({str(one) for one in expected}) > 3
 
 
 def test_risks_are_those_of_the_factors(stub: Any) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
+import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -140,7 +143,9 @@ def test_a_full_disk_leaves_no_half_line(small_disk: Path) -> None:
         AuditLog(small_disk / "none" / "audit.jsonl", b"k" * 32)
 
 
-def test_a_server_with_a_full_disk_tells_nothing(snapshot: Snapshot, small_disk: Path) -> None:
+def test_a_server_with_a_full_disk_tells_nothing(
+    snapshot: Snapshot, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     log, other = small_disk / "audit.jsonl", small_disk / "other"
     request = pb.SearchDonorsRequest(patient=PATIENT, batch_size=1)
     with running(snapshot, audit_log=log) as address, grpc.insecure_channel(address) as channel:
@@ -160,6 +165,8 @@ def test_a_server_with_a_full_disk_tells_nothing(snapshot: Snapshot, small_disk:
         except grpc.RpcError as error:
             code = error.code()
         assert code is grpc.StatusCode.UNAVAILABLE
+        # Whoever runs it is told why.
+        assert "UNAVAILABLE, AuditError (No space left on device) at " in caplog.text
         other.unlink()
         assert len(list(stub.SearchDonors(request))) == n
     # A message is told only if its line is written, and no half line is left.
@@ -167,6 +174,26 @@ def test_a_server_with_a_full_disk_tells_nothing(snapshot: Snapshot, small_disk:
     last = [line for line in written if line["request_id"] == request_id]
     assert n > sum("records" in line for line in last) >= len(received)
     assert written[-1]["outcome"] == "OK"
+
+
+def test_processes_that_start_together_have_one_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None reads a key that another is just making."""
+    draw = secrets.token_hex
+
+    def slowly(n_bytes: int) -> str:
+        time.sleep(0.02)
+        return draw(n_bytes)
+
+    monkeypatch.setattr(secrets, "token_hex", slowly)
+    paths = [tmp_path / f"{number}.key" for number in range(5)]
+    with ThreadPoolExecutor(8) as pool:
+        for path in paths:
+            made_at_once = [pool.submit(audit_key, path) for _ in range(8)]
+            assert len({one.result() for one in made_at_once}) == 1
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
 def test_a_log_that_cannot_be_written_stops_the_start(
@@ -178,10 +205,40 @@ def test_a_log_that_cannot_be_written_stops_the_start(
     assert code == 1 and f"cannot write the audit log {tmp_path}: Is a directory" in told
     assert told.count("\n") == 1
     key = tmp_path / "audit.key"
-    for text in ("short", "ab" * 31, ""):
-        key.write_text(text)
-        with pytest.raises(ServerError, match="key"):
+    for text in (b"short", b"ab" * 31, b"", b"\xff" * 64):
+        key.write_bytes(text)
+        with pytest.raises(ServerError, match="is no key of the audit log: not 64 hexadecimal"):
             audit_key(key)
+    with pytest.raises(ServerError, match="the key of the audit log: No such file or directory"):
+        audit_key(tmp_path / "none" / "audit.key")
+
+
+@pytest.mark.parametrize("text", [b"\x7fELF\xd0\n", b'{"time": 3}\n', b"[1]\n", b"1\n", b"{\n"])
+def test_a_file_that_is_no_audit_log(run: Run, log: Path, text: bytes) -> None:
+    log.write_bytes(text)
+    code, told, error = run("audit", log)
+    assert (code, told, error) == (1, "", f"error: {log}, line 1: no line of an audit log\n")
+
+
+def test_a_log_that_cannot_be_opened_anew_leaves_other_files_alone(log: Path) -> None:
+    audit = AuditLog(log, b"k" * 32)
+    call = Call("SearchDonors", REQUEST_ID, ANYONE)
+    audit.outcome(call, "OK", 0.1)
+    log.rename(log.with_name("former"))
+    # Nothing can be written at its place.
+    log.mkdir()
+    with pytest.raises(AuditError, match="Is a directory"):
+        audit.outcome(call, "OK", 0.1)
+    # As a connection or a database, which get the least number that is free.
+    with log.with_name("other").open("w") as other:
+        with pytest.raises(AuditError, match="Is a directory"):
+            audit.outcome(call, "OK", 0.1)
+        log.rmdir()
+        audit.outcome(call, "OK", 0.1)
+        other.write("whole")
+    assert log.with_name("other").read_text() == "whole"
+    assert len(lines(log)) == len(lines(log.with_name("former"))) == 1
+    audit.close()
 
 
 def test_several_may_write_and_the_file_may_be_moved(log: Path) -> None:

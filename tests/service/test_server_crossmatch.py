@@ -148,6 +148,7 @@ def test_donors_that_cannot_be_judged(own: Any, units: Any) -> None:
         ({"best": 1, "donors": named("D")}, "best", "give no donors"),
         ({"donors": [ab.DonorToCrossmatch()]}, "donors[0]", "or a person"),
         ({"donors": named("x" * 201)}, "donors[0]", "1 to 200"),
+        ({"donors": named("D\0")}, "donors[0]", "printable"),
         ({"donors": named(*["x"] * 10_001)}, "donors", "more than 10,000"),
     ],
 )

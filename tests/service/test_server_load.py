@@ -282,3 +282,32 @@ def test_calls_under_way_are_answered_before_the_end(snapshot: Snapshot, gate: G
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         gate.opened.set()
         under_way.result(timeout=20)
+
+
+def test_watches_and_calls_without_a_message_keep_nobody_out(snapshot: Snapshot) -> None:
+    """They never end by themselves, and watches are anyone's."""
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(running(snapshot, max_calls=1))
+        others = [
+            stack.enter_context(grpc.insecure_channel(address, (("number", i),))) for i in range(2)
+        ]
+        watches = [
+            health_pb2_grpc.HealthStub(other).Watch(health_pb2.HealthCheckRequest())
+            for other in others
+            for _ in range(60)
+        ]
+        for watch in watches:
+            assert next(watch).status == SERVING
+        closed = threading.Event()
+        stack.callback(closed.set)
+
+        def nothing() -> Iterator[bytes]:
+            closed.wait(20)
+            yield from ()
+
+        method = f"/{access.SERVICE_OF['ParseTyping']}/ParseTyping"
+        silent = [other.stream_unary(method).future(nothing()) for other in others for _ in "12345"]
+        channel = stack.enter_context(grpc.insecure_channel(address))
+        assert stub_of(channel).ParseTyping(TYPING).provenance.release == "demo"
+        for one in (*watches, *silent):
+            one.cancel()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import urllib.request
@@ -371,6 +373,31 @@ def test_records_are_written_together_and_warnings_at_once() -> None:
     record(logging.INFO, "third")
     eventually(lambda: text.getvalue().endswith("third\n"))
     assert text.getvalue() == "first\nsecond\nthird\n"
+
+
+def test_a_log_that_cannot_be_written_for_a_while_goes_on_afterwards() -> None:
+    class Full(io.StringIO):
+        is_full = True
+
+        def write(self, text: str) -> int:
+            if self.is_full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(text)
+
+    text = Full()
+    handler = BufferedHandler(text)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+
+    def record(level: int, message: str) -> None:
+        handler.emit(logging.LogRecord("graftmatch", level, "", 0, message, None, None))
+
+    # Nor does it end the call that it is about.
+    record(logging.ERROR, "lost")
+    record(logging.INFO, "lost too")
+    eventually(lambda: not handler._lines)
+    text.is_full = False
+    record(logging.INFO, "written")
+    eventually(lambda: text.getvalue() == "written\n")
 
 
 def test_what_waits_to_be_written_is_written_once_when_processes_part(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import gzip
 import json
+import multiprocessing
 import shutil
 import sqlite3
 import threading
@@ -380,7 +381,16 @@ def test_donors_that_are_not_there(stub: Any) -> None:
     ):
         code, told = refused(partial(call, make(name="donors/nobody")))
         assert code == "NOT_FOUND" and "ever" in told
-        for name in ("", "donors/", "x", "donors/a/b", "donors/%", "donors/%zz", "donors/%ff"):
+        for name in (
+            "",
+            "donors/",
+            "x",
+            "donors/a/b",
+            "donors/%",
+            "donors/%zz",
+            "donors/%ff",
+            "donors/%00",
+        ):
             found = violations(partial(call, make(name=name)))
             assert list(found) == ["name"], name
     stub.ImportDonors(parts(new("X1")))
@@ -512,6 +522,49 @@ def _in_flight() -> float:
     return float(metrics.IN_FLIGHT._value.get())
 
 
+def is_being_written(home: Path) -> bool:
+    """Whether somebody is in the middle of a change of the store, and not only opens it."""
+    other = sqlite3.connect(home / "registry/donors.sqlite", timeout=0.1, isolation_level=None)
+    with contextlib.closing(other):
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
+def test_a_large_import_that_is_cancelled_midway_is_as_if_it_had_never_been(
+    stub: Any, channel: grpc.Channel, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in a process of its own, in the middle of its transaction. Then it is repeated."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    data = new(*(f"X{i:05}" for i in range(60_000)))
+    assert len(data) > registry_servicer.IMPORTED_HERE
+    request_id = str(uuid.uuid4())
+
+    def sent() -> Iterator[pb.ImportDonorsRequest]:
+        pieces = (data[i : i + 2**20] for i in range(0, len(data), 2**20))
+        return parts(*pieces, request_id=request_id)
+
+    found = found_by_search(channel)
+    call = stub.ImportDonors.future(sent())
+    eventually(lambda: is_being_written(home))
+    assert len(multiprocessing.active_children()) == 1
+    call.cancel()
+    eventually(lambda: multiprocessing.active_children() == [])
+    eventually(lambda: not list(tmp_path.glob("graftmatch-*")))
+    assert not is_being_written(home)
+    statistics = stub.GetStatistics(pb.GetStatisticsRequest())
+    assert (statistics.stored, statistics.revision, statistics.searchable) == (N, 1, N)
+    assert found_by_search(channel) == found
+    assert list((home / "requests").iterdir()) == []
+    answer = stub.ImportDonors(sent())
+    assert counts(answer) == (60_000, 60_000, 0, 0, 0, 0) and answer.revision == 2
+    assert stub.ImportDonors(sent()) == answer
+    eventually(lambda: stub.GetStatistics(pb.GetStatisticsRequest()).searchable == N + 60_000)
+    assert multiprocessing.active_children() == []
+
+
 def test_a_client_that_goes_away_while_its_import_waits_for_another(
     stub: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -610,7 +663,7 @@ def test_roles_sites_and_the_audit_log(home: Path, tmp_path: Path) -> None:
     assert "X1" not in log.read_text() and "BAD" not in log.read_text()
 
 
-@given(st.text(min_size=1, max_size=200))
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=200))
 def test_every_identifier_has_a_name(identifier: str) -> None:
     try:
         name = donor_name(identifier)

@@ -14,8 +14,9 @@ import grpc
 import pytest
 
 from data.frequency_store import FrequencyFolder
+from data.index import MassSets
 from data.nomenclature import DEMO_RELEASE
-from data.registry import Registry
+from data.registry import ImportSummary, Registry
 from matching.nomenclature import Nomenclature
 from matching.typed_pairs import FIVE
 from service.config import Settings
@@ -127,6 +128,70 @@ def test_masses_that_are_computed_later_are_taken_up(folder: Path, demo: Nomencl
         eventually(lambda: now().missing_masses == 0)
         found = [answer.candidates[0].comparison.p10 for answer in (before, now())]
         assert found[1] == pytest.approx(found[0]) and found[0] > 0
+
+
+def test_an_import_is_taken_up_with_its_masses(
+    folder: Path, demo: Nomenclature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searches find the donors of before until then, but not for ever."""
+    snapshot = load_snapshot(Settings(home=folder), DEMO_RELEASE)
+    assert snapshot.sets is not None
+    sets, registry = snapshot.sets.masses, Registry(folder / "registry")
+    registry.fill_masses(demo, sets)
+    indexed, may_end = threading.Event(), threading.Event()
+
+    def masses(_: ImportSummary) -> MassSets:
+        indexed.set()
+        assert may_end.wait(60)
+        return sets
+
+    def importing(names: list[str]) -> None:
+        file = folder / "more.csv"
+        file.write_text("id,gl\n" + "".join(f"{name},{PATIENT}\n" for name in names))
+        registry.import_file(file, demo, folder / "rejects", masses=masses)
+
+    looked: list[bool] = []
+
+    def is_being_completed(*asked: Any) -> bool:
+        looked.append(found := asks(*asked))
+        return found
+
+    asks = Registry.is_being_completed
+    monkeypatch.setattr(Registry, "is_being_completed", is_being_completed)
+    with (
+        running(load_snapshot(Settings(home=folder), DEMO_RELEASE), reload_seconds=0.02) as address,
+        grpc.insecure_channel(address) as channel,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        stub = stub_of(channel)
+
+        def now() -> tuple[int, int]:
+            (answer,) = stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT))
+            return answer.found, answer.missing_masses
+
+        eventually(lambda: now() == (2, 0))
+        under_way = pool.submit(importing, ["D3"])
+        try:
+            assert indexed.wait(60)
+            assert len(registry.index(demo)) == 3
+            eventually(lambda: len(looked) > 3)
+            assert all(looked) and now() == (2, 0)
+        finally:
+            may_end.set()
+        under_way.result()
+        eventually(lambda: now()[0] == 3)
+        assert now() == (3, 0)
+        indexed.clear()
+        may_end.clear()
+        monkeypatch.setattr("data.registry.registry.PATIENCE_SECONDS", 0.2)
+        under_way = pool.submit(importing, ["D4", "D5"])
+        try:
+            assert indexed.wait(60)
+            eventually(lambda: now() == (5, 5))
+        finally:
+            may_end.set()
+        under_way.result()
+        eventually(lambda: now() == (5, 0))
 
 
 def test_another_frequency_set_is_taken_up_and_a_damaged_one_is_not(

@@ -157,8 +157,8 @@ def test_the_file_holds_no_token(search: tuple[str, str]) -> None:
     [
         (("[[token]]", "[[tokens]]"), "may hold"),
         (("sha256", "sha1"), "token 1: it must have expires, id, roles, sha256, site"),
-        (("centre-1", "centre 1"), "token 1: site is not"),
-        (('"search"', '"root"'), "roles is not a list of some of: search, import, analyst, admin"),
+        (("centre-1", "centre 1"), "token 1: site is not .*: 'centre 1'"),
+        (('"search"', '"root"'), "some of search, import, analyst, admin: .*root"),
         (('["search"]', "[]"), "roles is not a list"),
         (('["search"]', '[["search"]]'), "roles is not a list"),
         (("+00:00", ""), "expires is not a time with its zone"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import jobs_pb2
 from service.server.listening import reserved
 from tests.conftest import PROJECT
+from tests.service.certificates import authority, signed
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT, stub_of
 from tests.service.test_jobs import jobs_of
@@ -49,12 +51,16 @@ class Served:
         # One that has died and is not yet seen to has no command.
         return [int(child) for child in children if _command(child)]
 
-    def serving(self) -> float:
-        """How many of them say that they answer."""
+    def metrics(self) -> str:
+        """Of all of them together."""
         url = f"http://127.0.0.1:{self.metrics_port}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:
-            found = re.findall(r"^graftmatch_serving{.*} (.*)$", answer.read().decode(), re.M)
-        return sum(map(float, found))
+            text: str = answer.read().decode()
+        return text
+
+    def serving(self) -> float:
+        """How many of them say that they answer."""
+        return sum(map(float, re.findall(r"^graftmatch_serving{.*} (.*)$", self.metrics(), re.M)))
 
 
 def _command(pid: str) -> bytes:
@@ -162,6 +168,19 @@ def test_a_worker_that_is_killed_under_load_is_replaced(served: Served) -> None:
     assert written >= set(acknowledged)
 
 
+def test_metrics_of_several_workers_tell_when_the_certificate_ends(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = signed(tmp_path, "server", authority(tmp_path, "ours"))
+    monkeypatch.setenv("GRAFTMATCH_SERVE_TLS_CERT", str(ours.cert))
+    monkeypatch.setenv("GRAFTMATCH_SERVE_TLS_KEY", str(ours.key))
+    with serving_at(home, tmp_path) as served:
+        told = re.findall(r"^graftmatch_certificate_expires_seconds (.*)$", served.metrics(), re.M)
+    assert list(map(float, told)) == [
+        datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC).timestamp()
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(len(ALLOWED) < 2, reason="one core cannot be shared out")
 def test_workers_share_the_cores_out(served: Served) -> None:
@@ -170,11 +189,26 @@ def test_workers_share_the_cores_out(served: Served) -> None:
     assert shares[0].isdisjoint(shares[1]) and shares[0] | shares[1] == {*ALLOWED}
 
 
-def test_workers_end_with_their_supervisor(served: Served) -> None:
+def forked_from(worker: int) -> list[int]:
+    """What a worker forks processes for large calls from."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{worker}/task").iterdir()
+        for child in (task / "children").read_text().split()
+        if b"forkserver" in _command(child)
+    ]
+
+
+def test_workers_end_with_their_supervisor_and_what_they_fork_from_with_them(
+    served: Served,
+) -> None:
     workers = served.workers()
     assert len(workers) == 2
+    # It is there before the first large call.
+    eventually(lambda: all(len(forked_from(worker)) == 1 for worker in workers))
+    processes = [*workers, *(pid for worker in workers for pid in forked_from(worker))]
     served.process.kill()
-    eventually(lambda: all(not _command(str(worker)) for worker in workers))
+    eventually(lambda: all(not _command(str(pid)) for pid in processes))
 
 
 @pytest.mark.slow
@@ -260,8 +294,14 @@ from service.server_settings import serve_settings
 def load():
     from service.snapshot import load_snapshot
     print("reads", flush=True)
-    if sys.argv[2] == "wait":
-        sys.stdin.read()
+    try:
+        if sys.argv[2] != "":
+            sys.stdin.read()
+    except KeyboardInterrupt:
+        # As a module whose initialisation is interrupted.
+        if sys.argv[2] == "importing":
+            raise ImportError("initialization failed") from None
+        raise
     return load_snapshot(Settings(home=Path(sys.argv[1])), "demo")
 
 serve(serve_settings(port=0, workers=3), load, lambda port, _: print(port, flush=True))
@@ -270,12 +310,12 @@ print("ended")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("when", ["reading", "serving"])
+@pytest.mark.parametrize("when", ["reading", "importing", "serving"])
 def test_the_data_are_read_once_and_workers_end_at_a_signal(
     home: Path, number: int, when: str
 ) -> None:
     server = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(home), "wait" if when == "reading" else ""],
+        [sys.executable, "-c", _SERVE, str(home), "" if when == "serving" else when],
         cwd=PROJECT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from data.nomenclature import DEMO_RELEASE
 from service.config import Settings
@@ -198,6 +199,9 @@ def test_a_site_reads_its_own_audit_log_alone(
         assert refusal(lambda: read(sent))[0] == "PERMISSION_DENIED"  # noqa: B023
     code, found = refusal(lambda: read(admin, record="x" * 201))
     assert (code, list(found)) == ("INVALID_ARGUMENT", ["record"])
+    for time in (Timestamp(seconds=2**62), Timestamp(nanos=-1)):
+        code, found = refusal(lambda: read(admin, after=time))  # noqa: B023
+        assert (code, list(found)) == ("INVALID_ARGUMENT", ["after"])
 
 
 def test_a_server_without_an_audit_log_says_so(served: Snapshot) -> None:

@@ -14,11 +14,13 @@ import data
 import matching
 import service
 from matching.errors import GraftmatchError, StoreError, UnknownNameError
+from service.calls import CallEndedError
 from service.status import (
     MAX_REASON_CHARACTERS,
     MAX_VIOLATIONS,
     STATUS,
     EmptyRegistryError,
+    NotReadyError,
     RequestError,
     Violation,
     code_of,
@@ -59,6 +61,10 @@ def test_the_servers_own_trouble_is_not_told() -> None:
     status = status_of(StoreError("/srv/secret/donors.sqlite: damaged"))
     assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
     assert "secret" not in status.message and not status.details
+    # Nothing of it is in these, and a caller can wait, or see to it.
+    for error in (NotReadyError("still reading"), CallEndedError("the answer is not read")):
+        assert status_of(error).message == str(error)
+    assert status_of(RequestError([Violation("", "no message")])).message == "no message"
 
 
 def test_violations_are_in_the_details_and_bounded() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from data.nomenclature import ReferenceFolder
 from tests.conftest import release_folder
 from tests.service.conftest import Run
 
@@ -15,12 +16,21 @@ PATIENT = "A*01:01+A*02:01^B*44:02+B*08:01^DPB1*04:01+DPB1*03:01"
 DONOR = "A*01:01+A*02:06^B*44:03+B*08:01^DPB1*04:01+DPB1*02:01"
 
 
-@pytest.fixture
-def installed(run: Run, shared: Path) -> Run:
-    """3.44.0 and 3.58.0 side by side."""
+@pytest.fixture(scope="module")
+def both(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 3.44.0 and 3.58.0 side by side."""
+    folder = tmp_path_factory.mktemp("both")
     for release in ("3.44.0", "3.58.0"):
         source = release_folder(shared, release.replace(".", ""))
-        assert run("reference", "install", release, "--from", source)[0] == 0
+        ReferenceFolder(folder).install(release, str(source))
+    return folder
+
+
+@pytest.fixture
+def installed(run: Run, both: Path, tmp_path: Path) -> Run:
+    """A home with both."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/reference").symlink_to(both)
     return run
 
 
