@@ -23,6 +23,10 @@ from matching.typings import Typing
 # Loci of pairs that are remembered.
 _MOST_LOCI = 200_000
 _NOBODY = Book.of([])
+# Rows of which it is asked whether they are wanted before `between` is called again.
+KEPT_AT_ONCE = 100_000
+_CATEGORIES = tuple(TceCategory)
+_COUNTS = [COUNT_BEST, COUNT_WORST]
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,22 @@ def match(
     index: DonorIndex,
     criteria: Criteria,
     kept: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> Matches:
     """All donors that meet the criteria.
 
-    `kept`: which of some rows of the index are wanted besides, all by default.
+    `kept`: which of some rows of the index are wanted besides, all by default. `between`: called
+    between parts of the work, also that of the candidates; what it raises ends it.
     Raises `TypingError`.
     """
     patient = encode(typing, nomenclature)
-    found = find_donors(index, patient, criteria)
+    found = find_donors(index, patient, criteria, between)
     if kept is not None:
-        found = found.take(np.flatnonzero(kept(found.rows)))
+        wanted = [np.empty(0, dtype=bool)]
+        for begin in range(0, len(found), KEPT_AT_ONCE):
+            between()
+            wanted.append(kept(found.rows[begin : begin + KEPT_AT_ONCE]))
+        found = found.take(np.flatnonzero(np.concatenate(wanted)))
     return Matches(found, patient.notes)
 
 
@@ -121,7 +131,8 @@ class PairCounter:
             )
         )
         at = Locus.DPB1
-        tce = _tce_category(patient.loci[at], donor.loci[at], compared[at])
+        counts = (compared[at][column] for column in _COUNTS)
+        tce = _tce_category(patient.loci[at], donor.loci[at], counts)
         return PairCounts(compared, tce)
 
     def _compared(
@@ -138,29 +149,44 @@ def _size(book: Book) -> int:
     return 100 + len(book.groups)
 
 
-def tce_categories(found: Candidates) -> tuple[list[TceCategory], npt.NDArray[np.int64]]:
-    """DPB1 categories of the distinct genotypes of candidates, and which each has, (n,) int64."""
+def tce_categories(
+    found: Candidates,
+) -> tuple[tuple[TceCategory, ...], npt.NDArray[np.int64]]:
+    """Every DPB1 category, and which each candidate has, (n,) int64."""
     patient = found.patient.loci[Locus.DPB1]
-    if patient is None:
-        return [TceCategory.UNTYPED], np.zeros(len(found), dtype=np.int64)
-    at = found.at(Locus.DPB1)
-    rows = zip(at.genotypes, at.compared, strict=True)
-    return [_tce_category(patient, donor, compared) for donor, compared in rows], at.number
+
+    def work(book: Book, entries: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        compared = compare_locus(patient, book, entries, found.between)
+        # Beside what was compared, a category depends on the groups of both alone.
+        known: dict[bytes, TceCategory] = {}
+        categories = []
+        for entry, counts in zip(entries.tolist(), compared[:, _COUNTS], strict=True):
+            groups = book.tce[book.starts[entry] : book.starts[entry + 1]]
+            key = b"" if entry == UNTYPED else groups.tobytes() + counts.tobytes()
+            if key not in known:
+                donor = None if entry == UNTYPED else book.entry(entry)
+                known[key] = _tce_category(patient, donor, counts)
+            categories.append(_CATEGORIES.index(known[key]))
+        return np.array(categories, dtype=np.uint64)
+
+    return _CATEGORIES, found.of_genotypes("tce", Locus.DPB1, work).astype(np.int64)
 
 
 def _tce_category(
-    patient: LocusGenotype | None, donor: LocusGenotype | None, compared: Sequence[int]
+    patient: LocusGenotype | None, donor: LocusGenotype | None, counts: Iterable[int]
 ) -> TceCategory:
-    """`compared`: the columns of `compare_locus` at DPB1."""
+    """`counts`: matches at DPB1, at best and at worst."""
     if patient is None or donor is None:
         return TceCategory.UNTYPED
-    if compared[COUNT_BEST] == 2:
-        certain = compared[COUNT_WORST] == 2
-        return TceCategory.MATCH if certain else TceCategory.POTENTIAL_MATCH
+    best, worst = counts
+    if best == 2:
+        return TceCategory.MATCH if worst == 2 else TceCategory.POTENTIAL_MATCH
     return _tce_of_lists(patient, donor)
 
 
 def _tce_of_lists(patient: LocusGenotype, donor: LocusGenotype) -> TceCategory:
     """The category that all genotypes of both lists agree on, else unknown."""
-    found = {dpb1_tce(p, d) for p in patient.alternatives for d in donor.alternatives}
+    # One of each pair of groups, by which a category is told.
+    ours, theirs = ({one.tce: one for one in g.alternatives}.values() for g in (patient, donor))
+    found = {dpb1_tce(p, d) for p in ours for d in theirs}
     return found.pop() if len(found) == 1 else TceCategory.UNKNOWN

@@ -15,13 +15,27 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from matching.array_types import I32, I64, OUT_I32, OUT_I64, OUT_U8, OUT_U32, U8, U8_2D, U16_2D, U32
+from matching.array_types import (
+    I32,
+    I64,
+    OUT_I32,
+    OUT_I64,
+    OUT_U8,
+    OUT_U32,
+    OUT_U64,
+    U8,
+    U8_2D,
+    U16_2D,
+    U32,
+    U64,
+)
 from matching.explanation_kernels import mixed_bits
 from matching.kernels import COUNT_WORST, GVH_WORST, HVG_BEST, HVG_WORST, kernel
 
 Bytes = npt.NDArray[np.uint8]
 Shorts = npt.NDArray[np.uint16]
 Words = npt.NDArray[np.uint32]
+Longs = npt.NDArray[np.uint64]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
@@ -235,6 +249,27 @@ def search_rows(
     return count
 
 
+@kernel(numba.void(U16_2D, I64, U32, U32, U8, I64, I64, I64, OUT_I64))
+def count_mismatches(
+    codes: Shorts,
+    large_starts: Int64s,
+    large_rows: Words,
+    large_codes: Words,
+    tables: Bytes,
+    table_starts: Int64s,
+    loci: Int64s,
+    rows: Int64s,
+    out: Int64s,
+) -> None:
+    """Sums of `tables` over `loci` of some rows. out: (n,)."""
+    for i in range(len(rows)):
+        total = 0
+        for locus in loci:
+            code = _entry(codes, 0, rows[i], locus, large_starts, large_rows, large_codes)
+            total += tables[table_starts[locus] + code]
+        out[i] = total
+
+
 @kernel(numba.void(U32, OUT_U32, OUT_U32))
 def sort_rows(codes: Words, starts: Words, rows: Words) -> None:
     """Rows by their entry, ascending within an entry.
@@ -303,8 +338,12 @@ def compare_by_relation(
             d1 = nothing
         found = 0 if highest else 2
         for a in p1:
+            if found == end:
+                break
             for b in p2:
-                if found == end or (p_linked and a != b):
+                if found == end:
+                    break
+                if p_linked and a != b:
                     continue
                 can_a, can_b = 1 - p_absent[a], 1 - p_absent[b]
                 for x in d1:
@@ -336,6 +375,27 @@ def highest_codes(codes: Shorts, highest: Int64s, large: Int64s) -> None:
                 large[i] += 1
             elif code > highest[i]:
                 highest[i] = code
+
+
+@kernel(numba.int64(U32, U8, OUT_I64))
+def new_entries(entries: Words, is_known: Bytes, new: Int64s) -> int:
+    """Write every distinct entry that `is_known`, (n_entries,), does not say 1 of, in the order of
+    their first appearance, and return how many there are."""
+    is_listed = is_known.copy()
+    count = 0
+    for entry in entries:
+        if not is_listed[entry]:
+            is_listed[entry] = 1
+            new[count] = entry
+            count += 1
+    return count
+
+
+@kernel(numba.void(U64, U32, I64, OUT_U64))
+def place_values(values: Longs, entries: Words, at: Int64s, out: Longs) -> None:
+    """Write the value of each of some entries to its place in `out`."""
+    for i in range(len(entries)):
+        out[at[i]] = values[entries[i]]
 
 
 @kernel(numba.int64(numba.types.Array(numba.int32, 1, "A", readonly=True), OUT_I32, OUT_I32))

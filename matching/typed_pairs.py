@@ -19,9 +19,8 @@ from matching.risk import Coded
 from matching.search import Candidates
 from matching.typings import Typing
 
-Int64s = npt.NDArray[np.int64]
 FIVE = parse_loci("A,B,C,DRB1,DQB1")
-_CLASS_I = parse_loci("A,B,C")
+_CLASS_I, _CLASS_II = parse_loci("A,B,C"), parse_loci("DRB1,DQB1")
 _COUNTED = parse_loci("A,B,C,DRB1,DQB1,DPB1")
 _RESIDUES = parse_loci("A,B,C,DRB1")
 _UNTOLD = (TceCategory.UNKNOWN, TceCategory.UNTYPED)
@@ -34,10 +33,13 @@ def known_tce(category: TceCategory) -> str:
 
 def hla_match(found: Candidates) -> Coded:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else unknown."""
+    class_i = found.totals(_CLASS_I)
+    five = class_i + found.totals(_CLASS_II)
+    most, most_class_i = 2 * len(FIVE), 2 * len(_CLASS_I)
     return _hla_match(
-        found.mismatches(COUNT_WORST, FIVE),
-        found.mismatches(COUNT_BEST, FIVE),
-        found.mismatches(COUNT_BEST, _CLASS_I),
+        most - five[:, COUNT_WORST],
+        most - five[:, COUNT_BEST],
+        most_class_i - class_i[:, COUNT_BEST],
     )
 
 
@@ -55,7 +57,9 @@ def _hla_match_of_one(worst: int, best: int, best_class_i: int) -> str:
     return _hla_match(*counts).texts[0]
 
 
-def _hla_match(worst: Int64s, best: Int64s, best_class_i: Int64s) -> Coded:
+def _hla_match(
+    worst: npt.NDArray[Any], best: npt.NDArray[Any], best_class_i: npt.NDArray[Any]
+) -> Coded:
     one_class_i = (worst == 1) & (best == 1) & (best_class_i == 1)
     codes = np.where(worst == 0, 0, np.where(one_class_i, 1, -1)).astype(np.int8)
     return Coded(codes, ("10/10", "9/10 class I"))

@@ -122,7 +122,7 @@ def candidate_probabilities(
     codes, weights, cut = own.genotypes
     p = np.full((len(rows), up_to + 1), np.nan)
     outcomes = np.zeros(len(rows), dtype=np.int8)
-    of_rows = masses.of(rows)
+    of_rows = masses.of(rows, checkpoint)
     is_left = np.isnan(of_rows.total)
     genotypes = masses.sets.tables[0].patient(imputer, codes, weights)
     precision = LEFT_OUT if len(weights) > MANY_GENOTYPES else 0.0

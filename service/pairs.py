@@ -14,6 +14,7 @@ from matching.pipeline import PairCounts, tce_categories
 from matching.risk import Coded, CodedColumns, OutcomeModel, RiskModel, compare_donors
 from matching.search import Candidates
 from matching.typed_pairs import hla_match, hla_match_of_pair, known_tce
+from service.calls import checkpoint, watched
 
 _SIGN = {"positive": "+", "negative": "-"}
 _ANTIGENS = {"A": {"A"}, "B": {"B"}, "AB": {"A", "B"}, "O": set[str]()}
@@ -32,13 +33,14 @@ def pair_factors(
     What is unknown on either side is left empty (NaN for numbers).
     """
     categories, number = tce_categories(found)
+    checkpoint()
     columns: dict[str, npt.NDArray[Any] | Coded] = {
         "age_years": np.full(len(found), _age(patient)),
         "donor_age_years": index.ages(as_of, found.rows),
         "hla_match": hla_match(found),
         "dpb1_tce": _coded([known_tce(category) for category in categories], number),
     }
-    for factor, fact, text in _of_both(patient):
+    for factor, fact, text in watched(_of_both(patient)):
         values, number = index.distinct(fact, found.rows)
         columns[factor] = _coded([text(value) for value in values], number)
     return columns
@@ -73,16 +75,6 @@ def _joined(parts: Sequence[npt.NDArray[Any] | Coded]) -> npt.NDArray[Any] | Cod
         return np.concatenate([part for part in parts if not isinstance(part, Coded)])
     texts = [text for part in parts if isinstance(part, Coded) for text in part.texts]
     return _coded(texts, np.arange(len(texts)))
-
-
-def taken_factors(factors: CodedColumns, rows: npt.NDArray[np.int64]) -> CodedColumns:
-    """Some rows."""
-    return {
-        name: Coded(column.codes[rows], column.levels)
-        if isinstance(column, Coded)
-        else column[rows]
-        for name, column in factors.items()
-    }
 
 
 def one_pair_values(

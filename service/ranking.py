@@ -25,7 +25,6 @@ from matching.rank import (
     abo_values,
     age_values,
     antibody_values,
-    by_values,
     certain_probabilities,
     cmv_values,
     dose_values,
@@ -36,12 +35,21 @@ from matching.rank import (
     sex_values,
 )
 from matching.risk import RiskModel
-from matching.search import UNKNOWN_POSITION, Candidates, Criteria, counted_mismatches
+from matching.search import (
+    MAX_MISMATCHES,
+    UNKNOWN_POSITION,
+    Candidates,
+    Criteria,
+    counted_mismatches,
+)
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
 from service.calls import checkpoint, watched
 from service.cord import Mothers, doses_per_kg, is_cord
 from service.pairs import RISK_OUTCOME, Facts, abo_match, pair_factors
+
+# Candidates of which a key is worked out before it is asked whether anybody still waits.
+KEYED_AT_ONCE = 150_000
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class Ranker:
             len(found) if end is None else end,
             # Rows of one segment are in the order of their identifiers.
             keys.identifiers if len(self.index.segments) > 1 else None,
+            checkpoint,
         )
 
 
@@ -95,37 +104,49 @@ class _Keys:
     p: npt.NDArray[np.float64]
 
     def of(self, name: str) -> RankKey:
-        if name in ("p10", "p9"):
-            return by_values(name, self._bands(0 if name == "p10" else 1))
-        if name == "mismatches_best":
-            return by_values(name, self.found.mismatches_best)
-        if name == "mismatches_worst":
-            return by_values(name, self.found.mismatches_worst)
         values: Callable[[Int64s, Int64s], Floats] = getattr(self, f"_{name}")
+        if name == "risk":
+            return RankKey(name, values)
 
-        def watched_values(members: Int64s, ties: Int64s) -> Floats:
-            checkpoint()
-            return values(members, ties)
+        def in_parts(members: Int64s, ties: Int64s) -> Floats:
+            parts = [slice(i, i + KEYED_AT_ONCE) for i in range(0, len(members), KEYED_AT_ONCE)]
+            found = [values(members[part], ties[part]) for part in watched(parts)]
+            return np.concatenate([np.empty(0), *found])
 
-        return RankKey(name, watched_values)
+        return RankKey(name, in_parts)
 
     def identifiers(self, members: Int64s) -> list[str]:
         return self.ranker.index.ids(self.found.rows[members])
 
-    def _bands(self, n_mismatches: int) -> Floats:
-        p = self.p[:, n_mismatches]
+    def _p10(self, members: Int64s, _: Int64s) -> Floats:
+        return self._bands(0, members)
+
+    def _p9(self, members: Int64s, _: Int64s) -> Floats:
+        return self._bands(1, members)
+
+    def _bands(self, n_mismatches: int, members: Int64s) -> Floats:
+        p = self.p[members, n_mismatches]
         unknown = np.flatnonzero(np.isnan(p))
         certain = np.full(len(p), np.nan)
         if len(unknown):
-            found = self.found.take(unknown)
-            best, worst = (found.mismatches(count, FIVE) for count in (COUNT_BEST, COUNT_WORST))
+            matches = self.found.take(members[unknown]).totals(FIVE).astype(np.int64)
+            best, worst = (2 * len(FIVE) - matches[:, at] for at in (COUNT_BEST, COUNT_WORST))
             certain[unknown] = certain_probabilities(best, worst, n_mismatches)
         return probability_bands(p, certain, self.ranker.rule.bands)
 
+    def _mismatches_best(self, members: Int64s, _: Int64s) -> Floats:
+        # Not by comparing everyone's genotypes in full, which only those on the page need.
+        return self._counted(Criteria(self.found.loci, MAX_MISMATCHES), members)
+
+    def _mismatches_worst(self, members: Int64s, _: Int64s) -> Floats:
+        return self.found.take(members).mismatches_worst.astype(np.float64)
+
     def _mismatches_counted(self, members: Int64s, _: Int64s) -> Floats:
-        found, criteria = self.found, self.ranker.criteria
-        rows = found.rows[members]
-        counted = counted_mismatches(found.index, found.patient, criteria, rows)
+        return self._counted(self.ranker.criteria, members)
+
+    def _counted(self, criteria: Criteria, members: Int64s) -> Floats:
+        found, rows = self.found, self.found.rows[members]
+        counted = counted_mismatches(found.index, found.patient, criteria, rows, checkpoint)
         return counted.astype(np.float64)
 
     def _tnc(self, members: Int64s, _: Int64s) -> Floats:
@@ -171,6 +192,7 @@ class _Keys:
         patient = self.patient.loci[Locus.B]
         if patient is not None and len(mismatched):
             pairs, number = self.ranker.index.written_b(self.found.rows[members[mismatched]])
+            checkpoint()
             outcomes, of_typing = self.ranker.leaders.outcomes(patient, pairs)
             values[mismatched] = leader_values(outcomes, self.ranker.rule)[of_typing[number]]
         return values
@@ -182,7 +204,9 @@ class _Keys:
             return np.zeros(len(members))
         ranker = self.ranker
         columns = pair_factors(self.facts, ranker.index, ranker.as_of, self.found.take(members))
-        return risk_values(outcomes[RISK_OUTCOME], columns, ties, ranker.rule.risk_step)
+        checkpoint()
+        step = ranker.rule.risk_step
+        return risk_values(outcomes[RISK_OUTCOME], columns, ties, step, checkpoint)
 
     def _age(self, members: Int64s, _: Int64s) -> Floats:
         return age_values(self.ranker.index.ages(self.ranker.as_of, self.found.rows[members]))

@@ -81,15 +81,15 @@ class AntibodyUse:
 class Page:
     """The donors of one patient from a rank on, best first.
 
-    `risks`: columns of `predicted_risks`. `found`: how many donors there are in all;
-    `missing_masses`: of how many of these the masses are not computed yet. `excluded`: donors who
-    were left out for antibodies of the patient.
+    `risks`: gives the columns of `predicted_risks`, worked out when it is called. `found`: how many
+    donors there are in all; `missing_masses`: of how many of these the masses are not computed yet.
+    `excluded`: donors who were left out for antibodies of the patient.
     """
 
     matches: Matches
     ranking: Ranking
     probabilities: CandidateProbabilities
-    risks: Mapping[str, npt.NDArray[np.float64]]
+    risks: Callable[[], Mapping[str, npt.NDArray[np.float64]]]
     found: int
     missing_masses: int
     excluded: tuple[str, ...] = ()
@@ -196,7 +196,7 @@ class DonorSearch:
         """The first half of `page`: all that is found in `donors`, the index or a shard of it."""
         kept = None if wanted is None else partial(self.index.kept, wanted, settings.as_of)
         searched = self.index.donors if donors is None else donors
-        found = match(patient, self.nomenclature, searched, settings.criteria, kept)
+        found = match(patient, self.nomenclature, searched, settings.criteria, kept, checkpoint)
         rows = found.candidates.rows
         probable = self._probabilities(patient, facts, rows, settings, limits)
         checkpoint()
@@ -226,13 +226,21 @@ class DonorSearch:
         )
         ranking = ranker.rank(patient, facts, found, probable.p[:, :2], end)
         ranking = ranking.part(settings.start, len(ranking))
+        checkpoint()
         shown = found.take(ranking.order)
-        factors = pair_factors(facts, self.index, settings.as_of, shown.candidates)
+        checkpoint()
+        probabilities = probable.take(ranking.order)
+        checkpoint()
+
+        def risks() -> dict[str, npt.NDArray[np.float64]]:
+            factors = pair_factors(facts, self.index, settings.as_of, shown.candidates)
+            return predicted_risks(model, factors, len(shown))
+
         return Page(
             shown,
             ranking,
-            probable.take(ranking.order),
-            predicted_risks(model, factors, len(shown)),
+            probabilities,
+            risks,
             len(found),
             int(probable.missing.sum()),
         )
@@ -348,7 +356,7 @@ def results_of(
     return SearchResults(
         {patient: page.matches for patient, page in pages.items()},
         {
-            patient: dict(zip(names, page.probabilities.p.T, strict=False)) | dict(page.risks)
+            patient: dict(zip(names, page.probabilities.p.T, strict=False)) | dict(page.risks())
             for patient, page in pages.items()
         },
         {patient: page.ranking for patient, page in pages.items()},

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from service import convert
 from service.answering import provenance
 from service.antibodies import Crossmatched, own_warnings
 from service.antibody_columns import crossmatched_rows
+from service.calls import watched
 from service.convert import LIMITS
 from service.convert.antibodies import antibody_summary, crossmatch_columns, crossmatch_messages
 from service.convert.columns import PageColumns
@@ -72,14 +73,14 @@ class PageDonors:
                 facts=convert.donor_facts(facts[i], ages[i]),
                 ranked_below_previous_for=reasons[i],
                 rank_values=[
-                    graftmatch_pb2.RankValue(key=key, value=values[i])
+                    _rank_value(key, values[i])
                     for key, values in zip(ranking.keys, texts, strict=True)
                 ],
                 crossmatch=found[i] if found else None,
                 kept_for=kept_for[i],
                 cord_unit=cord_unit(cells, i, nima[i]) if facts[i]["type"] == "cord" else None,
             )
-            for i in range(len(rows))
+            for i in watched(range(len(rows)))
         ]
 
     @property
@@ -114,6 +115,12 @@ class PageDonors:
             nima_text(one)
             for one in self.search.mothers.matches(self.index, patient, rows, asked.criteria)
         ]
+
+
+# There are few that differ.
+@lru_cache(maxsize=10_000)
+def _rank_value(key: str, value: str) -> graftmatch_pb2.RankValue:
+    return graftmatch_pb2.RankValue(key=key, value=value)
 
 
 @dataclass(frozen=True)
@@ -209,6 +216,10 @@ class Search:
         found, rule = self.donors, self.request.asked.rule
         return PageColumns.of(found.page, found.start, found.index, found.as_of, rule)
 
+    @cached_property
+    def _is_cord(self) -> npt.NDArray[np.bool_]:
+        return is_cord(self.donors.index, self.page.matches.candidates.rows)
+
     def columns_batch(self, begin: int) -> graftmatch_pb2.StreamCandidatesResponse:
         """As `batch`, by columns."""
         end = min(begin + (self.request.batch_size or LIMITS.batch_size), len(self.page.matches))
@@ -222,9 +233,15 @@ class Search:
             if found
             else None,
             cord_units=cord_columns(donors.cells(rows), donors.nima(rows))
-            if is_cord(donors.index, rows).any()
+            if self._is_cord[begin:end].any()
             else None,
         )
+
+    def columns_batches(
+        self, begins: Iterable[int]
+    ) -> list[graftmatch_pb2.StreamCandidatesResponse]:
+        """Several of these."""
+        return [self.columns_batch(begin) for begin in watched(begins)]
 
     def batch(self, begin: int) -> graftmatch_pb2.SearchDonorsResponse:
         """The donors from position `begin` of those to return; none where none was found."""

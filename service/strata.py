@@ -15,7 +15,7 @@ from matching.cord import CordRule, cord_criteria
 from matching.family import REASONS as FAMILY_REASONS
 from matching.family import HaploidenticalRule
 from matching.rank import CORD_KEYS, DEFAULT_KEYS, REASONS, RankRule
-from matching.risk import CodedColumns, OutcomeModel, RiskModel
+from matching.risk import CodedColumns, OutcomeModel, RiskModel, taken_rows
 from service.masses import UNLIMITED, GenotypeLimits
 from service.pairs import (
     RISK_OUTCOME,
@@ -25,7 +25,6 @@ from service.pairs import (
     pair_factors,
     related_factors,
     risk_columns,
-    taken_factors,
 )
 from service.relatives import RELATED, Families, RelatedDonors, donor_type, related_donors
 from service.results import SearchResults
@@ -276,7 +275,7 @@ def _compared(
     for outcome in model.outcomes:
         tells = {kind: bool(kind) and tells_type(outcome, kind) for kind in set(kinds)}
         rows = np.flatnonzero(np.array([tells[kind] for kind in kinds], dtype=bool))
-        found = outcome_risks(outcome, taken_factors(factors, rows), len(rows))
+        found = outcome_risks(outcome, taken_rows(factors, rows), len(rows))
         for name, values in found.items():
             columns[name] = np.full(len(kinds), np.nan)
             columns[name][rows] = values

@@ -211,8 +211,11 @@ class IndexMasses:
                 found[place] = self.sets.prior(*(str(value or "") for value in values))
         return found.tolist()
 
-    def of(self, rows: npt.NDArray[np.int64]) -> Masses:
-        """Codes, total masses and sets of some rows."""
+    def of(
+        self, rows: npt.NDArray[np.int64], between: Callable[[], object] = lambda: None
+    ) -> Masses:
+        """Codes, total masses and sets of some rows. `between`: called between parts of the work;
+        what it raises ends it."""
         n_loci = len(self.sets.loci)
         found = Masses(
             np.zeros((len(rows), n_loci), dtype=np.int32),
@@ -227,6 +230,7 @@ class IndexMasses:
                 found.missing[at] = False
                 found.total[at] = segment.total[local]
                 for column in range(n_loci):
+                    between()
                     numbers = segment.large.entries(segment.numbers, local, column)
                     found.codes[at, column] = numbers + self._firsts[i][column]
         return found

@@ -23,6 +23,7 @@ from matching.risk.model import (
     RiskModel,
     centred,
     design,
+    taken_rows,
 )
 from matching.risk.outcomes import OUTCOMES, Outcome, outcome_named
 from matching.risk.prediction import Prediction, applicable, averaged, predict, what_if
@@ -70,5 +71,6 @@ __all__ = [
     "require",
     "shrunk",
     "spread_of_effects",
+    "taken_rows",
     "what_if",
 ]

@@ -352,6 +352,16 @@ class RiskModel:
         raise ModelError(f"model {self.name!r} has no outcome {name!r}; it has {held}")
 
 
+def taken_rows(columns: CodedColumns, rows: npt.NDArray[np.int64]) -> CodedColumns:
+    """Some rows of columns."""
+    return {
+        name: Coded(column.codes[rows], column.levels)
+        if isinstance(column, Coded)
+        else column[rows]
+        for name, column in columns.items()
+    }
+
+
 def design(
     factors: tuple[Factor, ...], columns: CodedColumns, n_rows: int
 ) -> tuple[Floats, npt.NDArray[np.int8]]:

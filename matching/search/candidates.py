@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,28 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.donor_index import DonorIndex
-from matching.genotypes import UNTYPED, Genotype, LocusGenotype
+from matching.genotypes import Book, Genotype
 from matching.kernels import COUNT_BEST, COUNT_WORST, N_COMPARED
 from matching.loci import LOCI, N_LOCI, Locus
-from matching.search.tables import compare_locus
-from matching.search_kernels import number_codes
+from matching.search.tables import ENTRIES_AT_ONCE, compare_locus
+from matching.search_kernels import new_entries, place_values
 
+Values = npt.NDArray[np.uint64]
 # Letters of a donor position by its code in `Candidates.compared` (A, P and M as in rule R15).
 POSITION_LETTERS = ("M", "P", "A", "-")
-
-
-@dataclass(frozen=True)
-class LocusComparison:
-    """The distinct genotypes of candidates at one locus.
-
-    `number`: (n_candidates,) int64, the genotype of each candidate. `genotypes`: None is untyped.
-    `compared`: (n_genotypes, `N_COMPARED`) uint8, see `compare_locus`. A genotype may be there
-    twice, once a segment of the index.
-    """
-
-    number: npt.NDArray[np.int64]
-    genotypes: tuple[LocusGenotype | None, ...]
-    compared: npt.NDArray[np.uint8]
+# Rows that are looked up before `between` is called again.
+ROWS_AT_ONCE = 250_000
 
 
 @dataclass(frozen=True)
@@ -39,16 +28,18 @@ class Candidates:
     """The donors that a search found, in the order of the index unless taken otherwise.
 
     `rows`: (n,) int64, rows of the index. `loci`: the searched ones, over which the totals run.
-    Comparisons are made when they are read: totals of all candidates cost little, `compared` is
-    for those that are shown.
+    Comparisons are made when they are read, of each genotype once for all that are taken from the
+    same candidates; `between` is called between parts of this, and what it raises ends it.
     """
 
     index: DonorIndex
     patient: Genotype
     loci: tuple[Locus, ...]
     rows: npt.NDArray[np.int64]
-    _compared: dict[Locus, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]] = field(
-        init=False, repr=False, compare=False, default_factory=dict
+    between: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    # By name and segment: whether an entry's value is known, and the values.
+    _known: dict[tuple[str, int], tuple[npt.NDArray[np.uint8], Values]] = field(
+        repr=False, compare=False, default_factory=dict
     )
 
     def __len__(self) -> int:
@@ -56,52 +47,52 @@ class Candidates:
 
     def take(self, order: npt.NDArray[np.int64]) -> Candidates:
         """The candidates at the given positions, in that order."""
-        taken = Candidates(self.index, self.patient, self.loci, self.rows[order])
-        for locus, (number, table) in self._compared.items():
-            taken._compared[locus] = number[order], table
-        return taken
+        return Candidates(
+            self.index, self.patient, self.loci, self.rows[order], self.between, self._known
+        )
 
-    def at(self, locus: Locus) -> LocusComparison:
-        """The distinct genotypes of the candidates at a locus, compared with the patient's."""
-        number = np.zeros(len(self), dtype=np.int64)
-        genotypes: list[LocusGenotype | None] = []
-        tables = [np.empty((0, N_COMPARED), dtype=np.uint8)]
-        for i, entries in self._distinct(locus, number):
-            book = self.index.segments[i].books[locus]
-            genotypes += [None if e == UNTYPED else book.entry(e) for e in entries.tolist()]
-            tables.append(compare_locus(self.patient.loci[locus], book, entries))
-        return LocusComparison(number, tuple(genotypes), np.concatenate(tables))
+    def of_genotypes(
+        self, name: str, locus: Locus, work: Callable[[Book, npt.NDArray[np.int64]], Values]
+    ) -> Values:
+        """A value of the genotype of every candidate at a locus, (n,).
 
-    def _distinct(
-        self, locus: Locus, number: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-        """Each segment with candidates and their distinct entries; writes the place of every
-        candidate's entry among all of these to `number`."""
-        before = 0
+        `work` gives the values (m,) of some distinct entries (m,) of a book, `UNTYPED` among them.
+        It is asked of each entry once; `name` tells its values from those of other work.
+        """
+        found = np.empty(len(self), dtype=np.uint64)
         for i, at, rows in self.index.parts(self.rows):
-            codes = self.index.segments[i].entries(rows, locus).astype(np.int32)
-            place, entries = np.empty_like(codes), np.empty_like(codes)
-            entries = entries[: number_codes(codes, place, entries)]
-            order = np.argsort(entries)
-            number[at] = before + np.argsort(order)[place]
-            before += len(entries)
-            yield i, entries[order].astype(np.int64)
+            segment = self.index.segments[i]
+            book = segment.books[locus]
+            if (name, i) not in self._known:
+                is_known, values = np.zeros(len(book), np.uint8), np.empty(len(book), np.uint64)
+                self._known[name, i] = is_known, values
+            is_known, values = self._known[name, i]
+            for begin in range(0, len(rows), ROWS_AT_ONCE):
+                self.between()
+                part = slice(begin, begin + ROWS_AT_ONCE)
+                entries = segment.entries(rows[part], locus)
+                new = np.empty(len(entries), dtype=np.int64)
+                new = new[: new_entries(entries, is_known, new)]
+                for first in range(0, len(new), ENTRIES_AT_ONCE):
+                    self.between()
+                    some = new[first : first + ENTRIES_AT_ONCE]
+                    values[some] = work(book, some)
+                    is_known[some] = 1
+                place_values(values, entries, at[part], found)
+        return found
+
+    def _compared_at(self, locus: Locus) -> Values:
+        """The columns of `compare_locus`, a byte each."""
+
+        def work(book: Book, entries: npt.NDArray[np.int64]) -> Values:
+            table = compare_locus(self.patient.loci[locus], book, entries, self.between)
+            return np.ascontiguousarray(table).view(np.uint64)[:, 0]
+
+        return self.of_genotypes(locus.value, locus, work)
 
     def compared_at(self, locus: Locus) -> npt.NDArray[np.uint8]:
         """(n, `N_COMPARED`): the columns of `compare_locus` at a locus, searched or not."""
-        number, table = self._table(locus)
-        return table[number]
-
-    def _table(self, locus: Locus) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-        """`number` and `compared` of `at`, kept once they were made."""
-        if locus not in self._compared:
-            number = np.zeros(len(self), dtype=np.int64)
-            tables = [np.empty((0, N_COMPARED), dtype=np.uint8)]
-            for i, entries in self._distinct(locus, number):
-                book = self.index.segments[i].books[locus]
-                tables.append(compare_locus(self.patient.loci[locus], book, entries))
-            self._compared[locus] = number, np.concatenate(tables)
-        return self._compared[locus]
+        return self._compared_at(locus).view(np.uint8).reshape(-1, N_COMPARED)
 
     @cached_property
     def compared(self) -> npt.NDArray[np.uint8]:
@@ -112,13 +103,17 @@ class Candidates:
             out[:, locus.position] = self.compared_at(locus)
         return out
 
-    def total(self, column: int, loci: Sequence[Locus] | None = None) -> npt.NDArray[np.int64]:
-        """Sum of a column of `compared` over some loci, by default the searched ones, (n,)."""
-        total = np.zeros(len(self), dtype=np.int64)
+    def totals(self, loci: Sequence[Locus] | None = None) -> npt.NDArray[np.uint8]:
+        """(n, `N_COMPARED`): sums of the columns over some loci, by default the searched ones."""
+        # All eight at once: no sum exceeds a byte.
+        total = np.zeros(len(self), dtype=np.uint64)
         for locus in self.loci if loci is None else loci:
-            number, table = self._table(locus)
-            total += table[:, column][number]
-        return total
+            total += self._compared_at(locus)
+        return total.view(np.uint8).reshape(-1, N_COMPARED)
+
+    def total(self, column: int, loci: Sequence[Locus] | None = None) -> npt.NDArray[np.int64]:
+        """One of these sums, (n,)."""
+        return self.totals(loci)[:, column].astype(np.int64)
 
     def mismatches(self, column: int, loci: Sequence[Locus]) -> npt.NDArray[np.int64]:
         """(n,) mismatches over some loci, by `COUNT_BEST` or `COUNT_WORST`."""

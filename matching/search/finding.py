@@ -7,6 +7,7 @@ the donors with no mismatch at k + 1 loci are all that need to be looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +25,9 @@ from matching.search.criteria import MAX_MISMATCHES, Criteria
 from matching.search.tables import mismatches
 
 # Rows that a thread scans at a time.
-CHUNK = 500_000
+CHUNK = 250_000
+# Rows whose mismatches are counted before `between` is called again.
+COUNTED_AT_ONCE = 500_000
 THREADS = 2
 # A row of a posting list costs as much as this many rows of a scan.
 POSTING_COST = 1.0
@@ -50,6 +53,7 @@ class _Tables:
         patient: Genotype,
         criteria: Criteria,
         antigens: AntigenRelation | None,
+        between: Callable[[], object],
     ) -> _Tables:
         loci = tuple(dict.fromkeys([*criteria.loci, *POSTED]))
         ends = np.cumsum([len(segment.books[locus]) for locus in loci])
@@ -57,6 +61,7 @@ class _Tables:
         starts[[locus.position for locus in loci]] = [0, *ends[:-1]]
         tables = cls(np.zeros(ends[-1], dtype=np.uint8), starts, tuple(criteria.loci))
         for locus in criteria.loci:
+            between()
             table = mismatches(
                 patient.loci[locus],
                 segment.books[locus],
@@ -64,6 +69,7 @@ class _Tables:
                 criteria.direction,
                 criteria.keep_potential,
                 antigens if locus in criteria.antigen_loci else None,
+                between,
             )
             limit = criteria.limits.get(locus)
             if limit is not None:
@@ -77,24 +83,36 @@ class _Tables:
         return self.values[start : start + size]
 
 
-def find_donors(index: DonorIndex, patient: Genotype, criteria: Criteria) -> Candidates:
-    """Every valid donor that meets the criteria, in ascending rows; complete by construction."""
+def find_donors(
+    index: DonorIndex,
+    patient: Genotype,
+    criteria: Criteria,
+    between: Callable[[], object] = lambda: None,
+) -> Candidates:
+    """Every valid donor that meets the criteria, in ascending rows; complete by construction.
+
+    `between`: called between parts of the work, also that of the candidates; what it raises ends
+    it.
+    """
     antigens = index.antigens if criteria.antigen_loci else None
     limit = min(criteria.max_mismatches, MAX_MISMATCHES)
     found = [np.empty(0, dtype=np.int64)]
     for first, segment in index.searched:
-        tables = _Tables.of(segment, patient, criteria, antigens)
-        rows = _search(segment, tables, limit)
+        tables = _Tables.of(segment, patient, criteria, antigens, between)
+        rows = _search(segment, tables, limit, between)
+        between()
         found.append(first + rows[segment.is_valid(rows)])
-    return Candidates(index, patient, tuple(criteria.loci), np.concatenate(found))
+    return Candidates(index, patient, tuple(criteria.loci), np.concatenate(found), between)
 
 
-def _search(segment: Segment, tables: _Tables, limit: int) -> npt.NDArray[np.int64]:
+def _search(
+    segment: Segment, tables: _Tables, limit: int, between: Callable[[], object]
+) -> npt.NDArray[np.int64]:
     """Rows of a segment within the limit, by the cheaper way."""
     lists = _cheapest_lists(segment, tables, limit)
     if lists is None or POSTING_COST * sum(one.size for one in lists) > len(segment):
-        return _scan(segment, tables, limit)
-    return _look_up(segment, tables, limit, lists)
+        return _scan(segment, tables, limit, between)
+    return _look_up(segment, tables, limit, lists, between)
 
 
 class _List(NamedTuple):
@@ -120,7 +138,11 @@ def _cheapest_lists(segment: Segment, tables: _Tables, limit: int) -> list[_List
 
 
 def _look_up(
-    segment: Segment, tables: _Tables, limit: int, lists: list[_List]
+    segment: Segment,
+    tables: _Tables,
+    limit: int,
+    lists: list[_List],
+    between: Callable[[], object],
 ) -> npt.NDArray[np.int64]:
     """Rows of a segment within the limit among those of posting lists, ascending."""
     large = segment.large
@@ -131,6 +153,7 @@ def _look_up(
     )
     found = []
     for one in lists:
+        between()
         postings = segment.postings[POSTED.index(one.locus)]
         rows, totals = np.empty(one.size, dtype=np.uint32), np.empty(one.size, dtype=np.uint8)
         first, second = tables.starts[other_columns(one.locus)].tolist()
@@ -148,7 +171,9 @@ def _look_up(
     return np.sort(np.concatenate(found)).astype(np.int64)
 
 
-def _scan(segment: Segment, tables: _Tables, limit: int) -> npt.NDArray[np.int64]:
+def _scan(
+    segment: Segment, tables: _Tables, limit: int, between: Callable[[], object]
+) -> npt.NDArray[np.int64]:
     """Rows of a segment within the limit, ascending, by reading all."""
     large = segment.large
     # The locus with most genotypes first: it rules out most donors.
@@ -176,20 +201,44 @@ def _scan(segment: Segment, tables: _Tables, limit: int) -> npt.NDArray[np.int64
     if len(firsts) <= 1:
         return part(0)
     with ThreadPoolExecutor(THREADS) as threads:
-        return np.concatenate(list(threads.map(part, firsts)))
+        found = []
+        running = [threads.submit(part, first) for first in firsts]
+        try:
+            for one in running:
+                between()
+                found.append(one.result())
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+    return np.concatenate(found)
 
 
 def counted_mismatches(
-    index: DonorIndex, patient: Genotype, criteria: Criteria, rows: npt.NDArray[np.int64]
+    index: DonorIndex,
+    patient: Genotype,
+    criteria: Criteria,
+    rows: npt.NDArray[np.int64],
+    between: Callable[[], object] = lambda: None,
 ) -> npt.NDArray[np.int64]:
     """(n,) mismatches of some rows as the criteria count them: by their levels, direction, and
-    potential matches. A row beyond a limit at a single locus has more than are allowed."""
+    potential matches. A row beyond a limit at a single locus has more than are allowed.
+
+    `between`: called between parts of the work; what it raises ends it.
+    """
     antigens = index.antigens if criteria.antigen_loci else None
-    found = np.zeros(len(rows), dtype=np.int64)
+    loci = np.array([locus.position for locus in criteria.loci], dtype=np.int64)
+    found = np.empty(len(rows), dtype=np.int64)
     for i, at, local in index.parts(rows):
         segment = index.segments[i]
-        tables = _Tables.of(segment, patient, criteria, antigens)
-        for locus in criteria.loci:
-            table = tables.at(locus, len(segment.books[locus]))
-            found[at] += table[segment.entries(local, locus)]
+        large = segment.large
+        tables = _Tables.of(segment, patient, criteria, antigens, between)
+        counted = np.empty(len(local), dtype=np.int64)
+        for begin in range(0, len(local), COUNTED_AT_ONCE):
+            between()
+            part = slice(begin, begin + COUNTED_AT_ONCE)
+            kernels.count_mismatches(
+                segment.codes, large.starts, large.rows, large.codes,
+                tables.values, tables.starts, loci, local[part], counted[part],
+            )  # fmt: skip
+        found[at] = counted
     return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from matching import kernels, search_kernels
 from matching.antigens import AntigenRelation
-from matching.comparison_kernels import compare_genotypes
+from matching.comparison_kernels import compare_genotypes, most_distinct
 from matching.donor_index import Holders
 from matching.genotypes import NEW_ALLELE, UNTYPED, Book, LocusGenotype
 from matching.kernels import (
@@ -25,6 +25,9 @@ from matching.kernels import (
 from matching.search.criteria import Direction
 
 UNKNOWN_POSITION = 3
+# Entries that are compared before `between` is called again, and pairs of groups of a patient that
+# are compared with genotypes by antigens.
+ENTRIES_AT_ONCE, BY_ANTIGENS_AT_ONCE = 5_000, 250
 _IS_HIGHEST = np.isin(np.arange(N_COMPARED), (COUNT_BEST, GVH_WORST, HVG_WORST))
 # A patient's new allele: none of a donor has the same code, so it matches nobody (R11).
 _NEW_OF_PATIENT = NEW_ALLELE - 1
@@ -45,31 +48,44 @@ def mismatches(
     direction: Direction = Direction.BOTH,
     keep_potential: bool = True,
     antigens: AntigenRelation | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> npt.NDArray[np.uint8]:
     """Mismatches of every entry of a book, 0 to 2, (n_entries,); see `Criteria`.
 
-    `antigens`: the relation by which positions match, None for P groups alone.
+    `antigens`: the relation by which positions match, None for P groups alone. `between`: called
+    between parts of the work; what it raises ends it.
     """
     if keep_potential and direction is Direction.BOTH:
-        return _fewest_mismatches(patient, book, holders, antigens)
+        return _fewest_mismatches(patient, book, holders, antigens, between)
     column = _COLUMN[direction, keep_potential]
     entries = np.arange(len(book))
     if antigens is None or patient is None:
-        table = compare_locus(patient, book, entries)[:, column]
+        parts = range(0, len(book), ENTRIES_AT_ONCE)
+        table = np.concatenate(
+            [
+                compare_locus(patient, book, entries[i : i + ENTRIES_AT_ONCE], between)[:, column]
+                for i in parts
+            ]
+        )
     else:
         table = compare_locus(patient, book, entries[:1])[:, column].repeat(len(book))
-        table[1:] = _by_antigens(patient, book, holders, antigens, column)
+        table[1:] = _by_antigens(patient, book, holders, antigens, column, between)
     return np.asarray(2 - table if direction is Direction.BOTH else table, dtype=np.uint8)
 
 
 def _fewest_mismatches(
-    patient: LocusGenotype | None, book: Book, holders: Holders, antigens: AntigenRelation | None
+    patient: LocusGenotype | None,
+    book: Book,
+    holders: Holders,
+    antigens: AntigenRelation | None,
+    between: Callable[[], object],
 ) -> npt.NDArray[np.uint8]:
     """By rule R2: only the genotypes that hold a group of the patient's are looked at."""
     if patient is None:
         return np.zeros(len(book), dtype=np.uint8)
     table = np.full(len(book), 2, dtype=np.uint8)
     for one in patient.alternatives:
+        between()
         first, second = (
             np.array(
                 [
@@ -90,7 +106,12 @@ def _fewest_mismatches(
 
 
 def _by_antigens(
-    patient: LocusGenotype, book: Book, holders: Holders, antigens: AntigenRelation, column: int
+    patient: LocusGenotype,
+    book: Book,
+    holders: Holders,
+    antigens: AntigenRelation,
+    column: int,
+    between: Callable[[], object],
 ) -> npt.NDArray[np.uint8]:
     """A column of `compare_genotypes` for every typed entry, where positions match by antigens."""
     places = np.searchsorted(holders.groups, book.groups).astype(np.int32)
@@ -101,6 +122,7 @@ def _by_antigens(
         values = [*sorted({*one.first, *one.second}), ABSENT_GENE]
         relation = np.zeros((len(values), len(holders.groups) + 1), dtype=np.uint8)
         for i, value in enumerate(values[:-1]):
+            between()
             if value != NEW_ALLELE:
                 relation[i, :-1] = np.isin(holders.groups, antigens.matching([value]))
         first, second = (
@@ -108,19 +130,24 @@ def _by_antigens(
             for groups in (one.first, one.second)
         )
         out = np.empty(len(book.linked), dtype=np.uint8)
-        search_kernels.compare_by_relation(
-            first,
-            second,
-            one.linked or not one.first,
-            _is_absent(values),
-            relation,
-            _is_absent([*holders.groups, ABSENT_GENE]),
-            book.offsets,
-            places,
-            book.linked,
-            column,
-            out,
-        )
+        absent = _is_absent(values), _is_absent([*holders.groups, ABSENT_GENE])
+        at_once = max(1, BY_ANTIGENS_AT_ONCE // (len(first) * len(second)))
+        for begin in range(0, len(out), at_once):
+            between()
+            end = begin + at_once
+            search_kernels.compare_by_relation(
+                first,
+                second,
+                one.linked or not one.first,
+                absent[0],
+                relation,
+                absent[1],
+                book.offsets[2 * begin : 2 * end + 1],
+                places,
+                book.linked[begin:end],
+                column,
+                out[begin:end],
+            )
         tables.append(out)
     return np.asarray(combine.reduceat(combine.reduce(tables), book.starts[:-1])[1:])
 
@@ -138,45 +165,49 @@ def _sets(genotype: LocusGenotype) -> tuple[kernels.Int32s, kernels.Int32s]:
     return first, second
 
 
-def _most_distinct(genotype: LocusGenotype) -> int:
-    """Most distinct groups that a person can present at a locus."""
-    return max(map(_most_distinct_of_one, genotype.alternatives))
-
-
-def _most_distinct_of_one(genotype: LocusGenotype) -> int:
-    first, second = (set(groups) - {ABSENT_GENE} for groups in (genotype.first, genotype.second))
-    if genotype.linked or not first or not second:
-        return min(len(first | second), 1)
-    return 1 if first == second and len(first) == 1 else 2
+def _most_distinct(book: Book, entries: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Most distinct groups that typed people with some entries can present, (n_entries,)."""
+    out = np.empty(len(entries), dtype=np.uint8)
+    most_distinct(entries, book.starts, book.offsets, book.groups, book.linked, out)
+    return out
 
 
 def compare_locus(
-    patient: LocusGenotype | None, book: Book, entries: npt.NDArray[np.int64]
+    patient: LocusGenotype | None,
+    book: Book,
+    entries: npt.NDArray[np.int64],
+    between: Callable[[], object] = lambda: None,
 ) -> npt.NDArray[np.uint8]:
-    """The columns of `compare_genotypes` for sorted `entries` of a book, untyped sides included.
+    """The columns of `compare_genotypes` for `entries` of a book, untyped sides included.
 
     Where a side is untyped: count 2 at best and 0 at worst, GvH and HvG from 0 to what the typed
-    side allows, positions `UNKNOWN_POSITION`. Returns (n_entries, `N_COMPARED`) uint8.
+    side allows, positions `UNKNOWN_POSITION`. Returns (n_entries, `N_COMPARED`) uint8. `between`:
+    called between the genotypes of the patient's list; what it raises ends it.
     """
     typed = entries != UNTYPED
     if patient is not None and typed.all():
-        return _compare_typed(patient, book, entries)
+        return _compare_typed(patient, book, entries, between)
     out = np.zeros((len(entries), N_COMPARED), dtype=np.uint8)
     if patient is not None and typed.any():
-        out[typed] = _compare_typed(patient, book, entries[typed])
+        out[typed] = _compare_typed(patient, book, entries[typed], between)
     unknown = ~typed if patient is not None else np.ones(len(entries), dtype=bool)
     out[unknown, COUNT_BEST] = 2
     out[unknown, kernels.DONOR_1] = UNKNOWN_POSITION
     out[unknown, kernels.DONOR_2] = UNKNOWN_POSITION
-    out[unknown, GVH_WORST] = 2 if patient is None else _most_distinct(patient)
-    for i in np.flatnonzero(unknown):
-        entry = int(entries[i])
-        out[i, HVG_WORST] = 2 if entry == UNTYPED else _most_distinct(book.entry(entry))
+    out[unknown, GVH_WORST] = (
+        2 if patient is None else _most_distinct(Book.of([patient]), np.array([UNTYPED + 1]))
+    )
+    out[~typed, HVG_WORST] = 2
+    if patient is None:
+        out[typed, HVG_WORST] = _most_distinct(book, entries[typed])
     return out
 
 
 def _compare_typed(
-    patient: LocusGenotype, book: Book, entries: npt.NDArray[np.int64]
+    patient: LocusGenotype,
+    book: Book,
+    entries: npt.NDArray[np.int64],
+    between: Callable[[], object],
 ) -> npt.NDArray[np.uint8]:
     """The columns for typed entries: over genotype lists the best and the worst of all pairs."""
     sizes = book.starts[entries + 1] - book.starts[entries]
@@ -184,6 +215,7 @@ def _compare_typed(
     genotypes = np.repeat(book.starts[entries] - starts, sizes) + np.arange(sizes.sum())
     tables = []
     for one in patient.alternatives:
+        between()
         table = np.empty((len(genotypes), N_COMPARED), dtype=np.uint8)
         compare_genotypes(
             *_sets(one), one.linked, genotypes, book.offsets, book.groups, book.linked, table

@@ -25,7 +25,9 @@ from matching.kernels import (
 from matching.loci import LOCI
 from matching.pipeline import tce_categories
 from matching.rank import BY_IDENTIFIER, REASONS, Ranking, RankRule, value_text
-from matching.search import POSITION_LETTERS
+from matching.search import POSITION_LETTERS, Candidates
+from service.calls import checkpoint, watched
+from service.convert.wire import delimited, packed
 from service.masses import Outcome
 from service.pb.graftmatch.v1 import columns_pb2, common_pb2
 from service.search import Page
@@ -47,18 +49,21 @@ _STATUS = np.array(
 )
 
 
+# Identifiers that are read before it is asked whether anybody still waits.
+IDS_AT_ONCE = 50_000
+
+
 @dataclass(frozen=True)
 class PageColumns:
     """The donors of a page, ranks from `start` on, from 0.
 
-    `counts`: (n,) uint8 by name of a field. `loci`: likewise, of each of `LOCI`. `numbers`: (n,)
-    by name. `texts`: distinct values and the code of each donor, (n,), by field and name.
+    `numbers`: (n,) by name. `texts`: distinct values and the code of each donor, (n,), by field and
+    name.
     """
 
     start: int
+    candidates: Candidates
     donors: Sequence[str]
-    counts: Mapping[str, npt.NDArray[np.uint8]]
-    loci: Sequence[Mapping[str, npt.NDArray[np.uint8]]]
     numbers: Mapping[str, npt.NDArray[Any]]
     texts: Mapping[tuple[str, str], tuple[Sequence[str], Codes]]
 
@@ -69,28 +74,23 @@ class PageColumns:
         """All columns of a page."""
         candidates, p = page.matches.candidates, page.probabilities
         rows = candidates.rows
-        counts = {
-            "mismatches_best": candidates.mismatches_best,
-            "mismatches_worst": candidates.mismatches_worst,
-            **{name: candidates.total(_LOCUS[name]) for name in list(_LOCUS)[2:]},
-        }
-        loci = []
-        for locus in LOCI:
-            compared = candidates.compared_at(locus)
-            columns = {name: compared[:, at] for name, at in _LOCUS.items()}
-            columns |= {name: _LETTERS[compared[:, at]] for name, at in _POSITIONS.items()}
-            loci.append({name: np.ascontiguousarray(column) for name, column in columns.items()})
         categories, number = tce_categories(candidates)
         tce = [common_pb2.Dpb1Tce.Value(f"DPB1_TCE_{category.name}") for category in categories]
         weights, of_row = index.distinct("weight_kg", rows)
+        checkpoint()
         age = index.ages(as_of, rows)
-        texts = {("facts", name): _used(*index.distinct(name, rows)) for name in _TEXT_FACTS}
+        texts = {
+            ("facts", name): _used(*index.distinct(name, rows)) for name in watched(_TEXT_FACTS)
+        }
         texts |= _rank_texts(page.ranking, rule)
+        ids: list[str] = []
+        for begin in watched(range(0, len(rows), IDS_AT_ONCE)):
+            ids += index.ids(rows[begin : begin + IDS_AT_ONCE])
+        checkpoint()
         return cls(
             start,
-            index.ids(rows),
-            {name: column.astype(np.uint8) for name, column in counts.items()},
-            loci,
+            candidates,
+            ids,
             {
                 "dpb1_tce": np.array(tce, dtype=np.int64)[number],
                 "p10": p.p[:, 0],
@@ -106,38 +106,47 @@ class PageColumns:
 
     def part(self, begin: int, end: int) -> columns_pb2.CandidateColumns:
         """Some of the donors."""
-        fields: dict[str, Any] = {
-            **{name: column[begin:end].tobytes() for name, column in self.counts.items()},
-            **{name: column[begin:end].tolist() for name, column in self.numbers.items()},
-        }
+        candidates = self.candidates.take(np.arange(begin, end))
+        counts, most = candidates.totals(), 2 * len(candidates.loci)
         message = columns_pb2.CandidateColumns(
             first_rank=self.start + begin + 1,
             donors=self.donors[begin:end],
+            mismatches_best=(most - counts[:, COUNT_BEST]).tobytes(),
+            mismatches_worst=(most - counts[:, COUNT_WORST]).tobytes(),
+            gvh_best=counts[:, GVH_BEST].tobytes(),
+            gvh_worst=counts[:, GVH_WORST].tobytes(),
+            hvg_best=counts[:, HVG_BEST].tobytes(),
+            hvg_worst=counts[:, HVG_WORST].tobytes(),
             loci=[
                 columns_pb2.LocusColumns(
-                    locus=locus.value,
-                    **{name: column[begin:end].tobytes() for name, column in columns.items()},
+                    locus=locus.value, **_of_locus(candidates.compared_at(locus))
                 )
-                for locus, columns in zip(LOCI, self.loci, strict=True)
+                for locus in LOCI
             ],
-            **fields,
         )
+        fields = [
+            packed(columns_pb2.CandidateColumns, name, column[begin:end])
+            for name, column in self.numbers.items()
+        ]
         for (field, name), (values, codes) in self.texts.items():
-            column = columns_pb2.TextColumn(
-                name=name, values=values, codes=codes[begin:end].tolist()
-            )
-            if field == "ranked_below_previous_for":
-                message.ranked_below_previous_for.CopyFrom(column)
-            else:
-                getattr(message, field).append(column)
+            column = columns_pb2.TextColumn(name=name, values=values).SerializeToString()
+            column += packed(columns_pb2.TextColumn, "codes", codes[begin:end])
+            fields.append(delimited(columns_pb2.CandidateColumns, field, column))
+        message.MergeFromString(b"".join(fields))
         return message
+
+
+def _of_locus(compared: npt.NDArray[np.uint8]) -> dict[str, bytes]:
+    """Fields of `LocusColumns` of the columns of a locus, (n, `N_COMPARED`)."""
+    columns = {name: compared[:, at].tobytes() for name, at in _LOCUS.items()}
+    return columns | {name: _LETTERS[compared[:, at]].tobytes() for name, at in _POSITIONS.items()}
 
 
 def _rank_texts(
     ranking: Ranking, rule: RankRule
 ) -> dict[tuple[str, str], tuple[Sequence[str], Codes]]:
     texts: dict[tuple[str, str], tuple[Sequence[str], Codes]] = {}
-    for i, key in enumerate(ranking.keys):
+    for i, key in enumerate(watched(ranking.keys)):
         codes, values = pd.factorize(ranking.values[:, i])
         texts["rank_values", key] = (
             [value_text(key, value, rule) for value in values.tolist()],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -89,7 +89,7 @@ def comparisons(
         zip(best, worst, strict=True),
         gvh,
         hvg,
-        candidates.compared.tolist(),
+        _rows(candidates.compared),
         matches.tce,
         probabilities.p.tolist(),
         map(Outcome, probabilities.outcomes.tolist()),
@@ -111,7 +111,7 @@ def pair_comparison(
         (most - total[COUNT_BEST], most - total[COUNT_WORST]),
         (total[GVH_BEST], total[GVH_WORST]),
         (total[HVG_BEST], total[HVG_WORST]),
-        counts.compared,
+        map(bytes, counts.compared),
         counts.tce,
         probabilities.p[0].tolist(),
         Outcome(int(probabilities.outcomes[0])),
@@ -132,7 +132,7 @@ def _comparison(
     mismatches: tuple[int, int],
     to_host: tuple[int, int],
     to_graft: tuple[int, int],
-    compared: Iterable[Sequence[int]],
+    compared: Iterable[bytes],
     tce: TceCategory,
     p: Sequence[float],
     outcome: Outcome,
@@ -142,7 +142,7 @@ def _comparison(
         mismatches=as_range(*mismatches),
         gvh=as_range(*to_host),
         hvg=as_range(*to_graft),
-        loci=[_locus(name, tuple(row)) for name, row in zip(_LOCUS_NAMES, compared, strict=True)],
+        loci=[_locus(name, row) for name, row in zip(_LOCUS_NAMES, compared, strict=True)],
         dpb1_tce=TCE[tce],
         probability_status=_STATUS[outcome],
         haplotypes=_sharing(in_common),
@@ -162,9 +162,16 @@ def as_range(best: int, worst: int) -> common_pb2.Range:
     return common_pb2.Range(best=int(best), worst=int(worst))
 
 
+def _rows(compared: npt.NDArray[np.uint8]) -> Iterator[list[bytes]]:
+    """Of each candidate what was compared at every locus, (n, n_loci, n_columns)."""
+    raw, (_, n_loci, size) = compared.tobytes(), compared.shape
+    for begin in range(0, len(raw), n_loci * size):
+        yield [raw[i : i + size] for i in range(begin, begin + n_loci * size, size)]
+
+
 # There are few that differ, and a message that is put into another one is copied.
 @lru_cache(maxsize=10_000)
-def _locus(name: str, row: tuple[int, ...]) -> common_pb2.LocusComparison:
+def _locus(name: str, row: bytes) -> common_pb2.LocusComparison:
     return common_pb2.LocusComparison(
         locus=name,
         matches=as_range(row[COUNT_BEST], row[COUNT_WORST]),
@@ -174,11 +181,13 @@ def _locus(name: str, row: tuple[int, ...]) -> common_pb2.LocusComparison:
     )
 
 
+_TEXT_FACTS = ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry")
+
+
 def donor_facts(facts: Mapping[str, Any], age_years: float) -> graftmatch_pb2.DonorFacts:
     """The facts of a donor; None and NaN are unknown."""
-    message = graftmatch_pb2.DonorFacts()
-    for name in ("type", "sex", "cmv", "abo", "rh", "ancestry", "registry"):
-        setattr(message, name, facts[name] or "")
+    texts: dict[str, Any] = {name: facts[name] or "" for name in _TEXT_FACTS}
+    message = graftmatch_pb2.DonorFacts(**texts)
     # A day before the birth date has no age.
     if age_years >= 0:
         message.age_years = int(age_years)

@@ -16,7 +16,7 @@ from matching.donor_index import POSTED, DonorIndex, Large, Segment, other_colum
 from matching.genotypes import encode
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Allele, Nomenclature
-from matching.search import Criteria, Direction, find_donors, finding
+from matching.search import Criteria, Direction, counted_mismatches, find_donors, finding
 from matching.search_kernels import LARGE
 from matching.serology import Antigen
 from matching.typings import parse_typing
@@ -184,9 +184,9 @@ def test_every_criterion_equals_brute_force(
                 )
                 for locus in criteria.loci
             )
-    at = found.at(Locus.A)
-    for i, row in enumerate(found.rows):
-        assert at.genotypes[at.number[i]] == donors[row].loci[Locus.A]
+    counted = counted_mismatches(index, patient, Criteria(criteria.loci, 2 * len(LOCI)), found.rows)
+    assert counted.tolist() == found.mismatches_best.tolist()
+    for row in found.rows:
         assert index.genotype(int(row), Locus.A) == donors[row].loci[Locus.A]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from matching.rank import (
     parse_rule,
     probability_bands,
     rank,
+    risk,
     risk_values,
     sex_values,
     value_text,
@@ -210,7 +212,8 @@ def test_risks_of_a_tie_are_counted_from_its_lowest(
         "age": np.array([row[1] for row in rows]),
         "sex": np.array(["F" if row[2] else "M" for row in rows]),
     }
-    found = risk_values(outcome, columns, np.array([row[0] for row in rows]), step)
+    with patch.object(risk, "_SORTED_AT_ONCE", 3):
+        found = risk_values(outcome, columns, np.array([row[0] for row in rows]), step)
     p = predict(outcome, columns, len(rows)).probability
     for i, row in enumerate(rows):
         tied = [j for j, other in enumerate(rows) if other[0] == row[0]]

@@ -9,7 +9,15 @@ from typing import Any
 import grpc
 import pytest
 
+from matching.rank import ordering, risk
+from matching.search import candidates, finding
+from service import ranking
+from service.calls import CURRENT, Call, CallEndedError
+from service.convert import columns
 from service.pb.graftmatch.v1 import antibodies_pb2, common_pb2, cord_pb2, graftmatch_pb2
+from service.search_answers import run_inside
+from service.security.caller import ANYONE
+from service.snapshot import Snapshot
 from tests.service.serving import PATIENT
 from tests.service.test_jobs import refusal
 
@@ -135,3 +143,58 @@ def test_violations_name_the_field_of_the_inner_message(channel: grpc.Channel, s
     request = pb.StreamCandidatesRequest(search=search)
     code, found = refusal(lambda: list(stub.StreamCandidates(request)))
     assert (code, list(found)) == ("INVALID_ARGUMENT", ["search.patient", "search.max_mismatches"])
+
+
+class Gone(Call):
+    """A call whose client goes away at one of the checkpoints, which it counts."""
+
+    last: float = math.inf
+    checkpoints: int = 0
+
+    def may_stop(self) -> bool:
+        self.checkpoints += 1
+        return self.checkpoints > self.last
+
+
+def streamed(
+    snapshot: Snapshot, search: pb.SearchDonorsRequest, last: float
+) -> tuple[int, list[bytes] | None]:
+    """How many checkpoints were passed, and the batches, None where it stopped."""
+    call = Gone("StreamCandidates", "0", ANYONE)
+    call.last = last
+    outside = CURRENT.set(call)
+    try:
+        found = run_inside(snapshot, pb.StreamCandidatesRequest(search=search))
+        batches = [found.columns_batch(i).SerializeToString() for i in found.begins(1000)]
+        return call.checkpoints, batches
+    except CallEndedError:
+        return call.checkpoints, None
+    finally:
+        CURRENT.reset(outside)
+
+
+@pytest.mark.parametrize("without_probabilities", [True, False])
+def test_a_stream_stops_at_the_checkpoint_after_its_client_has_gone(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch, without_probabilities: bool
+) -> None:
+    search = pb.SearchDonorsRequest(
+        patient=PATIENT, max_mismatches=10, without_probabilities=without_probabilities
+    )
+    usual, batches = streamed(snapshot, search, math.inf)
+    assert batches is not None
+    for module, name in (
+        (candidates, "ROWS_AT_ONCE"),
+        (ranking, "KEYED_AT_ONCE"),
+        (ordering, "_RUN"),
+        (risk, "_SORTED_AT_ONCE"),
+        (columns, "IDS_AT_ONCE"),
+        (finding, "COUNTED_AT_ONCE"),
+        (finding, "CHUNK"),
+    ):
+        monkeypatch.setattr(module, name, 50)
+    # There are 300 donors: more parts, more checkpoints, and the same answer.
+    number, in_parts = streamed(snapshot, search, math.inf)
+    assert number > usual + 9 * 5 * 3
+    assert in_parts == batches
+    for last in range(0, number, 1 + number // 40):
+        assert streamed(snapshot, search, last) == (last + 1, None)
