@@ -18,7 +18,7 @@ def array(dtype: Any, ndim: int = 1, readonly: bool = True) -> Any:
 
 U8, U8_2D = array(numba.uint8), array(numba.uint8, 2)
 U16, U16_2D = array(numba.uint16), array(numba.uint16, 2)
-U32, U64 = array(numba.uint32), array(numba.uint64)
+U32, U64, U64_2D = array(numba.uint32), array(numba.uint64), array(numba.uint64, 2)
 I8_2D = array(numba.int8, 2)
 I16 = array(numba.int16)
 I32, I32_2D, I32_3D = (array(numba.int32, ndim) for ndim in (1, 2, 3))

@@ -24,13 +24,12 @@ from matching.array_types import (
     OUT_U32,
     OUT_U64,
     U8,
-    U8_2D,
     U16_2D,
     U32,
     U64,
 )
 from matching.explanation_kernels import mixed_bits
-from matching.kernels import COUNT_WORST, GVH_WORST, HVG_BEST, HVG_WORST, kernel
+from matching.kernels import kernel
 
 Bytes = npt.NDArray[np.uint8]
 Shorts = npt.NDArray[np.uint16]
@@ -286,82 +285,6 @@ def sort_rows(codes: Words, starts: Words, rows: Words) -> None:
         code = codes[row]
         rows[place[code]] = row
         place[code] += 1
-
-
-@kernel(numba.int64(numba.int64, numba.int64, numba.boolean, numba.int64, numba.int64))
-def _of_draw(a: int, b: int, same: bool, x: int, y: int) -> int:
-    """Match count of one draw, plus 4 times the patient's groups that the donor lacks.
-
-    a, b: whether the patient's groups can be lacked (0 or 1); same: they are one group. x, y: what
-    of the patient's groups the donor's match, bit 0 for the first and bit 1 for the second.
-    """
-    lacking = (a & ~(x | y) & 1) + (0 if same else b & ~((x | y) >> 1) & 1)
-    if (x & 1 and y & 2) or (x & 2 and y & 1):
-        return 2 + 4 * lacking
-    return (1 if x | y else 0) + 4 * lacking
-
-
-@kernel(
-    numba.void(
-        *(I64, I64, numba.boolean, U8, U8_2D, U8),
-        *(I64, I32, U8, numba.int64, OUT_U8),
-    )
-)
-def compare_by_relation(
-    p1: Int64s,
-    p2: Int64s,
-    p_linked: bool,
-    p_absent: Bytes,
-    relation: Bytes,
-    d_absent: Bytes,
-    offsets: Int64s,
-    groups: Int32s,
-    linked: Bytes,
-    column: int,
-    out: Bytes,
-) -> None:
-    """One of the columns COUNT_WORST to HVG_WORST of `compare_genotypes` for every genotype
-    of a book, where groups match by a relation; groups are distinct where they are not the same.
-
-    p1, p2: rows of `relation` (n_patient_groups, n_groups) uint8; groups: its columns. p_absent,
-    d_absent: 1 where a row or column stands for no gene. The last column stands for a donor's null
-    without partner. out: (n_genotypes,) uint8.
-    """
-    nothing = np.array([relation.shape[1] - 1], dtype=np.int32)
-    highest = column in (GVH_WORST, HVG_WORST)
-    end = 2 if highest else 0
-    for g in range(len(out)):
-        start, middle, stop = offsets[2 * g], offsets[2 * g + 1], offsets[2 * g + 2]
-        d1, d2 = groups[start:middle], groups[middle:stop]
-        is_linked = linked[g] == 1 or start == stop
-        if start == stop:
-            d1 = nothing
-        found = 0 if highest else 2
-        for a in p1:
-            if found == end:
-                break
-            for b in p2:
-                if found == end:
-                    break
-                if p_linked and a != b:
-                    continue
-                can_a, can_b = 1 - p_absent[a], 1 - p_absent[b]
-                for x in d1:
-                    mark_x = relation[a, x] | relation[b, x] << 1
-                    lone_x = mark_x == 0 and d_absent[x] == 0
-                    for y in d1 if is_linked else d2:
-                        if is_linked and x != y:
-                            continue
-                        mark_y = relation[a, y] | relation[b, y] << 1
-                        if column in (HVG_BEST, HVG_WORST):
-                            value = 1 if lone_x else 0
-                            if x != y and mark_y == 0 and d_absent[y] == 0:
-                                value += 1
-                        else:
-                            value = _of_draw(can_a, can_b, a == b, mark_x, mark_y)
-                            value = value & 3 if column == COUNT_WORST else value >> 2
-                        found = max(found, value) if highest else min(found, value)
-        out[g] = found
 
 
 @kernel(numba.void(U16_2D, OUT_I64, OUT_I64))

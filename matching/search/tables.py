@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +23,13 @@ from matching.kernels import (
     HVG_WORST,
     N_COMPARED,
 )
+from matching.relation_kernels import compare_by_relation, draw_values
 from matching.search.criteria import Direction
 
 UNKNOWN_POSITION = 3
-# Entries that are compared before `between` is called again, and pairs of groups of a patient that
-# are compared with genotypes by antigens.
+# Entries that are compared before `between` is called again, and genotypes by antigens.
 ENTRIES_AT_ONCE, BY_ANTIGENS_AT_ONCE = 5_000, 250
+_WORD = 64
 _IS_HIGHEST = np.isin(np.arange(N_COMPARED), (COUNT_BEST, GVH_WORST, HVG_WORST))
 # A patient's new allele: none of a donor has the same code, so it matches nobody (R11).
 _NEW_OF_PATIENT = NEW_ALLELE - 1
@@ -115,45 +117,59 @@ def _by_antigens(
 ) -> npt.NDArray[np.uint8]:
     """A column of `compare_genotypes` for every typed entry, where positions match by antigens."""
     places = np.searchsorted(holders.groups, book.groups).astype(np.int32)
+    n_words = -(-len(holders.groups) // _WORD) + 1
+    d_absent = _as_words(_is_absent(holders.groups), n_words)
+    # A person with two nulls.
+    d_absent[-1] = 1
+    of_draws = draw_values(column)
     combine = np.maximum if _IS_HIGHEST[column] else np.minimum
     tables = []
     for one in patient.alternatives:
-        # The last row and column stand for a person with two nulls.
+        # The last row stands for a person with two nulls.
         values = [*sorted({*one.first, *one.second}), ABSENT_GENE]
-        relation = np.zeros((len(values), len(holders.groups) + 1), dtype=np.uint8)
+        matched = np.zeros((len(values), len(holders.groups)), dtype=bool)
         for i, value in enumerate(values[:-1]):
             between()
             if value != NEW_ALLELE:
-                relation[i, :-1] = np.isin(holders.groups, antigens.matching([value]))
-        first, second = (
-            np.array([values.index(g) for g in groups] or [len(values) - 1], dtype=np.int64)
-            for groups in (one.first, one.second)
-        )
+                matched[i] = np.isin(holders.groups, antigens.matching([value]))
+        held = np.zeros(len(values), dtype=np.uint8)
+        for position, groups in ((1, one.first), (2, one.second)):
+            held[[values.index(g) for g in groups] or [-1]] |= position
+        p_absent = _is_absent(np.array(values)).astype(np.uint8)
+        relation = np.stack([_as_words(row, n_words) for row in matched])
+        lone = _as_words(matched.sum(axis=0) == 1, n_words)
         out = np.empty(len(book.linked), dtype=np.uint8)
-        absent = _is_absent(values), _is_absent([*holders.groups, ABSENT_GENE])
-        at_once = max(1, BY_ANTIGENS_AT_ONCE // (len(first) * len(second)))
-        for begin in range(0, len(out), at_once):
+        for begin in range(0, len(out), BY_ANTIGENS_AT_ONCE):
             between()
-            end = begin + at_once
-            search_kernels.compare_by_relation(
-                first,
-                second,
+            end = begin + BY_ANTIGENS_AT_ONCE
+            compare_by_relation(
+                held,
                 one.linked or not one.first,
-                absent[0],
+                p_absent,
                 relation,
-                absent[1],
+                lone,
+                d_absent,
                 book.offsets[2 * begin : 2 * end + 1],
                 places,
                 book.linked[begin:end],
                 column,
+                of_draws,
                 out[begin:end],
             )
         tables.append(out)
     return np.asarray(combine.reduceat(combine.reduce(tables), book.starts[:-1])[1:])
 
 
-def _is_absent(groups: Sequence[int]) -> npt.NDArray[np.uint8]:
-    return np.array([group == ABSENT_GENE for group in groups], dtype=np.uint8)
+def _is_absent(groups: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray(groups == ABSENT_GENE)
+
+
+def _as_words(bits: npt.NDArray[np.bool_], n_words: int) -> npt.NDArray[np.uint64]:
+    """Bit i of word w says whether `bits[64 w + i]`."""
+    octets = np.zeros(n_words * _WORD // 8, dtype=np.uint8)
+    packed = np.packbits(bits, bitorder="little")
+    octets[: len(packed)] = packed
+    return octets.view("<u8").astype(np.uint64)
 
 
 def _sets(genotype: LocusGenotype) -> tuple[kernels.Int32s, kernels.Int32s]:
