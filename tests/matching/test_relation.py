@@ -31,7 +31,7 @@ def value(
     (a, b), (x, y) = patient, donor
     if column == COUNT_WORST:
         matched = relation.astype(int)
-        return max(matched[a, x] + matched[b, y], matched[a, y] + matched[b, x])
+        return int(max(matched[a, x] + matched[b, y], matched[a, y] + matched[b, x]))
     if column in (GVH_BEST, GVH_WORST):
         return sum(one != absent[0] and not relation[one, [x, y]].any() for one in {a, b})
     return sum(one != absent[1] and not relation[[a, b], one].any() for one in {x, y})
