@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -20,7 +23,7 @@ from tests.service.test_server_workers import Served, eventually, served
 __all__ = ["served"]
 
 SECONDS, WARM_SECONDS = 600, 120
-CLIENTS = 4
+CLIENTS, CONNECTIONS = 4, 32
 SHARE = 0.8
 
 
@@ -30,32 +33,48 @@ def rss_kib(served: Served) -> int:
     return sum(int(n) for text in status for n in re.findall(r"RssAnon:\s+(\d+)", text))
 
 
-def load(served: Served, seconds: float, per_second: float) -> list[tuple[float, float]]:
+# Of typings that were never sent before.
+NEW = itertools.count()
+
+
+@pytest.fixture
+def stubs(served: Served) -> Iterator[list[Any]]:
+    """Of many connections, so that each worker gets about half of the calls; a thousand in an order
+    that has nothing to do with which call it is."""
+    with ExitStack() as stack:
+        channels = [
+            stack.enter_context(grpc.insecure_channel(served.address, (("connection", i),)))
+            for i in range(CONNECTIONS)
+        ]
+        drawn = random.Random(1).choices([stub_of(channel) for channel in channels], k=1000)
+        yield drawn
+
+
+def load(stubs: Sequence[Any], seconds: float, per_second: float) -> list[tuple[float, float]]:
     """When each call was due, and how long after it was answered; as fast as can be for inf.
 
     Clients take the next call each, so that the same calls are made however fast they are.
     """
     numbers = itertools.count()
 
-    def client(number: int) -> list[tuple[float, float]]:
+    def client(_: int) -> list[tuple[float, float]]:
         found: list[tuple[float, float]] = []
-        with grpc.insecure_channel(served.address, (("client", number),)) as channel:
-            stub, end = stub_of(channel), begun + seconds
-            while time.monotonic() < end:
-                n = next(numbers)
-                # Nothing is due before now where calls follow each other.
-                due = time.monotonic() if per_second == np.inf else begun + n / per_second
-                if due >= end:
-                    break
-                time.sleep(max(due - time.monotonic(), 0.0))
-                # Typings that recur and typings that do not.
-                donor = PATIENT if n % 2 else f"{PATIENT}^MICA*{n}+MICA*{n}"
-                if n % 10 == 0:
-                    request = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=2)
-                    list(stub.SearchDonors(request))
-                else:
-                    stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=donor))
-                found.append((due - begun, time.monotonic() - due))
+        end = begun + seconds
+        while time.monotonic() < end:
+            n = next(numbers)
+            # Nothing is due before now where calls follow each other.
+            due = time.monotonic() if per_second == np.inf else begun + n / per_second
+            if due >= end:
+                break
+            time.sleep(max(due - time.monotonic(), 0.0))
+            stub, new = stubs[n % len(stubs)], next(NEW)
+            # Typings that recur and typings that do not.
+            donor = PATIENT if n % 2 else f"{PATIENT}^MICA*{new}+MICA*{new}"
+            if n % 10 == 0:
+                list(stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=2)))
+            else:
+                stub.ScorePair(pb.ScorePairRequest(patient=PATIENT, donor=donor))
+            found.append((due - begun, time.monotonic() - due))
         return found
 
     begun = time.monotonic()
@@ -65,14 +84,14 @@ def load(served: Served, seconds: float, per_second: float) -> list[tuple[float,
 
 @pytest.mark.slow
 def test_memory_and_times_stay_as_they_are(
-    served: Served, record_property: Callable[[str, object], None]
+    served: Served, stubs: list[Any], record_property: Callable[[str, object], None]
 ) -> None:
     eventually(lambda: served.serving() == 2)
-    load(served, 5, np.inf)
-    capacity = len(load(served, 10, np.inf)) / 10
-    load(served, WARM_SECONDS, SHARE * capacity)
+    load(stubs, 5, np.inf)
+    capacity = len(load(stubs, 10, np.inf)) / 10
+    load(stubs, WARM_SECONDS, SHARE * capacity)
     before = rss_kib(served)
-    timed = load(served, SECONDS - WARM_SECONDS, SHARE * capacity)
+    timed = load(stubs, SECONDS - WARM_SECONDS, SHARE * capacity)
     after = rss_kib(served)
     made = len(timed) / (SECONDS - WARM_SECONDS)
     due, took = np.array(timed).T
