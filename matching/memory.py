@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -30,7 +31,8 @@ class Memory(Generic[K, V]):
     ) -> None:
         self._limit, self._weight = limit, weight
         self._largest = limit if largest is None else min(largest, limit)
-        self._values: dict[K, V] = {}
+        # The first of a plain dict is behind all places of those that were taken out before.
+        self._values: OrderedDict[K, V] = OrderedDict()
         self._sum = 0.0
         self._changing = threading.Lock()
 
@@ -53,5 +55,5 @@ class Memory(Generic[K, V]):
                 self._values[key] = made
                 self._sum += weight
                 while self._sum > self._limit:
-                    self._sum -= self._weight(self._values.pop(next(iter(self._values))))
+                    self._sum -= self._weight(self._values.popitem(last=False)[1])
         return made
