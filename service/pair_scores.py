@@ -105,7 +105,8 @@ class PairScorer:
 
     def effort(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> Effort:
         """What is left to work out for two typings with such facts: little where the patient was
-        imputed before and is few genotypes, and none where the donor's mass is known too."""
+        imputed before and is few genotypes, and none where the donor's mass is known too; donors in
+        phase and of mixtures are imputed in pairs."""
         if self.sets is None or self._typings.get(patient) is None:
             return Effort.ANY
         ours, theirs = _priors(self.sets, facts)
@@ -115,7 +116,9 @@ class PairScorer:
         is_known = (
             self._typings.get(donor) is not None and self._masses.get((donor, theirs)) is not None
         )
-        return Effort.NONE if is_known else Effort.LITTLE
+        if is_known:
+            return Effort.NONE
+        return Effort.ANY if "~" in donor or len(theirs) > 1 else Effort.LITTLE
 
     def probabilities(
         self,
