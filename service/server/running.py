@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -136,7 +137,7 @@ async def run(
         reloading: asyncio.Task[None] | None = None
         jobs: JobRunner | None = None
         try:
-            snapshot = await _unless_stopped(asyncio.to_thread(load), stopping)
+            snapshot = await _unless_stopped(_reading(load), stopping)
             if snapshot is not None:
                 answering.snapshot = snapshot
                 interceptor.ready = True
@@ -186,14 +187,31 @@ def _register(
     register(AuditServicer(answering, audit), server)
 
 
-async def _unless_stopped(loading: Any, stopping: asyncio.Event) -> Snapshot | None:
-    """What is loaded; None if the server is to stop before."""
-    tasks = [asyncio.ensure_future(loading), asyncio.ensure_future(stopping.wait())]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    tasks[1].cancel()
-    if tasks[0].done():
-        snapshot: Snapshot = tasks[0].result()
-        return snapshot
+def _reading(load: Callable[[], Snapshot]) -> asyncio.Future[Snapshot]:
+    """What `load` returns, on a thread that the end of the process does not wait for."""
+    found: Future[Snapshot] = Future()
+    found.set_running_or_notify_cancel()
+
+    def read() -> None:
+        try:
+            found.set_result(load())
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=read, name="read", daemon=True).start()
+    return asyncio.wrap_future(found)
+
+
+async def _unless_stopped(
+    reading: asyncio.Future[Snapshot], stopping: asyncio.Event
+) -> Snapshot | None:
+    """What is read; None if the server is to stop before."""
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((reading, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if reading.done():
+        return reading.result()
+    reading.cancel()
     return None
 
 
