@@ -171,13 +171,13 @@ def load_snapshot(
         proteins = folder.proteins(nomenclature.release)
         # In this thread, since it is made here where there is none, which an interrupt ends.
         index = store.index(nomenclature) if is_searched else None
+        # Before the model is read, so that a promotion in between is seen at the next call.
+        version = active_version(settings.models)
+        model = active_model(settings.models)
         sets = reading.result()
     search = None
     if index is not None:
         search = DonorSearch.of(nomenclature, proteins, store, index, sets)
-    # Before the model is read, so that a promotion in between is seen at the next call.
-    version = active_version(settings.models)
-    model = active_model(settings.models)
     return Snapshot(
         nomenclature,
         proteins,
