@@ -6,7 +6,7 @@ their own. A donor that was changed or deleted later is marked as removed in the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from matching.antigens import AntigenRelation
 from matching.genotypes import UNTYPED, Book, LocusGenotype, book_builders
 from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 from matching.nomenclature import Nomenclature
+from matching.parts import in_parts
 from matching.search_kernels import LARGE
 from matching.typings import Typing
 
@@ -316,17 +317,20 @@ class DonorIndex:
         return AntigenRelation(self.nomenclature)
 
     def parts(
-        self, rows: npt.NDArray[np.int64]
+        self, rows: npt.NDArray[np.int64], between: Callable[[], object] = lambda: None
     ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Segment, positions in `rows` and rows within the segment, for each that holds some."""
-        if len(self.segments) == 1:
-            yield 0, np.arange(len(rows), dtype=np.int64), rows
-            return
-        of = np.searchsorted(self.first_rows, rows, side="right") - 1
-        for i in range(len(self.segments)):
-            at = np.flatnonzero(of == i)
-            if len(at):
-                yield i, at, rows[at] - self.first_rows[i]
+        """Segment, positions in `rows` and rows within the segment, for each that holds some of a
+        part of `rows`; `between` is called before each part (see `in_parts`)."""
+        for part in in_parts(len(rows), between):
+            some = rows[part]
+            if len(self.segments) == 1:
+                yield 0, np.arange(part.start, part.stop, dtype=np.int64), some
+                continue
+            of = np.searchsorted(self.first_rows, some, side="right") - 1
+            for i in range(len(self.segments)):
+                at = np.flatnonzero(of == i)
+                if len(at):
+                    yield i, part.start + at, some[at] - self.first_rows[i]
 
     def genotype(self, row: int, locus: Locus) -> LocusGenotype | None:
         """What a donor presents at a locus, None where untyped."""

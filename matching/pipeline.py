@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -17,14 +17,13 @@ from matching.loci import LOCI, Locus, PerLocus
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.pair import MOST_GROUPS
+from matching.parts import joined
 from matching.search import Candidates, Criteria, compare_locus, find_donors
 from matching.typings import Typing
 
 # Loci of pairs that are remembered.
 _MOST_LOCI = 200_000
 _NOBODY = Book.of([])
-# Rows of which it is asked whether they are wanted before `between` is called again.
-KEPT_AT_ONCE = 100_000
 _CATEGORIES = tuple(TceCategory)
 _COUNTS = [COUNT_BEST, COUNT_WORST]
 
@@ -74,11 +73,10 @@ def match(
     patient = encode(typing, nomenclature)
     found = find_donors(index, patient, criteria, between)
     if kept is not None:
-        wanted = [np.empty(0, dtype=bool)]
-        for begin in range(0, len(found), KEPT_AT_ONCE):
-            between()
-            wanted.append(kept(found.rows[begin : begin + KEPT_AT_ONCE]))
-        found = found.take(np.flatnonzero(np.concatenate(wanted)))
+        wanted = [found.rows[:0]]
+        for _, some in found.parts():
+            wanted.append(some.rows[kept(some.rows)])
+        found = replace(found, rows=joined(wanted, between))
     return Matches(found, patient.notes)
 
 
@@ -169,7 +167,7 @@ def tce_categories(
             categories.append(_CATEGORIES.index(known[key]))
         return np.array(categories, dtype=np.uint64)
 
-    return _CATEGORIES, found.of_genotypes("tce", Locus.DPB1, work).astype(np.int64)
+    return _CATEGORIES, found.of_genotypes("tce", Locus.DPB1, work).view(np.int64)
 
 
 def _tce_category(

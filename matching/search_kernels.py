@@ -122,13 +122,13 @@ def entries_of_rows(
 
 @kernel(
     numba.int64(
-        *(U32, U32, U32, U16_2D, U8, numba.int64, numba.int64, numba.int64),
+        *(I64, I64, U32, U16_2D, U8, numba.int64, numba.int64, numba.int64),
         *(OUT_U32, OUT_U8),
     )
 )
 def search_postings(
-    entries: Words,
-    starts: Words,
+    begins: Int64s,
+    ends: Int64s,
     rows: Words,
     others: Shorts,
     tables: Bytes,
@@ -138,16 +138,16 @@ def search_postings(
     out_rows: Words,
     out_totals: Bytes,
 ) -> int:
-    """Rows that hold one of `entries`, all without a mismatch, at the locus of a posting list
-    (starts, rows, others: see `matching.donor_index.Postings`) and may be within the limit over
-    the loci of `others`, whose tables begin at `first_start` and `second_start`.
+    """Rows at some ranges of a posting list, of entries without a mismatch (rows, others: see
+    `matching.donor_index.Postings`), that may be within the limit over the loci of `others`,
+    whose tables begin at `first_start` and `second_start`.
 
     Writes the rows and their mismatches over these, with `OPEN` added where a code is `LARGE`,
     which counts as none; returns how many there are.
     """
     count = 0
-    for entry in entries:
-        for i in range(starts[entry], starts[entry + 1]):
+    for part in range(len(begins)):
+        for i in range(begins[part], ends[part]):
             a, b = others[i, 0], others[i, 1]
             total = 0 if a == LARGE else int(tables[first_start + a])
             total += 0 if b == LARGE else int(tables[second_start + b])

@@ -23,6 +23,7 @@ FIVE = parse_loci("A,B,C,DRB1,DQB1")
 _CLASS_I, _CLASS_II = parse_loci("A,B,C"), parse_loci("DRB1,DQB1")
 _COUNTED = parse_loci("A,B,C,DRB1,DQB1,DPB1")
 _RESIDUES = parse_loci("A,B,C,DRB1")
+_HLA_MATCH = ("10/10", "9/10 class I")
 _UNTOLD = (TceCategory.UNKNOWN, TceCategory.UNTYPED)
 
 
@@ -33,14 +34,17 @@ def known_tce(category: TceCategory) -> str:
 
 def hla_match(found: Candidates) -> Coded:
     """10/10 or 9/10 class I where the typings leave no doubt over the five loci, else unknown."""
-    class_i = found.totals(_CLASS_I)
-    five = class_i + found.totals(_CLASS_II)
+    codes = np.empty(len(found), dtype=np.int8)
     most, most_class_i = 2 * len(FIVE), 2 * len(_CLASS_I)
-    return _hla_match(
-        most - five[:, COUNT_WORST],
-        most - five[:, COUNT_BEST],
-        most_class_i - class_i[:, COUNT_BEST],
-    )
+    for part, some in found.parts():
+        class_i = some.totals(_CLASS_I)
+        five = class_i + some.totals(_CLASS_II)
+        codes[part] = _hla_match(
+            most - five[:, COUNT_WORST],
+            most - five[:, COUNT_BEST],
+            most_class_i - class_i[:, COUNT_BEST],
+        )
+    return Coded(codes, _HLA_MATCH)
 
 
 def hla_match_of_pair(counts: PairCounts) -> str:
@@ -54,15 +58,15 @@ def _hla_match_of_one(worst: int, best: int, best_class_i: int) -> str:
     """By matches."""
     most, most_class_i = 2 * len(FIVE), 2 * len(_CLASS_I)
     counts = np.array([[most - worst], [most - best], [most_class_i - best_class_i]])
-    return _hla_match(*counts).texts[0]
+    return Coded(_hla_match(*counts), _HLA_MATCH).texts[0]
 
 
 def _hla_match(
     worst: npt.NDArray[Any], best: npt.NDArray[Any], best_class_i: npt.NDArray[Any]
-) -> Coded:
+) -> npt.NDArray[np.int8]:
+    """Positions in `_HLA_MATCH`, -1 where unknown, by mismatches."""
     one_class_i = (worst == 1) & (best == 1) & (best_class_i == 1)
-    codes = np.where(worst == 0, 0, np.where(one_class_i, 1, -1)).astype(np.int8)
-    return Coded(codes, ("10/10", "9/10 class I"))
+    return np.where(worst == 0, 0, np.where(one_class_i, 1, -1)).astype(np.int8)
 
 
 def typed_factors(

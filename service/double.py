@@ -18,7 +18,7 @@ from matching.cord.double import CD34_STEP, TNC_STEP
 from matching.errors import InputFileError
 from matching.pipeline import Matches, match
 from matching.rank import BY_IDENTIFIER, antibody_values
-from matching.search import counted_mismatches
+from matching.search import MismatchCounts
 from matching.typings import typing_of
 from service.antibodies import Crossmatched
 from service.antibody_columns import crossmatched_rows, donor_columns
@@ -105,7 +105,7 @@ def find_pairs(
         found = found.take(left)
     rows = found.candidates.rows
     doses = doses_per_kg(index, rows, float(weight))
-    counted = counted_mismatches(index.donors, found.candidates.patient, criteria, rows)
+    counted = MismatchCounts(index.donors, found.candidates.patient, criteria, checkpoint).of(rows)
     grades = counted
     if antibodies is not None:
         answers = answers_of(index.donors, antibodies.profile, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from data.index import IndexMasses
 from matching.errors import TooAmbiguousError
 from matching.haplotypes import ExplainingClasses, ImputedGenotypes, Imputer
+from matching.parts import in_parts, joined, taken
 from matching.probability import MOST_IN_PAIRS, HaplotypeSums, predict, predict_by_class
 from matching.typings import Typing
 from service.ancestry import Prior
@@ -21,8 +22,9 @@ from service.calls import checkpoint, watched
 from service.frequency_sets import SearchSets
 
 THREADS = 2
-# Donors that are imputed one by one before it is asked whether anybody still waits.
-_IN_PAIRS = 5
+# Donors that are predicted before it is asked whether anybody still waits: by masses, which looks
+# for itself where that takes long, and one by one.
+_BY_MASSES, _IN_PAIRS = 2_000_000, 5
 # Of a patient with more genotypes the lightest are left out, together this share of all at most.
 MANY_GENOTYPES = 1_000
 LEFT_OUT = 0.001
@@ -86,14 +88,19 @@ class CandidateProbabilities:
 
     @classmethod
     def without(cls, n: int, why: Outcome, up_to: int = 2) -> CandidateProbabilities:
-        """None of n candidates has any."""
-        outcomes = np.full(n, why, dtype=np.int8)
-        return cls(np.full((n, up_to + 1), np.nan), outcomes, 0.0, np.zeros(n, dtype=bool))
+        """None of n candidates has any; arrays that cannot be written to."""
+        p = np.broadcast_to(np.nan, (n, up_to + 1))
+        outcomes = np.broadcast_to(np.int8(why), n)
+        return cls(p, outcomes, 0.0, np.broadcast_to(np.False_, n))
 
     def take(self, order: npt.NDArray[np.int64]) -> CandidateProbabilities:
         """Those of the candidates at the given positions, in that order."""
-        missing = self.missing[order]
-        return CandidateProbabilities(self.p[order], self.outcomes[order], self.dropped, missing)
+        return CandidateProbabilities(
+            taken(self.p, order, checkpoint),
+            taken(self.outcomes, order, checkpoint),
+            self.dropped,
+            taken(self.missing, order, checkpoint),
+        )
 
 
 def candidate_probabilities(
@@ -120,37 +127,45 @@ def candidate_probabilities(
     if own.explained.n_pairs > limits.patient:
         return CandidateProbabilities.without(len(rows), Outcome.TOO_AMBIGUOUS, up_to)
     codes, weights, cut = own.genotypes
-    p = np.full((len(rows), up_to + 1), np.nan)
+    p = np.empty((len(rows), up_to + 1))
     outcomes = np.zeros(len(rows), dtype=np.int8)
-    of_rows = masses.of(rows, checkpoint)
-    is_left = np.isnan(of_rows.total)
+    missing = np.empty(len(rows), dtype=bool)
     genotypes = masses.sets.tables[0].patient(imputer, codes, weights)
     precision = LEFT_OUT if len(weights) > MANY_GENOTYPES else 0.0
     dropped = 0.0
-    for number in watched(np.unique(of_rows.sets[~is_left]).tolist()):
-        at = np.flatnonzero(~is_left & (of_rows.sets == number))
-        found = masses.sets.tables[number].search(
-            *(genotypes, masses.entries, of_rows.codes[at], of_rows.total[at]),
-            *(up_to, precision, THREADS, checkpoint),
-        )
-        p[at], dropped, is_left[at] = found.p, max(dropped, found.dropped), found.exact
+    without_mass = [np.empty(0, dtype=np.int64)]
+    for part in in_parts(len(rows), checkpoint, _BY_MASSES):
+        of_rows = masses.of(rows[part], checkpoint)
+        missing[part] = of_rows.missing
+        is_left = np.isnan(of_rows.total)
+        of_part = p[part]
+        of_part[:] = np.nan
+        for number in watched(np.flatnonzero(np.bincount(of_rows.sets[~is_left])).tolist()):
+            at = np.flatnonzero(~is_left & (of_rows.sets == number))
+            found = masses.sets.tables[number].search(
+                *(genotypes, masses.entries, of_rows.codes[at], of_rows.total[at]),
+                *(up_to, precision, THREADS, checkpoint),
+            )
+            of_part[at], is_left[at] = found.p, found.exact
+            dropped = max(dropped, found.dropped)
+        outcomes[part][~is_left & (of_rows.total == 0)] = Outcome.DONOR_UNREPRESENTED
+        outcomes[part][is_left] = Outcome.DONOR_CHANGED
+        without_mass.append(part.start + np.flatnonzero(is_left))
     dropped += cut
-    outcomes[~is_left & (of_rows.total == 0)] = Outcome.DONOR_UNREPRESENTED
-    left = np.flatnonzero(is_left)
-    outcomes[left] = Outcome.DONOR_CHANGED
-    by_prior: dict[Prior, dict[int, Typing]] = defaultdict(dict)
-    typings, priors = typings_of(rows[left]), masses.priors(rows[left])
-    for i, typing, theirs in zip(left.tolist(), typings, priors, strict=True):
+    left = joined(without_mass, checkpoint)
+    by_prior: dict[Prior, list[tuple[int, Typing]]] = defaultdict(list)
+    typings, priors = typings_of(rows[left]), masses.priors(rows[left], checkpoint)
+    for i, typing, theirs in zip(watched(left.tolist()), typings, priors, strict=True):
         if typing is not None:
-            by_prior[theirs][i] = typing
+            by_prior[theirs].append((i, typing))
     for theirs, donors in by_prior.items():
-        for first in watched(range(0, len(donors), _IN_PAIRS)):
-            some = slice(first, first + _IN_PAIRS)
-            at = np.array(list(donors)[some], dtype=np.int64)
-            pairs = predict_in_pairs(sets, own, list(donors.values())[some], theirs, limits.pairs)
+        for part in in_parts(len(donors), checkpoint, _IN_PAIRS):
+            places, some = zip(*donors[part], strict=True)
+            pairs = predict_in_pairs(sets, own, some, theirs, limits.pairs)
+            at = np.array(places)
             p[at], outcomes[at] = pairs.p[:, : up_to + 1], pairs.outcomes
             dropped = max(dropped, pairs.dropped)
-    return CandidateProbabilities(p, outcomes, dropped, of_rows.missing)
+    return CandidateProbabilities(p, outcomes, dropped, missing)
 
 
 def explain_patient(
@@ -175,7 +190,8 @@ def predict_in_pairs(
 
     `prior`: of all of them. `most_pairs`: as `GenotypeLimits.pairs`. No masses are `missing`.
     """
-    found = CandidateProbabilities.without(len(donors), Outcome.TOO_AMBIGUOUS)
+    p = np.full((len(donors), 3), np.nan)
+    outcomes = np.full(len(donors), Outcome.TOO_AMBIGUOUS, dtype=np.int8)
     frequencies = sets.under.populations.mixture(dict(prior))
     imputer, own = patient.imputer, patient.explained
     listed = {}
@@ -186,17 +202,17 @@ def predict_in_pairs(
         except TooAmbiguousError:
             continue
         if not explained.mass:
-            found.outcomes[i] = Outcome.DONOR_UNREPRESENTED
+            outcomes[i] = Outcome.DONOR_UNREPRESENTED
         elif own.n_pairs * explained.n_pairs <= MOST_IN_PAIRS:
             listed[i] = imputer.list_genotypes(explained)
         elif min(own.n_pairs, explained.n_pairs) <= most_pairs:
             theirs = HaplotypeSums(imputer, explained)
             predicted = predict_by_class(patient.sums, theirs, between=checkpoint)
-            found.p[i], found.outcomes[i] = predicted.p_mismatches[0], Outcome.COMPUTED
+            p[i], outcomes[i] = predicted.p_mismatches[0], Outcome.COMPUTED
             dropped = max(dropped, float(predicted.dropped[0]))
     if listed:
         at = list(listed)
         people = ImputedGenotypes.of(list(listed.values()), len(imputer.frequencies.loci))
-        found.p[at] = predict(imputer, patient.genotypes[:2], people).p_mismatches
-        found.outcomes[at] = Outcome.COMPUTED
-    return replace(found, dropped=dropped)
+        p[at] = predict(imputer, patient.genotypes[:2], people).p_mismatches
+        outcomes[at] = Outcome.COMPUTED
+    return CandidateProbabilities(p, outcomes, dropped, np.zeros(len(donors), dtype=bool))

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from data.index import StoredIndex
+from matching.parts import taken
 from matching.pipeline import PairCounts, tce_categories
 from matching.risk import Coded, CodedColumns, OutcomeModel, RiskModel, compare_donors
 from matching.search import Candidates
 from matching.typed_pairs import hla_match, hla_match_of_pair, known_tce
-from service.calls import checkpoint, watched
+from service.calls import checkpoint
 
 _SIGN = {"positive": "+", "negative": "-"}
 _ANTIGENS = {"A": {"A"}, "B": {"B"}, "AB": {"A", "B"}, "O": set[str]()}
@@ -33,15 +34,14 @@ def pair_factors(
     What is unknown on either side is left empty (NaN for numbers).
     """
     categories, number = tce_categories(found)
-    checkpoint()
     columns: dict[str, npt.NDArray[Any] | Coded] = {
-        "age_years": np.full(len(found), _age(patient)),
-        "donor_age_years": index.ages(as_of, found.rows),
+        "age_years": np.broadcast_to(_age(patient), len(found)),
+        "donor_age_years": index.ages(as_of, found.rows, checkpoint),
         "hla_match": hla_match(found),
         "dpb1_tce": _coded([known_tce(category) for category in categories], number),
     }
-    for factor, fact, text in watched(_of_both(patient)):
-        values, number = index.distinct(fact, found.rows)
+    for factor, fact, text in _of_both(patient):
+        values, number = index.distinct(fact, found.rows, checkpoint)
         columns[factor] = _coded([text(value) for value in values], number)
     return columns
 
@@ -122,7 +122,7 @@ def _coded(texts: list[str], number: npt.NDArray[np.int64]) -> Coded:
     """A column from its distinct texts, "" for unknown, and which each row has."""
     levels = tuple(dict.fromkeys(filter(None, texts)))
     codes = np.array([levels.index(text) if text else -1 for text in texts], dtype=np.int8)
-    return Coded(codes[number], levels)
+    return Coded(taken(codes, number, checkpoint), levels)
 
 
 def _letter(sex: object) -> str:

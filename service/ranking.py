@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from matching.cord import nima_preference
 from matching.immunogenetics import Leaders
 from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
 from matching.loci import Locus
+from matching.parts import in_parts
 from matching.pipeline import Matches, tce_categories
 from matching.rank import (
     Floats,
@@ -40,16 +42,13 @@ from matching.search import (
     UNKNOWN_POSITION,
     Candidates,
     Criteria,
-    counted_mismatches,
+    MismatchCounts,
 )
 from matching.typed_pairs import FIVE
 from matching.typings import Typing
 from service.calls import checkpoint, watched
 from service.cord import Mothers, doses_per_kg, is_cord
 from service.pairs import RISK_OUTCOME, Facts, abo_match, pair_factors
-
-# Candidates of which a key is worked out before it is asked whether anybody still waits.
-KEYED_AT_ONCE = 150_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,8 @@ class Ranker:
         `p`: (n, 2) P(10/10) and P(9/10), NaN where unknown; without any, mismatch counts stand in.
         """
         keys = _Keys(self, patient, facts, found.candidates, p)
-        names = self.rule.applied(bool(np.isfinite(p).any()))
+        parts = in_parts(len(p), checkpoint)
+        names = self.rule.applied(any(np.isfinite(p[part]).any() for part in parts))
         return rank(
             len(found),
             [keys.of(name) for name in watched(names)],
@@ -108,12 +108,13 @@ class _Keys:
         if name == "risk":
             return RankKey(name, values)
 
-        def in_parts(members: Int64s, ties: Int64s) -> Floats:
-            parts = [slice(i, i + KEYED_AT_ONCE) for i in range(0, len(members), KEYED_AT_ONCE)]
-            found = [values(members[part], ties[part]) for part in watched(parts)]
-            return np.concatenate([np.empty(0), *found])
+        def part_by_part(members: Int64s, ties: Int64s) -> Floats:
+            found = np.empty(len(members))
+            for part in in_parts(len(members), checkpoint):
+                found[part] = values(members[part], ties[part])
+            return found
 
-        return RankKey(name, in_parts)
+        return RankKey(name, part_by_part)
 
     def identifiers(self, members: Int64s) -> list[str]:
         return self.ranker.index.ids(self.found.rows[members])
@@ -136,18 +137,24 @@ class _Keys:
 
     def _mismatches_best(self, members: Int64s, _: Int64s) -> Floats:
         # Not by comparing everyone's genotypes in full, which only those on the page need.
-        return self._counted(Criteria(self.found.loci, MAX_MISMATCHES), members)
+        return self._best_counts.of(self.found.rows[members]).astype(np.float64)
 
     def _mismatches_worst(self, members: Int64s, _: Int64s) -> Floats:
         return self.found.take(members).mismatches_worst.astype(np.float64)
 
     def _mismatches_counted(self, members: Int64s, _: Int64s) -> Floats:
-        return self._counted(self.ranker.criteria, members)
+        return self._counts.of(self.found.rows[members]).astype(np.float64)
 
-    def _counted(self, criteria: Criteria, members: Int64s) -> Floats:
-        found, rows = self.found, self.found.rows[members]
-        counted = counted_mismatches(found.index, found.patient, criteria, rows, checkpoint)
-        return counted.astype(np.float64)
+    @cached_property
+    def _best_counts(self) -> MismatchCounts:
+        return self._counts_by(Criteria(self.found.loci, MAX_MISMATCHES))
+
+    @cached_property
+    def _counts(self) -> MismatchCounts:
+        return self._counts_by(self.ranker.criteria)
+
+    def _counts_by(self, criteria: Criteria) -> MismatchCounts:
+        return MismatchCounts(self.found.index, self.found.patient, criteria, checkpoint)
 
     def _tnc(self, members: Int64s, _: Int64s) -> Floats:
         return self._dose("tnc", members)
@@ -190,10 +197,11 @@ class _Keys:
         best, undetermined = leader_values([None, (None, None)], self.ranker.rule)
         values: Floats = np.where(untyped, undetermined, best)
         patient = self.patient.loci[Locus.B]
+        checkpoint()
         if patient is not None and len(mismatched):
             pairs, number = self.ranker.index.written_b(self.found.rows[members[mismatched]])
             checkpoint()
-            outcomes, of_typing = self.ranker.leaders.outcomes(patient, pairs)
+            outcomes, of_typing = self.ranker.leaders.outcomes(patient, pairs, checkpoint)
             values[mismatched] = leader_values(outcomes, self.ranker.rule)[of_typing[number]]
         return values
 

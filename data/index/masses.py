@@ -199,10 +199,12 @@ class IndexMasses:
         pairs = zip(self.index.segments, self.segments, strict=True)
         return sum(stored.segment.n_valid for stored, found in pairs if found is None)
 
-    def priors(self, rows: npt.NDArray[np.int64]) -> list[Prior]:
-        """The sets and shares of some donors."""
+    def priors(
+        self, rows: npt.NDArray[np.int64], between: Callable[[], object] = lambda: None
+    ) -> list[Prior]:
+        """The sets and shares of some donors. `between`: see `DonorIndex.parts`."""
         found = np.empty(len(rows), dtype=object)
-        for i, at, local in self.index.donors.parts(rows):
+        for i, at, local in self.index.donors.parts(rows, between):
             facts = self.index.segments[i].facts
             known = zip(
                 *(facts[name].take(local) for name in ("ancestry", "registry")), strict=True
@@ -223,14 +225,13 @@ class IndexMasses:
             np.ones(len(rows), dtype=bool),
             np.empty(len(rows), dtype=np.int64),
         )
-        for i, at, local in self.index.donors.parts(rows):
+        for i, at, local in self.index.donors.parts(rows, between):
             found.sets[at] = self._sets[i].of(local)
             segment = self.segments[i]
             if segment is not None:
                 found.missing[at] = False
                 found.total[at] = segment.total[local]
                 for column in range(n_loci):
-                    between()
                     numbers = segment.large.entries(segment.numbers, local, column)
                     found.codes[at, column] = numbers + self._firsts[i][column]
         return found

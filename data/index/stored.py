@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -143,10 +143,12 @@ class StoredIndex:
         """What `matching.search` searches."""
         return DonorIndex(tuple(stored.segment for stored in self.segments), self.nomenclature)
 
-    def ids(self, rows: npt.NDArray[np.int64]) -> list[str]:
-        """Identifiers of some rows."""
+    def ids(
+        self, rows: npt.NDArray[np.int64], between: Callable[[], object] = lambda: None
+    ) -> list[str]:
+        """Identifiers of some rows. `between`: see `DonorIndex.parts`."""
         found = np.empty(len(rows), dtype=object)
-        for i, at, local in self.donors.parts(rows):
+        for i, at, local in self.donors.parts(rows, between):
             found[at] = self.segments[i].ids.take(pa.array(local)).to_pylist()
         return found.tolist()
 
@@ -165,21 +167,27 @@ class StoredIndex:
         return joined.iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
 
     def distinct(
-        self, fact: str, rows: npt.NDArray[np.int64]
+        self,
+        fact: str,
+        rows: npt.NDArray[np.int64],
+        between: Callable[[], object] = lambda: None,
     ) -> tuple[list[Any], npt.NDArray[np.int64]]:
         """Values of one of `INDEXED_FACTS`, None or NaN where unknown, and which of them each row
-        has, (n,). A value may be there twice, once a segment."""
+        has, (n,). A value may be there twice, once a segment. `between`: see `DonorIndex.parts`."""
         values: list[Any] = []
+        firsts: dict[int, int] = {}
         number = np.empty(len(rows), dtype=np.int64)
-        for i, at, local in self.donors.parts(rows):
+        for i, at, local in self.donors.parts(rows, between):
             column = self.segments[i].facts[fact]
-            number[at] = len(values) + column.of(local).astype(np.int64)
-            values += column.known.tolist()
+            if i not in firsts:
+                firsts[i] = len(values)
+                values += column.known.tolist()
+            number[at] = firsts[i] + column.of(local).astype(np.int64)
         return values, number
 
     def written_b(self, rows: npt.NDArray[np.int64]) -> tuple[WrittenPairs, npt.NDArray[np.int64]]:
         """What some rows have written at HLA-B: typings, and which of them each row has, (n,). A
-        typing may be there twice, once a segment."""
+        typing may be there several times, once in each of `DonorIndex.parts`."""
         parts: list[WrittenPairs] = []
         number = np.empty(len(rows), dtype=np.int64)
         before = 0
@@ -190,13 +198,19 @@ class StoredIndex:
             parts.append(part)
         return joined(parts), number
 
-    def ages(self, as_of: datetime.date, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def ages(
+        self,
+        as_of: datetime.date,
+        rows: npt.NDArray[np.int64],
+        between: Callable[[], object] = lambda: None,
+    ) -> npt.NDArray[np.float64]:
         """Age of some rows in whole years on a day, NaN where unknown.
 
-        From the birth date; a donor reported by age keeps the reported one.
+        From the birth date; a donor reported by age keeps the reported one. `between`: see
+        `DonorIndex.parts`.
         """
         found = np.empty(len(rows), dtype=np.float64)
-        for i, at, local in self.donors.parts(rows):
+        for i, at, local in self.donors.parts(rows, between):
             found[at] = ages(self.segments[i].facts, as_of, local)
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import chain, product
@@ -163,19 +163,28 @@ class Leaders:
         )
 
     def outcomes(
-        self, patient: LocusTyping, donors: WrittenPairs
+        self,
+        patient: LocusTyping,
+        donors: WrittenPairs,
+        between: Callable[[], object] = lambda: None,
     ) -> tuple[list[LeaderOutcome], npt.NDArray[np.int64]]:
         """What `match` says of a patient and each of many donors: the distinct outcomes, and which
-        each donor has, (n,). Raises `TypingError`."""
-        reads = [self._of_text(text) for text in donors.positions]
+        each donor has, (n,). `between`: called between parts of the work; what it raises ends it.
+        Raises `TypingError`."""
+        reads = []
+        for text in donors.positions:
+            between()
+            reads.append(self._of_text(text))
         silent = np.array([not read.groups for read in reads], dtype=bool)
         first, second = donors.pairs.T
         # One that expresses nothing takes its partner's place (R3).
         first, second = (np.where(silent[i], j, i) for i, j in ((first, second), (second, first)))
         bits = np.zeros(len(first), dtype=np.int64)
         for ours in self._reader.pairs(patient):
+            between()
             # Donors' positions that do the same beside this genotype are as one.
             kinds = np.array([_kind(ours, read) for read in reads], dtype=np.int64)
+            between()
             _, at, place = np.unique(
                 kinds[first] * _N_KINDS + kinds[second], return_index=True, return_inverse=True
             )

@@ -33,7 +33,7 @@ from matching.masses.arrays import (
 from matching.masses.entries import Entries, LocusEntries
 from matching.masses.genotype_kernels import ABSENT_NAME
 from matching.masses.phase_kernels import fill_slots, order_by_names
-from matching.masses.search_kernels import TOO_MANY, search
+from matching.masses.search_kernels import DONE, TOO_MANY, search
 from matching.masses.total_kernels import total_masses
 from matching.typings import ABSENT_GENE
 
@@ -234,6 +234,8 @@ class MassTables:
         stop = np.zeros(1, dtype=np.uint8)
 
         def work(part: slice) -> int:
+            if stop[0]:
+                return DONE
             arrays, numbers = entries.held_by(codes[part])
             return search(
                 ours.tokens, ours.changed, ours.weights, ours.order, numbers, usable[part], arrays,
@@ -266,12 +268,14 @@ def _looked_after(work: Callable[[], T], between: Callable[[], object], stop: By
     """What `work` returns; `stop` is set when `between` raises, and waited for."""
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(work)
-        while not wait([running], LOOK_SECONDS).done:
+        is_done = False
+        while not is_done:
             try:
                 between()
             except BaseException:
                 stop[0] = 1
                 raise
+            is_done = bool(wait([running], LOOK_SECONDS).done)
         return running.result()
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from matching.parts import in_parts, joined, taken
 from matching.rank.kernels import merge_orders
 from matching.rank.rule import BY_IDENTIFIER, REASONS
 
@@ -79,37 +80,37 @@ def rank(
     A key is asked of the candidates alone that the keys before it leave among the first `end`, or
     equal to the last of them.
     """
-    order = np.arange(n if end > 0 else 0, dtype=np.int64)
-    ties = np.zeros(len(order), dtype=np.int64)
-    decided_by = np.full(len(order), len(keys), dtype=np.int64)
+    n = n if end > 0 else 0
+    order = np.empty(n, dtype=np.int64)
+    decided_by = np.empty(n, dtype=np.int64)
+    for part in in_parts(n, between):
+        order[part] = np.arange(part.start, part.stop)
+        decided_by[part] = len(keys)
     decided_by[:1] = -1
+    ties = np.zeros(n, dtype=np.int64)
     columns: list[Floats] = []
     for i, key in enumerate(keys):
         between()
         found = np.asarray(key.values(order, ties), dtype=np.float64)
-        if found.shape != order.shape or np.isnan(found).any():
+        if found.shape != order.shape or any(
+            np.isnan(found[part]).any() for part in in_parts(len(found), between)
+        ):
             raise ValueError(f"key {key.name} has no value for some candidate")
-        between()
-        kept = _among_first(found, ties, end, between)
-        order, found = order[kept], found[kept]
-        between()
+        if end < len(order):
+            kept = _among_first(found, ties, end, between)
+            order, found = taken(order, kept, between), taken(found, kept, between)
         # Of the last tie alone some are left out, and its members have equal values so far.
         active = len(order)
         ties, decided_by = ties[:active], decided_by[:active]
         # Stable, so that candidates that stay equal keep their order.
         moved = _sorted(ties, found, between)
-        between()
-        order, found = order[moved], found[moved]
-        between()
+        order, found = taken(order, moved, between), taken(found, moved, between)
         columns = [column[:active] for column in columns]
-        begins = np.diff(ties) != 0
-        differs = ~begins & (found[1:] != found[:-1])
-        decided_by[1:][differs] = i
-        ties[1:] = np.cumsum(begins | differs)
+        ties = _parted(ties, found, decided_by, i, between)
         columns.append(found)
     if identifiers is not None:
-        shared = np.flatnonzero(is_shared(ties))
-        for begin, stop in _whole_ties(ties[shared]):
+        shared = shared_ties(ties, between)
+        for begin, stop in _whole_ties(taken(ties, shared, between)):
             between()
             at = shared[begin:stop]
             names = np.array(identifiers(order[at]), dtype=object)
@@ -120,17 +121,15 @@ def rank(
     return Ranking(order[:end], tuple(key.name for key in keys), values, decided_by[:end])
 
 
-# Candidates that are sorted before `between` is called again, and whose identifiers are.
-_RUN, _NAMED = 100_000, 10_000
+# Candidates whose identifiers are sorted before `between` is called again.
+_NAMED = 10_000
 
 
 def _sorted(ties: Int64s, found: Floats, between: Callable[[], object]) -> Int64s:
     """The stable order by `ties`, which ascend, then by `found`."""
-    runs = []
-    for begin in range(0, len(ties), _RUN):
-        between()
-        part = slice(begin, begin + _RUN)
-        runs.append(begin + np.lexsort((found[part], ties[part])))
+    runs = [
+        part.start + np.lexsort((found[part], ties[part])) for part in in_parts(len(ties), between)
+    ]
     while len(runs) > 1:
         pairs = zip(runs[::2], runs[1::2], strict=False)
         merged = [_merged(ties, found, *pair, between) for pair in pairs]
@@ -143,21 +142,42 @@ def _merged(
 ) -> Int64s:
     """Two orders of candidates as one; of equals those of the first come first."""
     out = np.empty(len(one) + len(other), dtype=np.int64)
-    taken = 0
-    for begin in range(0, len(out), _RUN):
-        between()
-        part = out[begin : begin + _RUN]
-        taken = merge_orders(ties, found, one, other, taken, begin - taken, part)
+    of_one = 0
+    for part in in_parts(len(out), between):
+        of_one = merge_orders(ties, found, one, other, of_one, part.start - of_one, out[part])
     return out
 
 
-def is_shared(ties: Int64s) -> npt.NDArray[np.bool_]:
-    """Who is in a tie with another."""
-    shared = np.zeros(len(ties), dtype=bool)
-    same = ties[1:] == ties[:-1]
-    shared[1:] = same
-    shared[:-1] |= same
-    return shared
+def _parted(
+    ties: Int64s, found: Floats, decided_by: Int64s, key: int, between: Callable[[], object]
+) -> Int64s:
+    """Ties whose members are equal in `found`, too; in `decided_by` those get `key` that it sets
+    apart from the one before."""
+    parted = np.zeros(len(ties), dtype=np.int64)
+    number = 0
+    for part in in_parts(len(ties) - 1, between):
+        after = slice(part.start + 1, part.stop + 1)
+        begins = ties[after] != ties[part]
+        differs = ~begins & (found[after] != found[part])
+        decided_by[after][differs] = key
+        parted[after] = number + np.cumsum(begins | differs)
+        number = int(parted[part.stop])
+    return parted
+
+
+def shared_ties(ties: Int64s, between: Callable[[], object]) -> Int64s:
+    """Positions of those who are in a tie with another, ascending."""
+    found = [np.empty(0, dtype=np.int64)]
+    for part in in_parts(len(ties), between):
+        # With who comes before and after.
+        before, after = max(part.start - 1, 0), part.stop + 1
+        same = np.diff(ties[before:after]) == 0
+        shared = np.zeros(len(same) + 1, dtype=bool)
+        shared[1:] = same
+        shared[:-1] |= same
+        at = before + np.flatnonzero(shared)
+        found.append(at[(at >= part.start) & (at < part.stop)])
+    return joined(found, between)
 
 
 def _whole_ties(ties: Int64s) -> Iterator[tuple[int, int]]:
@@ -170,26 +190,21 @@ def _whole_ties(ties: Int64s) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def _among_first(
-    found: Floats, ties: Int64s, end: int, between: Callable[[], object]
-) -> npt.NDArray[np.bool_] | slice:
+def _among_first(found: Floats, ties: Int64s, end: int, between: Callable[[], object]) -> Int64s:
     """Which candidates can be among the first `end` when each tie is ordered by `found`: of the
     last tie, which holds the last of these, those that are not worse than that one."""
-    if end >= len(found):
-        return slice(None)
     start = int(np.searchsorted(ties, ties[end - 1]))
-    kept = np.ones(len(found), dtype=bool)
     last = found[start:]
-    kept[start:] = last <= _at_place(last, end - 1 - start, between)
-    return kept
+    worst = _at_place(last, end - 1 - start, between)
+    kept = [np.arange(start)]
+    for part in in_parts(len(last), between):
+        kept.append(start + part.start + np.flatnonzero(last[part] <= worst))
+    return joined(kept, between)
 
 
 def _at_place(values: Floats, place: int, between: Callable[[], object]) -> float:
     """What stands at a place, from 0, when values are sorted."""
-    parts = []
-    for begin in range(0, len(values), _RUN):
-        between()
-        parts.append(np.unique(values[begin : begin + _RUN], return_counts=True))
+    parts = [np.unique(values[part], return_counts=True) for part in in_parts(len(values), between)]
     distinct = np.concatenate([part for part, _ in parts])
     order = np.argsort(distinct)
     before = np.cumsum(np.concatenate([counts for _, counts in parts])[order])

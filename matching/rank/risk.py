@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matching.rank.ordering import Floats, Int64s, is_shared
+from matching.parts import in_parts, taken
+from matching.rank.ordering import Floats, Int64s, shared_ties
 from matching.risk import (
     Z95,
     Coded,
@@ -37,19 +38,19 @@ def risk_values(
     `ties`, (m,), in which members of a tie stand together. `between`: called between parts of the
     work; what it raises ends it.
     """
-    shared = is_shared(ties)
+    shared = shared_ties(ties, between)
     found = np.zeros(len(ties))
     # Whoever is in no tie with another is the reference of it.
-    if shared.any():
-        among = taken_rows(columns, np.flatnonzero(shared))
-        found[shared] = _risk_values(model, among, ties[shared], step, between)
+    if len(shared):
+        among = taken_rows(columns, shared, between)
+        values = _risk_values(model, among, taken(ties, shared, between), step, between)
+        for part in in_parts(len(shared), between):
+            found[shared[part]] = values[part]
     return found
 
 
 # So that what is worked on stays in the cache of a processor.
 _ROWS_AT_ONCE = 2_000
-# Numbers that are sorted before `between` is called again.
-_SORTED_AT_ONCE = 100_000
 
 
 def _risk_values(
@@ -62,28 +63,46 @@ def _risk_values(
     """Worked out for each distinct row of the columns, and each pair of such a row and another."""
     n = len(ties)
     firsts, number = _distinct_rows(columns, n, between)
-    columns, n_distinct = taken_rows(columns, firsts), len(firsts)
+    columns, n_distinct = taken_rows(columns, firsts, between), len(firsts)
     risks = compare_donors(model, columns, np.array([0, n_distinct])).probability
     x = centred(design(model.factors, columns, n_distinct)[0], model.centre)
     between()
     order = np.lexsort((*x.T, np.round(np.where(np.isnan(risks), np.inf, risks), 12)))
     place = np.empty(n_distinct, dtype=np.int64)
     place[order] = np.arange(n_distinct)
-    begins = np.flatnonzero(np.diff(ties, prepend=ties[0] - 1))
-    lowest = order[np.minimum.reduceat(place[number], begins)]
-    of_each = np.repeat(lowest, np.diff(begins, append=n))
-    pairs, pair = _numbered(number * n_distinct + of_each, between)
+    tie = _numbered_ties(ties, between)
+    lowest = order[_lowest(taken(place, number, between), tie, between)]
+    for part in in_parts(n, between):
+        number[part] = number[part] * n_distinct + lowest[tie[part]]
+    pairs, pair = _numbered(number, between)
     one, reference = np.divmod(pairs, n_distinct)
     distinct = np.empty(len(pairs), dtype=bool)
-    for begin in range(0, len(pairs), _ROWS_AT_ONCE):
-        between()
-        part = slice(begin, begin + _ROWS_AT_ONCE)
+    for part in in_parts(len(pairs), between, _ROWS_AT_ONCE):
         apart = x[one[part]] - x[reference[part]]
         error = np.sqrt(np.maximum(((apart @ model.covariance) * apart).sum(axis=1), 0.0))
         distinct[part] = apart @ model.coefficients > Z95 * error
     steps = np.floor(100 * (risks[one] - risks[reference]) / step + 1e-9)
-    values: Floats = np.where(distinct, steps, 0.0)[pair]
-    return values
+    return taken(np.where(distinct, steps, 0.0), pair, between)
+
+
+def _numbered_ties(ties: Int64s, between: Callable[[], object]) -> Int64s:
+    """Ties numbered from 0 in their order."""
+    tie = np.empty(len(ties), dtype=np.int64)
+    number, last = -1, ties[0] - 1
+    for part in in_parts(len(ties), between):
+        tie[part] = number + np.cumsum(np.diff(ties[part], prepend=last) != 0)
+        number, last = tie[part.stop - 1], ties[part.stop - 1]
+    return tie
+
+
+def _lowest(places: Int64s, tie: Int64s, between: Callable[[], object]) -> Int64s:
+    """The lowest place in every tie, whose members follow each other."""
+    lowest = np.full(tie[-1] + 1, np.iinfo(np.int64).max)
+    for part in in_parts(len(tie), between):
+        begins = np.flatnonzero(np.diff(tie[part], prepend=-1))
+        at = tie[part][begins]
+        lowest[at] = np.minimum(lowest[at], np.minimum.reduceat(places[part], begins))
+    return lowest
 
 
 def _distinct_rows(
@@ -94,17 +113,23 @@ def _distinct_rows(
     for column in columns.values():
         between()
         if isinstance(column, Coded):
-            codes, n_codes = column.codes.astype(np.int64) + 1, len(column.levels) + 1
+            # That of what is not known is -1.
+            codes: npt.NDArray[Any] = column.codes
+            lowest, n_codes = -1, len(column.levels) + 1
         else:
             values, codes = _numbered(column, between)
-            n_codes = len(values)
-        number = number * n_codes + codes
+            lowest, n_codes = 0, len(values)
         is_there = np.zeros(size * n_codes, dtype=bool)
-        is_there[number] = True
-        number = (np.cumsum(is_there) - 1)[number]
+        for part in in_parts(n, between):
+            number[part] = number[part] * n_codes + codes[part] - lowest
+            is_there[number[part]] = True
+        renumbered = np.cumsum(is_there) - 1
+        for part in in_parts(n, between):
+            number[part] = renumbered[number[part]]
         size = int(is_there.sum())
     firsts = np.zeros(size, dtype=np.int64)
-    firsts[number] = np.arange(n)
+    for part in in_parts(n, between):
+        firsts[number[part]] = np.arange(part.start, part.stop)
     return firsts, number
 
 
@@ -112,10 +137,11 @@ def _numbered(
     values: npt.NDArray[Any], between: Callable[[], object]
 ) -> tuple[npt.NDArray[Any], Int64s]:
     """Distinct values, ascending, and which of them each is, (n,); NaN is a value."""
-    parts = []
-    for begin in range(0, len(values), _SORTED_AT_ONCE):
-        between()
-        parts.append(np.unique(values[begin : begin + _SORTED_AT_ONCE], return_inverse=True))
+    parts = [
+        np.unique(values[part], return_inverse=True) for part in in_parts(len(values), between)
+    ]
     distinct = np.unique(np.concatenate([part for part, _ in parts]))
-    numbers = [np.searchsorted(distinct, part)[inverse] for part, inverse in parts]
-    return distinct, np.concatenate(numbers)
+    numbers = np.empty(len(values), dtype=np.int64)
+    for at, (of_part, inverse) in zip(in_parts(len(values), between), parts, strict=True):
+        numbers[at] = np.searchsorted(distinct, of_part)[inverse]
+    return distinct, numbers

@@ -6,7 +6,7 @@ A model is logistic at the horizon: logit p = intercept + sum of contributions, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.errors import ModelError
+from matching.parts import taken
 from matching.risk.checks import require
 from matching.risk.outcomes import Outcome, outcome_named
 
@@ -352,12 +353,16 @@ class RiskModel:
         raise ModelError(f"model {self.name!r} has no outcome {name!r}; it has {held}")
 
 
-def taken_rows(columns: CodedColumns, rows: npt.NDArray[np.int64]) -> CodedColumns:
-    """Some rows of columns."""
+def taken_rows(
+    columns: CodedColumns,
+    rows: npt.NDArray[np.int64],
+    between: Callable[[], object] = lambda: None,
+) -> CodedColumns:
+    """Some rows of columns. `between`: see `in_parts`."""
     return {
-        name: Coded(column.codes[rows], column.levels)
+        name: Coded(taken(column.codes, rows, between), column.levels)
         if isinstance(column, Coded)
-        else column[rows]
+        else taken(column, rows, between)
         for name, column in columns.items()
     }
 

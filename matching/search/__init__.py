@@ -2,7 +2,7 @@
 
 from matching.search.candidates import POSITION_LETTERS, Candidates
 from matching.search.criteria import MAX_MISMATCHES, Criteria, Direction
-from matching.search.finding import counted_mismatches, find_donors
+from matching.search.finding import MismatchCounts, find_donors
 from matching.search.tables import UNKNOWN_POSITION, compare_locus
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "Candidates",
     "Criteria",
     "Direction",
+    "MismatchCounts",
     "compare_locus",
-    "counted_mismatches",
     "find_donors",
 ]

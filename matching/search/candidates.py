@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,14 +13,13 @@ from matching.donor_index import DonorIndex
 from matching.genotypes import Book, Genotype
 from matching.kernels import COUNT_BEST, COUNT_WORST, N_COMPARED
 from matching.loci import LOCI, N_LOCI, Locus
+from matching.parts import in_parts, taken
 from matching.search.tables import ENTRIES_AT_ONCE, compare_locus
 from matching.search_kernels import new_entries, place_values
 
 Values = npt.NDArray[np.uint64]
 # Letters of a donor position by its code in `Candidates.compared` (A, P and M as in rule R15).
 POSITION_LETTERS = ("M", "P", "A", "-")
-# Rows that are looked up before `between` is called again.
-ROWS_AT_ONCE = 250_000
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,15 @@ class Candidates:
 
     def take(self, order: npt.NDArray[np.int64]) -> Candidates:
         """The candidates at the given positions, in that order."""
-        return Candidates(
-            self.index, self.patient, self.loci, self.rows[order], self.between, self._known
-        )
+        return self._of_rows(taken(self.rows, order, self.between))
+
+    def parts(self) -> Iterator[tuple[slice, Candidates]]:
+        """Where parts of them are, and the candidates of each (see `in_parts`)."""
+        for part in in_parts(len(self), self.between):
+            yield part, self._of_rows(self.rows[part])
+
+    def _of_rows(self, rows: npt.NDArray[np.int64]) -> Candidates:
+        return Candidates(self.index, self.patient, self.loci, rows, self.between, self._known)
 
     def of_genotypes(
         self, name: str, locus: Locus, work: Callable[[Book, npt.NDArray[np.int64]], Values]
@@ -60,25 +65,21 @@ class Candidates:
         It is asked of each entry once; `name` tells its values from those of other work.
         """
         found = np.empty(len(self), dtype=np.uint64)
-        for i, at, rows in self.index.parts(self.rows):
+        for i, at, rows in self.index.parts(self.rows, self.between):
             segment = self.index.segments[i]
             book = segment.books[locus]
             if (name, i) not in self._known:
                 is_known, values = np.zeros(len(book), np.uint8), np.empty(len(book), np.uint64)
                 self._known[name, i] = is_known, values
             is_known, values = self._known[name, i]
-            for begin in range(0, len(rows), ROWS_AT_ONCE):
-                self.between()
-                part = slice(begin, begin + ROWS_AT_ONCE)
-                entries = segment.entries(rows[part], locus)
-                new = np.empty(len(entries), dtype=np.int64)
-                new = new[: new_entries(entries, is_known, new)]
-                for first in range(0, len(new), ENTRIES_AT_ONCE):
-                    self.between()
-                    some = new[first : first + ENTRIES_AT_ONCE]
-                    values[some] = work(book, some)
-                    is_known[some] = 1
-                place_values(values, entries, at[part], found)
+            entries = segment.entries(rows, locus)
+            new = np.empty(len(entries), dtype=np.int64)
+            new = new[: new_entries(entries, is_known, new)]
+            for part in in_parts(len(new), self.between, ENTRIES_AT_ONCE):
+                some = new[part]
+                values[some] = work(book, some)
+                is_known[some] = 1
+            place_values(values, entries, at, found)
         return found
 
     def _compared_at(self, locus: Locus) -> Values:
@@ -107,8 +108,9 @@ class Candidates:
         """(n, `N_COMPARED`): sums of the columns over some loci, by default the searched ones."""
         # All eight at once: no sum exceeds a byte.
         total = np.zeros(len(self), dtype=np.uint64)
-        for locus in self.loci if loci is None else loci:
-            total += self._compared_at(locus)
+        for part, some in self.parts():
+            for locus in self.loci if loci is None else loci:
+                total[part] += some._compared_at(locus)
         return total.view(np.uint8).reshape(-1, N_COMPARED)
 
     def total(self, column: int, loci: Sequence[Locus] | None = None) -> npt.NDArray[np.int64]:

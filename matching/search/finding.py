@@ -7,9 +7,9 @@ the donors with no mismatch at k + 1 loci are all that need to be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +20,15 @@ from matching.antigens import AntigenRelation
 from matching.donor_index import POSTED, DonorIndex, Segment, other_columns
 from matching.genotypes import Genotype
 from matching.loci import N_LOCI, Locus
+from matching.parts import in_parts, joined
 from matching.search.candidates import Candidates
 from matching.search.criteria import MAX_MISMATCHES, Criteria
 from matching.search.tables import mismatches
 
-# Rows that a thread scans at a time.
+# Rows that a thread reads at a time.
 CHUNK = 250_000
-# Rows whose mismatches are counted before `between` is called again.
-COUNTED_AT_ONCE = 500_000
+# Rows that are sorted; more are marked among all.
+MOST_SORTED = 100_000
 THREADS = 2
 # A row of a posting list costs as much as this many rows of a scan.
 POSTING_COST = 1.0
@@ -99,16 +100,16 @@ def find_donors(
     found = [np.empty(0, dtype=np.int64)]
     for first, segment in index.searched:
         tables = _Tables.of(segment, patient, criteria, antigens, between)
-        rows = _search(segment, tables, limit, between)
-        between()
-        found.append(first + rows[segment.is_valid(rows)])
-    return Candidates(index, patient, tuple(criteria.loci), np.concatenate(found), between)
+        for rows in _search(segment, tables, limit, between):
+            between()
+            found.append(first + rows)
+    return Candidates(index, patient, tuple(criteria.loci), joined(found, between), between)
 
 
 def _search(
     segment: Segment, tables: _Tables, limit: int, between: Callable[[], object]
-) -> npt.NDArray[np.int64]:
-    """Rows of a segment within the limit, by the cheaper way."""
+) -> list[npt.NDArray[np.int64]]:
+    """Valid rows of a segment within the limit, in ascending parts, by the cheaper way."""
     lists = _cheapest_lists(segment, tables, limit)
     if lists is None or POSTING_COST * sum(one.size for one in lists) > len(segment):
         return _scan(segment, tables, limit, between)
@@ -119,7 +120,7 @@ class _List(NamedTuple):
     """The rows of a segment without a mismatch at a posted locus: its entries, and how many."""
 
     locus: Locus
-    entries: npt.NDArray[np.uint32]
+    entries: npt.NDArray[np.int64]
     size: int
 
 
@@ -131,7 +132,7 @@ def _cheapest_lists(segment: Segment, tables: _Tables, limit: int) -> list[_List
             entries = np.flatnonzero(tables.at(locus, len(segment.books[locus])) == 0)
             sizes = postings.starts[entries + 1] - postings.starts[entries]
             size = int(sizes.sum(dtype=np.int64))
-            lists.append(_List(locus, entries.astype(np.uint32), size))
+            lists.append(_List(locus, entries, size))
     if len(lists) <= limit:
         return None
     return sorted(lists, key=lambda one: one.size)[: limit + 1]
@@ -143,38 +144,68 @@ def _look_up(
     limit: int,
     lists: list[_List],
     between: Callable[[], object],
-) -> npt.NDArray[np.int64]:
-    """Rows of a segment within the limit among those of posting lists, ascending."""
+) -> list[npt.NDArray[np.int64]]:
+    """Valid rows of a segment within the limit among those of posting lists, in ascending parts."""
     large = segment.large
     values = tables.values.copy()
     loci = np.array([locus.position for locus in tables.searched], dtype=np.int64)
     rest = np.array(
         [locus.position for locus in tables.searched if locus not in POSTED], dtype=np.int64
     )
-    found = []
+    found = [np.empty(0, dtype=np.int64)]
     for one in lists:
-        between()
         postings = segment.postings[POSTED.index(one.locus)]
-        rows, totals = np.empty(one.size, dtype=np.uint32), np.empty(one.size, dtype=np.uint8)
         first, second = tables.starts[other_columns(one.locus)].tolist()
-        count = kernels.search_postings(
-            one.entries, postings.starts, postings.rows, postings.others,
-            values, first, second, limit, rows, totals,
-        )  # fmt: skip
-        count = kernels.keep_within(
-            segment.codes, large.starts, large.rows, large.codes,
-            values, tables.starts, loci, rest, limit, totals, rows[:count],
-        )  # fmt: skip
-        found.append(rows[:count])
+        for begins, ends in _ranges(postings.starts, one.entries, between):
+            size = int((ends - begins).sum())
+            rows, totals = np.empty(size, dtype=np.uint32), np.empty(size, dtype=np.uint8)
+            count = kernels.search_postings(
+                begins, ends, postings.rows, postings.others,
+                values, first, second, limit, rows, totals,
+            )  # fmt: skip
+            count = kernels.keep_within(
+                segment.codes, large.starts, large.rows, large.codes,
+                values, tables.starts, loci, rest, limit, totals, rows[:count],
+            )  # fmt: skip
+            within = rows[:count].astype(np.int64)
+            found.append(within[segment.is_valid(within)])
         # So that a later list does not find them again.
-        values[tables.starts[one.locus.position] + one.entries.astype(np.int64)] = kernels.EXCLUDED
-    return np.sort(np.concatenate(found)).astype(np.int64)
+        values[tables.starts[one.locus.position] + one.entries] = kernels.EXCLUDED
+    return _ascending(found, len(segment), between)
+
+
+def _ranges(
+    starts: npt.NDArray[np.uint32], entries: npt.NDArray[np.int64], between: Callable[[], object]
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Where the rows of some entries of a posting list begin and end, `CHUNK` rows at a time."""
+    begins, ends = starts[entries].astype(np.int64), starts[entries + 1].astype(np.int64)
+    after = np.cumsum(ends - begins)
+    for part in in_parts(int(after[-1]) if len(after) else 0, between, CHUNK):
+        i = int(np.searchsorted(after, part.start, side="right"))
+        j = int(np.searchsorted(after, part.stop, side="left")) + 1
+        some_begins, some_ends = begins[i:j].copy(), ends[i:j].copy()
+        some_begins[0] = ends[i] - (after[i] - part.start)
+        some_ends[-1] -= after[j - 1] - part.stop
+        yield some_begins, some_ends
+
+
+def _ascending(
+    found: Sequence[npt.NDArray[np.int64]], n_rows: int, between: Callable[[], object]
+) -> list[npt.NDArray[np.int64]]:
+    """Distinct rows below `n_rows`, sorted, in parts."""
+    if sum(map(len, found)) <= MOST_SORTED:
+        return [np.sort(np.concatenate(found))]
+    is_found = np.zeros(n_rows, dtype=bool)
+    for rows in found:
+        between()
+        is_found[rows] = True
+    return [part.start + np.flatnonzero(is_found[part]) for part in in_parts(n_rows, between)]
 
 
 def _scan(
     segment: Segment, tables: _Tables, limit: int, between: Callable[[], object]
-) -> npt.NDArray[np.int64]:
-    """Rows of a segment within the limit, ascending, by reading all."""
+) -> list[npt.NDArray[np.int64]]:
+    """Valid rows of a segment within the limit, in ascending parts, by reading all."""
     large = segment.large
     # The locus with most genotypes first: it rules out most donors.
     ordered = sorted(tables.searched, key=lambda locus: -len(segment.books[locus]))
@@ -195,11 +226,11 @@ def _scan(
             limit,
             rows,
         )
-        return rows[:n_found]
+        return rows[:n_found][segment.is_valid(rows[:n_found])]
 
     firsts = range(0, len(segment), CHUNK)
     if len(firsts) <= 1:
-        return part(0)
+        return [part(0)]
     with ThreadPoolExecutor(THREADS) as threads:
         found = []
         running = [threads.submit(part, first) for first in firsts]
@@ -210,35 +241,43 @@ def _scan(
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
-    return np.concatenate(found)
+    return found
 
 
-def counted_mismatches(
-    index: DonorIndex,
-    patient: Genotype,
-    criteria: Criteria,
-    rows: npt.NDArray[np.int64],
-    between: Callable[[], object] = lambda: None,
-) -> npt.NDArray[np.int64]:
-    """(n,) mismatches of some rows as the criteria count them: by their levels, direction, and
-    potential matches. A row beyond a limit at a single locus has more than are allowed.
+@dataclass(frozen=True)
+class MismatchCounts:
+    """Mismatches as the criteria count them: by their levels, direction, and potential matches.
 
     `between`: called between parts of the work; what it raises ends it.
     """
-    antigens = index.antigens if criteria.antigen_loci else None
-    loci = np.array([locus.position for locus in criteria.loci], dtype=np.int64)
-    found = np.empty(len(rows), dtype=np.int64)
-    for i, at, local in index.parts(rows):
-        segment = index.segments[i]
-        large = segment.large
-        tables = _Tables.of(segment, patient, criteria, antigens, between)
-        counted = np.empty(len(local), dtype=np.int64)
-        for begin in range(0, len(local), COUNTED_AT_ONCE):
-            between()
-            part = slice(begin, begin + COUNTED_AT_ONCE)
+
+    index: DonorIndex
+    patient: Genotype
+    criteria: Criteria
+    between: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    _tables: dict[int, _Tables] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,) of some rows. One beyond a limit at a single locus has more than are allowed."""
+        loci = np.array([locus.position for locus in self.criteria.loci], dtype=np.int64)
+        found = np.empty(len(rows), dtype=np.int64)
+        for i, at, local in self.index.parts(rows, self.between):
+            segment = self.index.segments[i]
+            large = segment.large
+            tables = self._of_segment(i)
+            counted = np.empty(len(local), dtype=np.int64)
             kernels.count_mismatches(
                 segment.codes, large.starts, large.rows, large.codes,
-                tables.values, tables.starts, loci, local[part], counted[part],
+                tables.values, tables.starts, loci, local, counted,
             )  # fmt: skip
-        found[at] = counted
-    return found
+            found[at] = counted
+        return found
+
+    def _of_segment(self, i: int) -> _Tables:
+        if i not in self._tables:
+            antigens = self.index.antigens if self.criteria.antigen_loci else None
+            segment = self.index.segments[i]
+            self._tables[i] = _Tables.of(
+                segment, self.patient, self.criteria, antigens, self.between
+            )
+        return self._tables[i]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching import pipeline
+from matching import parts, pipeline
 from matching.donor_index import DonorIndex
 from matching.genotypes import Genotype, encode
 from matching.kernels import COUNT_BEST, COUNT_WORST
@@ -60,19 +60,17 @@ def people() -> tuple[DonorIndex, Genotype]:
         )
 
     donors = [parse_typing(person() or "A*01:01+A*01:01") for _ in range(200)]
-    parts = [DonorIndex.of(some, RELEASE) for some in (donors[:150], donors[150:])]
-    index = DonorIndex(tuple(part.segments[0] for part in parts), RELEASE)
+    halves = [DonorIndex.of(some, RELEASE) for some in (donors[:150], donors[150:])]
+    index = DonorIndex(tuple(half.segments[0] for half in halves), RELEASE)
     return index, encode(donors[0], RELEASE)
 
 
 def cut_small(patched: pytest.MonkeyPatch) -> None:
     for module, name, size in (
         (finding, "CHUNK", 30),
-        (finding, "COUNTED_AT_ONCE", 30),
         (tables, "ENTRIES_AT_ONCE", 4),
         (candidates, "ENTRIES_AT_ONCE", 4),
-        (candidates, "ROWS_AT_ONCE", 30),
-        (pipeline, "KEPT_AT_ONCE", 30),
+        (parts, "ROWS_AT_ONCE", 30),
     ):
         patched.setattr(module, name, size)
 
@@ -192,7 +190,7 @@ def test_an_order_that_is_merged_from_runs_is_the_same(
     for identifiers in (None, lambda members: [names[i] for i in members]):
         whole = rank(len(rows), keys_of(rows)[0], end, identifiers)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(ordering, "_RUN", run)
+            patched.setattr(parts, "ROWS_AT_ONCE", run)
             patched.setattr(ordering, "_NAMED", run)
             merged = rank(len(rows), keys_of(rows)[0], end, identifiers)
         assert merged.order.tolist() == whole.order.tolist()
@@ -204,7 +202,7 @@ def test_a_ranking_ends_wherever_it_is_told_to(monkeypatch: pytest.MonkeyPatch) 
     rng = random.Random(3)
     rows = [tuple(rng.randrange(3) for _ in range(3)) for _ in range(500)]
     names = [f"D{i:03}" for i in range(len(rows))]
-    monkeypatch.setattr(ordering, "_RUN", 20)
+    monkeypatch.setattr(parts, "ROWS_AT_ONCE", 20)
     monkeypatch.setattr(ordering, "_NAMED", 20)
 
     def ranked(between: Between) -> list[str]:

@@ -27,7 +27,7 @@ from matching.cord.nima import by_group, nima_match
 from matching.donor_index import DonorIndex
 from matching.genotypes import LocusGenotype, encode
 from matching.loci import Locus
-from matching.search import Criteria, counted_mismatches, find_donors
+from matching.search import Criteria, MismatchCounts, find_donors
 from matching.typings import parse_typing
 from tests.matching.test_criteria import ANTIGENS, CRITERIA, RELEASE, typing
 from tests.oracles import cord as oracle
@@ -137,7 +137,7 @@ def test_mismatches_are_counted_as_the_criteria_say(
     patient = encode(parse_typing(patient_gl), RELEASE)
     rows = find_donors(index, patient, asked).rows
     assert rows.tolist() == list(range(len(donors)))
-    for row, count in zip(rows, counted_mismatches(index, patient, asked, rows), strict=True):
+    for row, count in zip(rows, MismatchCounts(index, patient, asked).of(rows), strict=True):
         donor = encode(parse_typing(donors[row]), RELEASE)
         assert count == sum(
             criteria_oracle.mismatches(
@@ -162,7 +162,7 @@ def test_the_rules() -> None:
     index = DonorIndex.of([parse_typing(unit)], RELEASE)
     row = np.zeros(1, dtype=np.int64)
     for criteria, count in ((six, 1), (eight, 4)):
-        counted = counted_mismatches(index, encode(parse_typing(patient), RELEASE), criteria, row)
+        counted = MismatchCounts(index, encode(parse_typing(patient), RELEASE), criteria).of(row)
         assert counted.tolist() == [count]
 
 

@@ -16,7 +16,7 @@ from matching.donor_index import POSTED, DonorIndex, Large, Segment, other_colum
 from matching.genotypes import encode
 from matching.loci import LOCI, Locus
 from matching.nomenclature import Allele, Nomenclature
-from matching.search import Criteria, Direction, counted_mismatches, find_donors, finding
+from matching.search import Criteria, Direction, MismatchCounts, find_donors, finding
 from matching.search_kernels import LARGE
 from matching.serology import Antigen
 from matching.typings import parse_typing
@@ -184,7 +184,7 @@ def test_every_criterion_equals_brute_force(
                 )
                 for locus in criteria.loci
             )
-    counted = counted_mismatches(index, patient, Criteria(criteria.loci, 2 * len(LOCI)), found.rows)
+    counted = MismatchCounts(index, patient, Criteria(criteria.loci, 2 * len(LOCI))).of(found.rows)
     assert counted.tolist() == found.mismatches_best.tolist()
     for row in found.rows:
         assert index.genotype(int(row), Locus.A) == donors[row].loci[Locus.A]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matching import parts
 from matching.immunogenetics import LeaderOutcome
 from matching.rank import (
     DEFAULT_KEYS,
@@ -28,7 +29,6 @@ from matching.rank import (
     parse_rule,
     probability_bands,
     rank,
-    risk,
     risk_values,
     sex_values,
     value_text,
@@ -212,7 +212,7 @@ def test_risks_of_a_tie_are_counted_from_its_lowest(
         "age": np.array([row[1] for row in rows]),
         "sex": np.array(["F" if row[2] else "M" for row in rows]),
     }
-    with patch.object(risk, "_SORTED_AT_ONCE", 3):
+    with patch.object(parts, "ROWS_AT_ONCE", 3):
         found = risk_values(outcome, columns, np.array([row[0] for row in rows]), step)
     p = predict(outcome, columns, len(rows)).probability
     for i, row in enumerate(rows):

@@ -9,9 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from matching.rank import ordering, risk
-from matching.search import candidates, finding
-from service import ranking
+from matching import parts
+from matching.search import finding
 from service.calls import CURRENT, Call, CallEndedError
 from service.convert import columns
 from service.pb.graftmatch.v1 import antibodies_pb2, common_pb2, cord_pb2, graftmatch_pb2
@@ -183,12 +182,8 @@ def test_a_stream_stops_at_the_checkpoint_after_its_client_has_gone(
     usual, batches = streamed(snapshot, search, math.inf)
     assert batches is not None
     for module, name in (
-        (candidates, "ROWS_AT_ONCE"),
-        (ranking, "KEYED_AT_ONCE"),
-        (ordering, "_RUN"),
-        (risk, "_SORTED_AT_ONCE"),
+        (parts, "ROWS_AT_ONCE"),
         (columns, "IDS_AT_ONCE"),
-        (finding, "COUNTED_AT_ONCE"),
         (finding, "CHUNK"),
     ):
         monkeypatch.setattr(module, name, 50)
