@@ -40,6 +40,7 @@ from service.server.computing import ComputePool
 from service.server.interceptor import CallInterceptor
 from service.server.listening import certificates, check_exposure, check_free
 from service.server.reloading import keep_current
+from service.server.warming import import_later
 from service.server_settings import ServeSettings, address_of
 from service.servicers import GraftMatchServicer
 from service.snapshot import Snapshot
@@ -152,6 +153,7 @@ async def run(
                 jobs.start()
                 ready(port, snapshot)
                 apart.prepare()
+                changing.submit(import_later)
                 # When other data are used, these are not kept.
                 del snapshot
                 await stopping.wait()
