@@ -6,8 +6,8 @@ report tells alleles of one P group apart; it always holds that of the typing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -26,6 +26,7 @@ from matching.antibodies.values import Answer
 from matching.donor_index import DonorIndex, Segment
 from matching.genotypes import UNTYPED, Book
 from matching.loci import Locus
+from matching.parts import in_parts, joined
 from matching.search_kernels import LARGE
 
 Bytes = npt.NDArray[np.uint8]
@@ -54,7 +55,11 @@ class RegistryAnswers:
     def count(self) -> dict[str, int]:
         """Donors by their answer; `open` are those that may still be positive or not."""
         found = {**{answer.name.lower(): 0 for answer in Answer}, "open": 0}
-        for bits, n in enumerate(np.bincount(self.bits, minlength=len(_LOWS)).tolist()):
+        counts = np.zeros(len(_LOWS), dtype=np.int64)
+        # Not all at once, which would copy them to eight bytes each and take twice as long.
+        for part in in_parts(len(self), lambda: None):
+            counts += np.bincount(self.bits[part], minlength=len(_LOWS))
+        for bits, n in enumerate(counts.tolist()):
             low, high = unpacked(bits)
             can_be = low is not high and high is Answer.POSITIVE
             answer = low if low is high else Answer.NOT_ASSESSABLE
@@ -74,39 +79,60 @@ _LOWS, _HIGHS = (
 )
 
 
-def registry_answers(index: DonorIndex, profile: Profile) -> RegistryAnswers:
+def registry_answers(
+    index: DonorIndex, profile: Profile, between: Callable[[], object] = lambda: None
+) -> RegistryAnswers:
     """All valid donors of an index, in the order of its rows.
 
-    The rule of the cumulative MFI is not applied: it needs every molecule.
+    The rule of the cumulative MFI is not applied: it needs every molecule. `between`: called
+    between parts of the work; what it raises ends it.
     """
     options = GroupOptions(profile)
     found = [np.empty(0, dtype=np.uint8)]
     for segment in index.segments:
-        bits = _Tables(segment, profile, options).of_all()
-        if segment.removed is not None:
-            bits = bits[segment.is_valid(np.arange(len(segment)))]
-        found.append(bits)
-    return RegistryAnswers(np.concatenate(found))
+        bits = _Tables(segment, profile, options, between).of_all()
+        for part in in_parts(len(segment), between):
+            found.append(bits[part][segment.is_valid(np.arange(part.start, part.stop))])
+    return RegistryAnswers(joined(found, between))
 
 
-def answers_of(index: DonorIndex, profile: Profile, rows: npt.NDArray[np.int64]) -> RegistryAnswers:
-    """Some rows of an index, in their order."""
-    options = GroupOptions(profile)
-    bits = np.empty(len(rows), dtype=np.uint8)
-    for i, at, local in index.parts(rows):
-        bits[at] = _Tables(index.segments[i], profile, options).of_rows(local)
-    return RegistryAnswers(bits)
+@dataclass(frozen=True)
+class DonorAnswers:
+    """Answers of some donors of an index after others; of its books each is judged once."""
+
+    index: DonorIndex
+    profile: Profile
+    between: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    _tables: dict[int, _Tables] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, rows: npt.NDArray[np.int64]) -> RegistryAnswers:
+        """Some rows of the index, in their order."""
+        bits = np.empty(len(rows), dtype=np.uint8)
+        for i, at, local in self.index.parts(rows, self.between):
+            if i not in self._tables:
+                segment, options = self.index.segments[i], GroupOptions(self.profile)
+                self._tables[i] = _Tables(segment, self.profile, options, self.between)
+            bits[at] = self._tables[i].of_rows(local)
+        return RegistryAnswers(bits)
 
 
 class _Tables:
     """The answers of the entries of a segment's books: of all rows, by column, by two columns."""
 
-    def __init__(self, segment: Segment, profile: Profile, options: GroupOptions) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        profile: Profile,
+        options: GroupOptions,
+        between: Callable[[], object],
+    ) -> None:
         self._segment = segment
+        self._between = between
         self._base = 0
         self._columns: list[tuple[Locus, Bytes]] = []
         self._pairs: list[_Pairs] = []
         for system in profile.systems:
+            between()
             if system.is_pair:
                 self._add_pair(_Pairs.of(system, segment, profile, options))
             else:
@@ -143,7 +169,11 @@ class _Tables:
         places, copies, molecules = _placed(self._pairs)
         out = np.empty(len(segment), dtype=np.uint8)
         columns = np.array([locus.position for locus, _ in self._columns], dtype=np.int64)
-        answers_of_rows(segment.codes, self._base, columns, tables, places, copies, molecules, out)
+        for part in in_parts(len(segment), self._between):
+            answers_of_rows(
+                segment.codes[part], self._base, columns, tables, places, copies, molecules,
+                out[part],
+            )  # fmt: skip
         large = segment.large
         for locus, table in self._columns:
             at = slice(*large.starts[locus.position : locus.position + 2].tolist())
