@@ -67,6 +67,7 @@ class Crossmatches:
             index = snapshot.search.index
             answers = registry_answers(index.donors, profile, checkpoint)
             rows = best_rows(index, answers, request.best)
+            checkpoint()
         summary = antibody_summary(profile, own, answers)
         return cls(snapshot, request, profile, summary, rows)
 

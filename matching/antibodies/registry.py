@@ -134,7 +134,7 @@ class _Tables:
         for system in profile.systems:
             between()
             if system.is_pair:
-                self._add_pair(_Pairs.of(system, segment, profile, options))
+                self._add_pair(_Pairs.of(system, segment, profile, options, between))
             else:
                 self._add(
                     system.loci[0],
@@ -249,18 +249,26 @@ class _Pairs:
 
     @classmethod
     def of(
-        cls, system: System, segment: Segment, profile: Profile, options: GroupOptions
+        cls,
+        system: System,
+        segment: Segment,
+        profile: Profile,
+        options: GroupOptions,
+        between: Callable[[], object],
     ) -> _Pairs:
         """All molecules of all entries of both books."""
-        (alphas, alpha_sets), (betas, beta_sets) = (
-            _numbered(locus, segment.books[locus], profile, options) for locus in system.loci
-        )
+        numbered = []
+        for locus in system.loci:
+            between()
+            numbered.append(_numbered(locus, segment.books[locus], profile, options))
+        (alphas, alpha_sets), (betas, beta_sets) = numbered
         alpha_options = tuple(dict.fromkeys(o for one in alpha_sets for o in one))
         beta_options = tuple(dict.fromkeys(o for one in beta_sets for o in one))
-        best, worst, apart = _calls(system, alpha_options, beta_options, profile)
+        best, worst, apart = _calls(system, alpha_options, beta_options, profile, between)
         alpha_held, beta_held = _held(alpha_sets, alpha_options), _held(beta_sets, beta_options)
         table = np.empty((len(alpha_sets), len(beta_sets)), dtype=np.uint8)
         for i, held in enumerate(alpha_held):
+            between()
             low = _within(best[held], beta_held, np.bitwise_and, LOW)
             high = _within(worst[held], beta_held, np.bitwise_or, 0)
             some_apart = _within(apart[held], beta_held, np.bitwise_or, 0) > 0
@@ -285,12 +293,17 @@ class _Pairs:
 
 
 def _calls(
-    system: System, alphas: Sequence[Option], betas: Sequence[Option], profile: Profile
+    system: System,
+    alphas: Sequence[Option],
+    betas: Sequence[Option],
+    profile: Profile,
+    between: Callable[[], object],
 ) -> tuple[Bytes, Bytes, Bytes]:
     """Bits of the best and the worst answer of every pair, and 1 where its chains do not join."""
     best = np.full((len(alphas), len(betas)), LOW, dtype=np.uint8)
     worst, apart = np.zeros((2, len(alphas), len(betas)), dtype=np.uint8)
     for i, alpha in enumerate(alphas):
+        between()
         for j, beta in enumerate(betas):
             found = molecules(system, [[[alpha]], [[beta]]], False, profile)
             if found:
