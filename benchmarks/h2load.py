@@ -26,7 +26,8 @@ def h2load(
     per_second: float | None = None,
 ) -> dict[str, float]:
     """Throughput and percentiles of the time from a request to its answer, in milliseconds, after
-    a second that warms up; `per_second`: so many instead of as many as can be.
+    a second that warms up; `per_second`: so many instead of as many as can be, one of every
+    connection at the same moment.
 
     `folder`: where its files go. Statuses of gRPC are for the caller to look up.
     """

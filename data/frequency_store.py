@@ -192,9 +192,11 @@ class FrequencyFolder:
         """An imported set. Raises `InputFileError` where it is missing or damaged."""
         card = self._card(name)
         try:
-            table = pq.read_table(self.root / f"{name}.parquet")
             loci = tuple(Locus(value) for value in card.loci)
-            encoded = [table[locus.value].combine_chunks().dictionary_encode() for locus in loci]
+            path = self.root / f"{name}.parquet"
+            with pq.ParquetFile(path, read_dictionary=list(card.loci)) as file:
+                table = file.read()
+            encoded = [table[locus.value].combine_chunks() for locus in loci]
             codes = [np.asarray(column.indices, dtype=np.int32) for column in encoded]
             return FrequencySet(
                 card.population,

@@ -1,12 +1,13 @@
-"""Where a protein lies on the domain of its gene."""
+"""Where a protein lies on the domain of its gene, and how domains differ."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-from matching.array_types import U8
-from matching.kernels import Bytes, kernel
+from matching.array_types import I32, U8, U16_2D
+from matching.kernels import Bytes, Int32s, kernel
 
 # Agreeing residues that an insertion or deletion must gain, a common deletion less; those that are
 # longer are not believed.
@@ -61,3 +62,28 @@ def best_placement(padded: Bytes, reference: Bytes, absent: int) -> tuple[int, i
                 if total > best:
                     best, found_shift, found_cut, found_gap = total, lowest + later, cut, -size
     return found_shift, found_cut, found_gap
+
+
+@kernel(numba.types.UniTuple(numba.int64, 2)(U16_2D, U16_2D, I32, I32))
+def count_differences(
+    left: npt.NDArray[np.uint16], right: npt.NDArray[np.uint16], ours: Int32s, theirs: Int32s
+) -> tuple[int, int]:
+    """Fewest and most residues at which a row of `left` differs from one of `right`.
+
+    Both are (n, length) codes of residues, 0 unknown, which agrees at best and differs at worst,
+    but between rows of the same group, `ours` (n_left,) and `theirs` (n_right,).
+    """
+    length = left.shape[1]
+    best, worst = length, 0
+    for i in range(len(left)):
+        for j in range(len(right)):
+            differing, unknown = 0, 0
+            for k in range(length):
+                a, b = left[i, k], right[j, k]
+                is_unknown = (a == 0) | (b == 0)
+                unknown += is_unknown
+                differing += (a != b) & ~is_unknown
+            best = min(best, differing)
+            if ours[i] != theirs[j]:
+                worst = max(worst, differing + unknown)
+    return best, worst

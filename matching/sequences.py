@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from matching.memory import Memory
 from matching.nomenclature import NO_P_GROUP, Nomenclature
-from matching.sequence_kernels import LONGEST_GAP, best_placement
+from matching.sequence_kernels import LONGEST_GAP, best_placement, count_differences
 
 _Codes = npt.NDArray[np.uint16]
 
@@ -62,6 +62,8 @@ UNKNOWN, DELETED = "", "-"
 # every stretch: at least 5 of 20 among expressed alleles of 3.58.0, about 1 by chance.
 _STRETCH, _LEAST_AGREEING = 20, 5
 _MOST_PAIRS = 100_000
+# P groups of one position times those of the other that are compared between two looks.
+_PAIRS_AT_ONCE = 20_000
 # P groups of ambiguous positions whose domains are kept together.
 _MOST_ROWS = 50_000
 
@@ -266,14 +268,13 @@ class Domains:
     def _compare(self, gene: str, first: tuple[int, ...], second: tuple[int, ...]) -> ArdMismatches:
         left, right = self._rows(first), self._rows(second)
         best, worst = left.shape[1], 0
-        for group, row in zip(first, left, strict=True):
+        one, other = np.array(first, dtype=np.int32), np.array(second, dtype=np.int32)
+        at_once = max(1, _PAIRS_AT_ONCE // len(second))
+        for i in range(0, len(first), at_once):
             self.between()
-            known = (row != 0) & (right != 0)
-            differing = row != right
-            # Alleles of one P group do not differ, not even where nobody sequenced them.
-            other = np.array(second) != group
-            best = min(best, int((differing & known).sum(axis=1).min()))
-            worst = max(worst, int(((differing | ~known).sum(axis=1) * other).max()))
+            part = slice(i, i + at_once)
+            fewest, most = count_differences(left[part], right, one[part], other)
+            best, worst = min(best, fewest), max(worst, most)
         same = first == second and len(first) == 1
         unknown = (left == 0).any(axis=0) | (right == 0).any(axis=0)
         letters = list(self._residue_codes)

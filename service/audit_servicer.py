@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from matching.errors import InputFileError
 from service.answering import Answering
 from service.calls import current
 from service.convert import LIMITS, checking
 from service.pb.graftmatch.v1 import audit_pb2, audit_pb2_grpc
-from service.security.audit import AuditLog, lines_about, record_hash
-from service.status import StateError, Violation
+from service.security.audit import AuditLog, DamagedLogError, lines_about, record_hash
+from service.status import AuditError, StateError, Violation
 
 _BATCH = 500
 
@@ -37,7 +39,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
                 return
 
     def _entries(self, request: audit_pb2.ReadAuditLogRequest) -> Iterator[audit_pb2.AuditEntry]:
-        """Raises `RequestError` and `StateError`; the iteration raises `InputFileError`."""
+        """Raises `RequestError` and `StateError`; the iteration raises what `_read` does."""
         with checking() as found:
             if len(request.record) > LIMITS.identifier_characters:
                 reason = f"longer than {LIMITS.identifier_characters} characters"
@@ -47,8 +49,24 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         if log is None:
             raise StateError("this server writes no audit log")
         record = record_hash(log.key, request.record) if request.record else None
-        lines = lines_about(log.path, current().caller.site, record)
-        return (entry for entry in map(_entry, lines) if entry.time.ToNanoseconds() > after)
+        entries = _read(log.path, current().caller.site, record)
+        return (entry for entry in entries if entry.time.ToNanoseconds() > after)
+
+
+def _read(path: Path, site: str, record: str | None) -> Iterator[audit_pb2.AuditEntry]:
+    """Raises `StateError` at a damaged line, and `AuditError` where the file cannot be read."""
+    if not path.exists():
+        # It was renamed, and nothing has been written since.
+        return
+    try:
+        yield from lines_about(path, site, record, _entry)
+    except DamagedLogError as error:
+        raise StateError(
+            f"line {error.number} of the audit log is damaged; see to it on the server, or rename "
+            "the log there, and the next call begins another"
+        ) from None
+    except InputFileError as error:
+        raise AuditError(str(error)) from error.__cause__
 
 
 def _nanoseconds(time: Timestamp, found: list[Violation]) -> int:

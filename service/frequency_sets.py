@@ -127,6 +127,11 @@ class SearchSets:
         """As of `Imputer`, made once for all imputers."""
         return self.shared_imputer.distinct_haplotypes
 
+    def prepare(self) -> None:
+        """Make ready at once what searches would make ready when they first need it."""
+        for tables in self.masses.tables:
+            tables.prepare()
+
     @cached_property
     def masses(self) -> MassSets:
         """What total masses are computed and looked up with."""

@@ -16,7 +16,7 @@ from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
 from matching.pipeline import PairCounter
 from service.ancestry import Prior
-from service.calls import checkpoint
+from service.calls import Effort, checkpoint
 from service.convert import ReadTyping
 from service.frequency_sets import SearchSets
 from service.masses import (
@@ -103,19 +103,22 @@ class PairScorer:
         """A GL string. Raises `TypingError`."""
         return self._typings.of(text, lambda: ReadTyping(text, *self.details.reader.read(text)))
 
-    def knows(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> bool:
-        """Whether two typings with such facts were read and imputed before and are few genotypes,
-        so that what is left to work out of the pair takes about as long as changing threads."""
+    def effort(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> Effort:
+        """What is left to work out for two typings with such facts: little where the patient was
+        imputed before and is few genotypes, and none where the donor's mass is known too; donors in
+        phase and of mixtures are imputed in pairs."""
         if self.sets is None or self._typings.get(patient) is None:
-            return False
+            return Effort.ANY
         ours, theirs = _priors(self.sets, facts)
         known = self._patients.get((patient, ours))
-        return (
-            isinstance(known, _Patient)
-            and known.own.explained.n_pairs <= _FEW
-            and self._typings.get(donor) is not None
-            and self._masses.get((donor, theirs)) is not None
+        if not isinstance(known, _Patient) or known.own.explained.n_pairs > _FEW:
+            return Effort.ANY
+        is_known = (
+            self._typings.get(donor) is not None and self._masses.get((donor, theirs)) is not None
         )
+        if is_known:
+            return Effort.NONE
+        return Effort.ANY if "~" in donor or len(theirs) > 1 else Effort.LITTLE
 
     def probabilities(
         self,

@@ -11,8 +11,17 @@ import signal
 import sys
 import threading
 
-# What the console script imports, and what is worked on.
-_MODULES = ("service.cli", "service.importing", "service.planning", "service.jobs.writing")
+# What the console script imports, what is worked on, and what an allocation would import.
+_MODULES = (
+    "service.cli",
+    "service.importing",
+    "service.planning",
+    "service.jobs.writing",
+    "networkx",
+    "ortools.graph.python.min_cost_flow",
+    "ortools.sat.python.cp_model",
+    "scipy.optimize",
+)
 _NICE = 10
 _LOOK_SECONDS = 0.1
 

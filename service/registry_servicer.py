@@ -8,10 +8,10 @@ import datetime
 import hashlib
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from data.index import MassSets
@@ -35,6 +35,7 @@ from service.pb.graftmatch.v1 import common_pb2, registry_pb2, registry_pb2_grpc
 from service.requests import check_request_id
 from service.snapshot import Snapshot
 from service.status import NotFoundError, RequestError, Violation
+from service.temporary import TemporaryFolder
 
 # Bytes of a file, of some hundred records, that are imported here; more in a process of their own.
 IMPORTED_HERE = 100_000
@@ -50,15 +51,13 @@ class Upload:
     name: str
     n_bytes: int = 0
     is_taken: bool = False
-    _folder: TemporaryDirectory[str] = field(
-        default_factory=lambda: TemporaryDirectory(prefix="graftmatch-", ignore_cleanup_errors=True)
-    )
+    _folder: TemporaryFolder = field(default_factory=TemporaryFolder)
     _sha256: Any = field(default_factory=hashlib.sha256)
 
     @property
     def folder(self) -> Path:
         """Where further files of the import may be."""
-        return Path(self._folder.name)
+        return self._folder.path
 
     @property
     def path(self) -> Path:
@@ -85,7 +84,7 @@ class Upload:
 
     def close(self) -> None:
         """Remove it."""
-        self._folder.cleanup()
+        self._folder.close()
 
 
 def import_answer(
@@ -206,8 +205,8 @@ def delete_answer(
 def _deleted(snapshot: Snapshot, identifier: str, call: Call) -> registry_pb2.DeleteDonorResponse:
     if _record(snapshot, identifier)["present"] is None:
         raise NotFoundError("the donor was deleted before")
-    with TemporaryDirectory(prefix="graftmatch-") as folder:
-        path = Path(folder) / call.request_id
+    with closing(TemporaryFolder()) as folder:
+        path = folder.path / call.request_id
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("id", "gl", "change"), (identifier, "", "D")])
         release = snapshot.nomenclature.release

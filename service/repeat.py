@@ -12,19 +12,22 @@ import pandas as pd
 
 from data.registry import Registry
 from data.saved_searches import Run, SavedSearch
-from matching.errors import InputFileError
+from matching.antibodies import Answer, Bead, CutOffs, DonorAnswers
+from matching.errors import InputFileError, TypingError
 from matching.haplotypes import NullImputation
 from matching.rank import RankRule
+from matching.typings import Typing
+from service.antibodies import ReportReader, own_warnings
 from service.criteria import criteria_json, criteria_of
 from service.results import SearchResults, result_table
-from service.search import SearchSettings
+from service.search import AntibodyUse, SearchSettings
 
 # What is compared of a donor besides its rank; age grows by itself.
 COMPARED = (
     *("mismatches_best", "mismatches_worst", "p10", "p9", "dpb1_tce"),
     *("type", "sex", "cmv", "abo", "rh", "weight_kg", "registry"),
+    *("antibody", "antibody_worst"),
 )
-
 
 KINDS = ("new", "changed", "gone")
 NO_HISTORY = "the registry is another one, so its history says nothing"
@@ -42,9 +45,16 @@ class Difference(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def run_of(results: SearchResults, patient: str) -> Run:
-    """What a search of one patient found."""
+def run_of(results: SearchResults, patient: str, antibodies: AntibodyUse | None = None) -> Run:
+    """What a search of one patient found. `antibodies`: its report, against which donors are told
+    as far as the index does."""
     table = result_table(results, {})
+    table[["antibody", "antibody_worst"]] = None
+    if antibodies is not None:
+        found = results.matches[patient].candidates.rows
+        answers = DonorAnswers(results.index.donors, antibodies.profile).of(found)
+        table["antibody"] = [Answer(one).text for one in answers.low.tolist()]
+        table["antibody_worst"] = [Answer(one).text for one in answers.high.tolist()]
     store, _, revision = results.index.version.rpartition("-")
     rows = table[["rank", *COMPARED]].astype(object)
     records = [
@@ -130,18 +140,56 @@ def provenance_notes(last: Run, now: Run) -> list[str]:
     ]
 
 
+def antibody_notes(patient: Typing, use: AntibodyUse, excluded: int) -> list[str]:
+    """What is said of a report besides of single donors. `excluded`: how many were left out."""
+    notes = [*own_warnings(patient, use.profile), *use.profile.notes]
+    if use.exclude:
+        notes.append(f"{excluded:,} donors are left out as positive")
+    return notes
+
+
 def stored_settings(
-    wanted: SearchSettings, release: str | None = None, registry: str | None = None
+    wanted: SearchSettings,
+    release: str | None = None,
+    registry: str | None = None,
+    antibodies: AntibodyUse | None = None,
 ) -> dict[str, Any]:
     """Settings of a search as a saved search keeps them. `release`, `registry`: None for those in
-    use."""
+    use. `antibodies`: the patient's report, without donors that are to be kept."""
     return {
         "criteria": criteria_json(wanted.criteria, wanted.donors),
         "nulls": wanted.nulls.value,
         "rule": asdict(wanted.rule),
         "release": release,
         "registry": registry,
+        "antibodies": None if antibodies is None else _stored_report(antibodies),
     }
+
+
+def _stored_report(use: AntibodyUse) -> dict[str, Any]:
+    cut_offs = use.profile.cut_offs
+    return {
+        "beads": [asdict(read.bead) for read in use.profile.beads],
+        "mfi_cut_off": cut_offs.mfi,
+        "cumulative_mfi_cut_off": cut_offs.cumulative,
+        "exclude_positive": use.exclude,
+    }
+
+
+def antibodies_of(name: str, saved: SavedSearch, reader: ReportReader) -> AntibodyUse | None:
+    """The report of a saved search, read again; None where it has none. Raises `InputFileError`."""
+    stored = saved.settings.get("antibodies")
+    if stored is None:
+        return None
+    try:
+        beads = [
+            Bead(**{**bead, "result": None if bead["result"] is None else Answer(bead["result"])})
+            for bead in stored["beads"]
+        ]
+        cut_offs = CutOffs(stored["mfi_cut_off"], stored["cumulative_mfi_cut_off"])
+        return AntibodyUse(reader.profile(beads, cut_offs), bool(stored["exclude_positive"]))
+    except (KeyError, TypeError, ValueError, TypingError) as error:
+        raise _not_used(name, error) from None
 
 
 def settings_of(name: str, saved: SavedSearch, as_of: datetime.date) -> SearchSettings:
@@ -162,7 +210,11 @@ def settings_of(name: str, saved: SavedSearch, as_of: datetime.date) -> SearchSe
             donors,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputFileError(
-            f"the saved search {name} cannot be used ({type(error).__name__}); "
-            "search and save again"
-        ) from None
+        raise _not_used(name, error) from None
+
+
+def _not_used(name: str, error: Exception) -> InputFileError:
+    # The text of the error could quote the search.
+    return InputFileError(
+        f"the saved search {name} cannot be used ({type(error).__name__}); search and save again"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from data.donor_files import Person
 from data.saved_searches import Run, SavedFolder, SavedSearch, is_name
 from matching.errors import InputFileError
-from matching.typings import split_gl
+from matching.typings import split_gl, typing_of
 from service.answering import Answering
 from service.calls import current
 from service.convert import LIMITS, checking, read_day
@@ -22,6 +22,8 @@ from service.pb.graftmatch.v1 import common_pb2, saved_searches_pb2, saved_searc
 from service.repeat import (
     NO_HISTORY,
     Difference,
+    antibodies_of,
+    antibody_notes,
     differences,
     history_since,
     provenance_notes,
@@ -29,7 +31,7 @@ from service.repeat import (
     settings_of,
     stored_settings,
 )
-from service.search import SearchSettings, notes_of, search_people
+from service.search import AntibodyUse, SearchSettings, notes_of, search_people
 from service.snapshot import Snapshot
 from service.status import (
     EmptyRegistryError,
@@ -68,20 +70,28 @@ def _read(snapshot: Snapshot, name: str) -> tuple[str, SavedSearch]:
         raise StateError("the saved search cannot be read; delete it and create it again") from None
 
 
-def _search(snapshot: Snapshot, person: Person, wanted: SearchSettings) -> tuple[Run, list[str]]:
-    """What a search finds now, and how names of the typing were followed.
+def _search(
+    snapshot: Snapshot, person: Person, wanted: SearchSettings, use: AntibodyUse | None
+) -> tuple[Run, list[str]]:
+    """What a search finds now; how names were followed, and what is said of the report.
 
     Raises `EmptyRegistryError`, `StoreError`, and `RequestError` where it finds too many.
     """
     if snapshot.search is None:
         raise EmptyRegistryError("the registry holds no donors; import some")
     results = search_people(
-        [person], snapshot.search, snapshot.model, wanted, limits=LIMITS.genotypes
+        *([person], snapshot.search, snapshot.model, wanted),
+        limits=LIMITS.genotypes,
+        antibodies=None if use is None else {person.id: use},
     )
     if (found := results.found[person.id]) > LIMITS.saved_donors:
         reason = f"{found:,} donors are found; at most {LIMITS.saved_donors:,} can be kept"
         raise RequestError([Violation("search", reason)])
-    return run_of(results, person.id), notes_of(results.matches)
+    notes = notes_of(results.matches)
+    if use is not None:
+        n_excluded = len(results.excluded[person.id])
+        notes += antibody_notes(typing_of(person.written), use, n_excluded)
+    return run_of(results, person.id, use), notes
 
 
 def _created(
@@ -94,7 +104,10 @@ def _created(
             found.append(Violation("saved_search_id", reason))
     with inside("search"):
         with checking() as found:
-            check_empty(request.search, ("limit", "antibodies", *OF_ONE_ANSWER), found)
+            check_empty(request.search, ("limit", *OF_ONE_ANSWER), found)
+            if request.search.antibodies.kept:
+                reason = "must be empty here: why somebody is kept is written nowhere"
+                found.append(Violation("antibodies.kept", reason))
         asked = search_request(request.search, snapshot.nomenclature, snapshot.reports)
     taken = TakenError("a search of this site is saved under this identifier")
     if folder.has(identifier):
@@ -104,8 +117,9 @@ def _created(
     wanted = asked.asked.settings(None)
     text = asked.patient.text
     person = Person(_PATIENT, asked.facts, split_gl(text))
-    run, notes = _search(snapshot, person, wanted)
-    saved = SavedSearch(text, dict(asked.facts), stored_settings(wanted), run)
+    run, notes = _search(snapshot, person, wanted, asked.antibodies)
+    settings = stored_settings(wanted, antibodies=asked.antibodies)
+    saved = SavedSearch(text, dict(asked.facts), settings, run)
     if not folder.add(identifier, saved):
         raise taken
     return saved_searches_pb2.CreateSavedSearchResponse(
@@ -128,10 +142,11 @@ class _Repeated:
         identifier, saved = _read(snapshot, request.name)
         try:
             wanted = settings_of(identifier, saved, as_of)
+            use = antibodies_of(identifier, saved, snapshot.reports)
         except InputFileError as error:
             raise StateError(str(error)) from None
         person = Person(_PATIENT, saved.facts, split_gl(saved.patient))
-        run, notes = _search(snapshot, person, wanted)
+        run, notes = _search(snapshot, person, wanted, use)
         history = history_since(snapshot.registry, saved.last)
         found = differences(saved.last, run, history or {})
         counts = Counter(one.kind for one in found)
@@ -246,4 +261,5 @@ def _message(identifier: str, saved: SavedSearch) -> saved_searches_pb2.SavedSea
             index=f"{last.store}-{last.revision}",
         ),
         found=len(last.donors),
+        with_antibodies=saved.settings.get("antibodies") is not None,
     )

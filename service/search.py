@@ -132,9 +132,8 @@ class DonorSearch:
 
     def prepare(self) -> None:
         """Make ready at once what searches would make ready when they first need it."""
-        if self.masses is not None:
-            for tables in self.masses.sets.tables:
-                tables.prepare()
+        if self.sets is not None:
+            self.sets.prepare()
 
     def page(
         self,

@@ -9,7 +9,7 @@ from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
 from service.apart import apart
-from service.calls import checkpoint
+from service.calls import Effort, checkpoint
 from service.convert import LIMITS
 from service.crossmatch_answers import Crossmatches
 from service.family_answers import analyse_family_answer
@@ -81,15 +81,15 @@ def score_pair_answer(
     )
 
 
-def _is_known_pair(snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest) -> bool:
+def _effort_of_pair(snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest) -> Effort:
     if message.with_haplotypes:
-        return False
+        return Effort.ANY
     # What a frequency set is chosen by.
     facts = [
         {"ancestry": person.ancestry.strip(), "registry": person.registry.strip()}
         for person in (message.patient_facts, message.donor_facts)
     ]
-    return snapshot.pairs.knows(message.patient, message.donor, facts)
+    return snapshot.pairs.effort(message.patient, message.donor, facts)
 
 
 def predict_risk_answer(
@@ -201,7 +201,7 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> graftmatch_pb2.ScorePairResponse:
         """See the proto."""
         return await self._answering.answer(
-            context, score_pair_answer, request, at_once=_is_known_pair
+            context, score_pair_answer, request, effort=_effort_of_pair
         )
 
     async def ScorePairs(  # noqa: N802

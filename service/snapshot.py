@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -156,16 +157,27 @@ def load_snapshot(
     frequencies = FrequencyFolder(settings.frequencies)
     # Before the sets are read, so that an import in between is seen later.
     cards = frequencies.choice().cards
-    sets = SearchSets.load(frequencies, nomenclature, NullImputation.TYPED)
-    proteins = folder.proteins(nomenclature.release)
+    is_searched = store.holds_donors()
+
+    def read_sets() -> SearchSets | None:
+        sets = SearchSets.load(frequencies, nomenclature, NullImputation.TYPED)
+        if sets is not None and is_searched:
+            sets.prepare()
+        return sets
+
+    # Both are mostly reading, checking and sorting, which leave the interpreter to each other.
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(read_sets)
+        proteins = folder.proteins(nomenclature.release)
+        # In this thread, since it is made here where there is none, which an interrupt ends.
+        index = store.index(nomenclature) if is_searched else None
+        # Before the model is read, so that a promotion in between is seen at the next call.
+        version = active_version(settings.models)
+        model = active_model(settings.models)
+        sets = reading.result()
     search = None
-    if store.holds_donors():
-        index = store.index(nomenclature)
+    if index is not None:
         search = DonorSearch.of(nomenclature, proteins, store, index, sets)
-        search.prepare()
-    # Before the model is read, so that a promotion in between is seen at the next call.
-    version = active_version(settings.models)
-    model = active_model(settings.models)
     return Snapshot(
         nomenclature,
         proteins,

@@ -52,7 +52,7 @@ class NotReadyError(GraftmatchError):
 
 
 class AuditError(GraftmatchError):
-    """A call that cannot be written into the audit log, and is therefore not answered."""
+    """A call that is not answered, since the audit log cannot be written, or not read."""
 
 
 class OverloadedError(GraftmatchError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ def read_arrays(path: Path, description: Mapping[str, Any]) -> dict[str, Array]:
     size = path.stat().st_size
     if size != description["size"]:
         raise ValueError(f"it has {size} bytes and not {description['size']}")
-    # A plain view: indexing a memmap object is slow.
-    mapped = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+    with path.open("rb") as file:
+        if hasattr(os, "posix_fadvise"):
+            # All is checked next, and page by page a disk takes twice as long.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+        # A plain view: indexing a memmap object is slow.
+        mapped = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
     arrays = {}
     for name, (dtype, shape, offset) in description["arrays"].items():
         kind = np.dtype(dtype)

@@ -19,8 +19,6 @@ try:
 except ImportError:
     psycopg = None  # type: ignore[assignment]
 
-PREFIXES = ("postgresql://", "postgres://")
-
 
 class _PostgresSession(Session):
     def _cursor(self, name: str = "") -> Any:

@@ -41,13 +41,13 @@ from data.index import (
 )
 from data.registry.databases import Database, Session, Sqlite
 from data.registry.importing import Importer, ImportSummary, Mode
-from data.registry.postgres import PREFIXES, Postgres
 from data.registry.schema import imports, put
 from data.registry.store import StoredDonors
 from matching.errors import InputFileError, OutputError, StoreError
 from matching.genotypes import book_builders
 from matching.nomenclature import Nomenclature
 
+_POSTGRES = ("postgresql://", "postgres://")
 _STORE_NAME = 12
 # After which a change is searched without masses, even if somebody still makes them.
 PATIENCE_SECONDS = 900.0
@@ -87,7 +87,7 @@ class Registry:
 
         Raises `StoreError` for an address of anything but PostgreSQL.
         """
-        if str(location).startswith(PREFIXES):
+        if str(location).startswith(_POSTGRES):
             return cls(str(location), home / "registry-indexes")
         scheme, is_address, _ = str(location).partition("://")
         if is_address:
@@ -317,6 +317,9 @@ class Registry:
     def _database(self) -> Database:
         if self.indexes is None:
             return Sqlite(Path(self.location) / "donors.sqlite")
+        # Its driver is slow to import.
+        from data.registry.postgres import Postgres
+
         return Postgres(str(self.location))
 
     @property

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ortools.sat.python import cp_model
-from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
 from matching.allocate.problem import Bools, Effort, Float64s, Int64s
 from matching.errors import AllocationError
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
 
 # Below this CP-SAT alone is faster; above the other the linear program takes minutes.
 LEAST_RELAXED_EDGES = 2_000
@@ -149,6 +151,9 @@ class Program:
 
     def _relax(self) -> tuple[Float64s, Int64s, int, int] | None:
         """Shares of edges in the linear optimum, rounded slacks and their scale, and the bound."""
+        # Slow to import, and few allocations need it.
+        from scipy.optimize import linprog
+
         n = len(self.weight)
         _, patient = np.unique(self.patient, return_inverse=True)
         n_patients = int(patient.max()) + 1
@@ -189,6 +194,9 @@ class Program:
 
     def _search(self, core: Int64s, hint: Bools | None, effort: Effort) -> Choice | None:
         """CP-SAT on the edges `core`, ascending; its bound holds for choices among them only."""
+        # As in `_relax`.
+        from ortools.sat.python import cp_model
+
         model = cp_model.CpModel()
         taken = [model.new_bool_var("") for _ in core]
         place = np.full(len(self.weight), -1)

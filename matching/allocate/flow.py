@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from ortools.graph.python import min_cost_flow
 from scipy.sparse import coo_array, csgraph
 
 from matching.allocate.problem import UNALLOCATED, Int64s
@@ -113,6 +112,9 @@ class Network:
         capacities[len(tails) - n_groups - 1 :] = room
         costs = np.zeros(len(tails), dtype=np.int64)
         costs[: len(self.weight)] = -self.weight
+        # Slow to import, and most work is without allocations.
+        from ortools.graph.python import min_cost_flow
+
         flow = min_cost_flow.SimpleMinCostFlow()
         arcs = flow.add_arcs_with_capacity_and_unit_cost(
             tails.astype(np.int32), heads.astype(np.int32), capacities, costs

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-import networkx as nx
 import numpy as np
 from scipy.sparse import coo_array, csgraph
 
@@ -357,6 +356,9 @@ class Space:
         n_nodes = n_patients + len(self.rows.most)
         label = np.empty(n_nodes, dtype=np.int64)
         if len(heads) <= NETWORKX_MAX_EDGES:
+            # Slow to import, and only allocations under limits need it.
+            import networkx as nx
+
             graph = nx.Graph()
             graph.add_edges_from(zip(tails.tolist(), heads.tolist(), strict=True))
             for number, nodes in enumerate(nx.connected_components(graph)):

@@ -138,7 +138,7 @@ class _Tables:
             else:
                 self._add(
                     system.loci[0],
-                    _single_table(system, segment.books[system.loci[0]], profile, options),
+                    _single_table(system, segment.books[system.loci[0]], profile, options, between),
                 )
 
     def _add(self, locus: Locus, table: Bytes) -> None:
@@ -213,18 +213,31 @@ def _placed(
     return found, np.concatenate(copies), np.concatenate(molecules)
 
 
-def _groups_of(book: Book, options: GroupOptions) -> dict[int, tuple[Option, ...]]:
+def _groups_of(
+    book: Book, options: GroupOptions, between: Callable[[], object]
+) -> dict[int, tuple[Option, ...]]:
     """What each P group code of a book may present."""
     held = np.zeros(int(book.groups.max(initial=0)) + SHIFT + 1, dtype=bool)
     held[book.groups + SHIFT] = True
-    return {code: options.of_group(code) for code in (np.flatnonzero(held) - SHIFT).tolist()}
+    of_group = {}
+    for code in (np.flatnonzero(held) - SHIFT).tolist():
+        between()
+        of_group[code] = options.of_group(code)
+    return of_group
 
 
-def _single_table(system: System, book: Book, profile: Profile, options: GroupOptions) -> Bytes:
+def _single_table(
+    system: System,
+    book: Book,
+    profile: Profile,
+    options: GroupOptions,
+    between: Callable[[], object],
+) -> Bytes:
     """Bits of the entries of a book, (n_entries,)."""
-    of_group = _groups_of(book, options)
+    of_group = _groups_of(book, options, between)
     by_group = np.zeros(max(of_group, default=0) + SHIFT + 1, dtype=np.uint8)
     for code, of in of_group.items():
+        between()
         by_group[code + SHIFT] = packed(*answer_range(molecules(system, [[of]], False, profile)))
     bits = np.empty(len(book), dtype=np.uint8)
     answers_of_book(book.starts, book.offsets, book.groups, book.altered, by_group, bits)
@@ -260,7 +273,7 @@ class _Pairs:
         numbered = []
         for locus in system.loci:
             between()
-            numbered.append(_numbered(locus, segment.books[locus], profile, options))
+            numbered.append(_numbered(locus, segment.books[locus], profile, options, between))
         (alphas, alpha_sets), (betas, beta_sets) = numbered
         alpha_options = tuple(dict.fromkeys(o for one in alpha_sets for o in one))
         beta_options = tuple(dict.fromkeys(o for one in beta_sets for o in one))
@@ -331,13 +344,17 @@ def _within(bits: Bytes, held: npt.NDArray[np.bool_], reduce: np.ufunc, of_none:
 
 
 def _numbered(
-    locus: Locus, book: Book, profile: Profile, options: GroupOptions
+    locus: Locus,
+    book: Book,
+    profile: Profile,
+    options: GroupOptions,
+    between: Callable[[], object],
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Option, ...]]]:
     """Numbers of the sets of options of both copies of every entry, (n_entries, 2), and the sets.
 
     Of a genotype list a copy may present what it does in any of them.
     """
-    of_group = _groups_of(book, options)
+    of_group = _groups_of(book, options, between)
     every = dict.fromkeys(chain.from_iterable(of_group.values()))
     known = {option: i for i, option in enumerate({**every, ABSENT: None, ALTERED: None})}
     table = np.zeros((max(of_group, default=0) + SHIFT + 1, len(known)), dtype=np.uint8)

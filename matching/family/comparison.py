@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 
-import networkx as nx
-
 from matching.errors import TooAmbiguousError
 from matching.family.alleles import FamilyLocus
 from matching.family.segregation import Chromosomes
@@ -65,6 +63,9 @@ def independent(
     columns: Sequence[int], parts: Sequence[Sequence[World]]
 ) -> Iterator[tuple[list[int], list[World]]]:
     """Columns with all that is known of them, as sets of worlds that are independent."""
+    # Slow to import, and most work is without families.
+    import networkx as nx
+
     graph = nx.Graph()
     graph.add_nodes_from(columns)
     for number, part in enumerate(parts):

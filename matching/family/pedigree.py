@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from matching.errors import FamilyError
 from matching.typings import Typing
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Pair = tuple[int, int]
 
@@ -59,6 +61,9 @@ class Pedigree:
     def __post_init__(self) -> None:
         for member in self.members.values():
             self._check(member)
+        # Slow to import, here and below, and most work is without families.
+        import networkx as nx
+
         if cycles := next(nx.simple_cycles(self.graph), None):
             raise FamilyError(
                 f"{' -> '.join([*cycles, cycles[0]])}: people descend from themselves; correct "
@@ -93,6 +98,8 @@ class Pedigree:
     @cached_property
     def graph(self) -> nx.DiGraph:
         """The members, with an edge from each parent to each child."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         graph.add_nodes_from(self.members)
         for member in self.members.values():
@@ -102,6 +109,8 @@ class Pedigree:
     def relatives(self, patient: str) -> Pedigree:
         """The members that descent or common descendants connect with `patient`, who are all that
         can tell anything of them. Raises `FamilyError` where the patient is not in the family."""
+        import networkx as nx
+
         if patient not in self.members:
             known = ", ".join(list(self.members)[:20])
             raise FamilyError(f"patient {patient!r} is not in the family; its members: {known}")
@@ -110,12 +119,16 @@ class Pedigree:
 
     def order(self, first: str) -> tuple[str, ...]:
         """All members, parents before children, with `first` as early as that allows."""
+        import networkx as nx
+
         early = nx.ancestors(self.graph, first) | {first}
         place = {name: (name not in early, i) for i, name in enumerate(self.members)}
         return tuple(nx.lexicographical_topological_sort(self.graph, key=place.__getitem__))
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Everyone whom `name` descends from."""
+        import networkx as nx
+
         return frozenset(nx.ancestors(self.graph, name))
 
     def relationship(self, patient: str, relative: str) -> str:
@@ -148,4 +161,6 @@ class Pedigree:
         return names.get((near, far), "relative")
 
     def _distance(self, ancestor: str, descendant: str) -> int:
+        import networkx as nx
+
         return int(nx.shortest_path_length(self.graph, ancestor, descendant))

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf, log, prod
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
@@ -197,6 +196,9 @@ class Weights:
         return known
 
     def _connected(self, states: tuple[int, ...], columns: Iterable[int]) -> list[Component]:
+        # As in `comparison`.
+        import networkx as nx
+
         factors = [(i, factor) for i in columns for factor in self._segregation.states[states[i]]]
         graph = nx.Graph()
         for _, (owners, _) in factors:

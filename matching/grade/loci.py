@@ -122,7 +122,9 @@ class Grader:
     ) -> GradedLocus:
         first, second = map(self._compare, patient, donor)
         written = (first.grade, second.grade)
-        first, second = map(self._compare, homozygous(*patient), homozygous(*donor))
+        ours, theirs = homozygous(*patient), homozygous(*donor)
+        if ours != patient or theirs != donor:
+            first, second = map(self._compare, ours, theirs)
         return GradedLocus(
             locus,
             written,

@@ -7,10 +7,15 @@ from enum import Enum
 
 
 class _Ranked(Enum):
-    @property
-    def rank(self) -> int:
-        """Place in the order of definition, 0 lowest."""
-        return _RANKS[self]
+    """`rank`: place in the order of definition, 0 lowest."""
+
+    rank: int
+
+    def __init__(self, _: str) -> None:
+        self.rank = len(type(self).__members__)
+
+    # Members are compared by identity; that of Enum hashes the name in Python, each time.
+    __hash__ = object.__hash__
 
 
 class Grade(_Ranked):
@@ -43,9 +48,6 @@ class Confidence(_Ranked):
     POTENTIAL = "Potential"
     EXACT = "Exact"
     DEFINITE = "Definite"
-
-
-_RANKS = {member: rank for kind in (Grade, Confidence) for rank, member in enumerate(kind)}
 
 
 class Orientation(Enum):

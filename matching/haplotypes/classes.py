@@ -33,7 +33,9 @@ class Haplotypes:
     @classmethod
     def of(cls, rows: Codes, frequencies: Floats, n_names: Sequence[int]) -> Haplotypes:
         """`rows`: (n, n_loci) names, of which locus l has n_names[l]."""
-        by_name = [np.argsort(column, kind="stable").astype(np.int32) for column in rows.T]
+        # Numbers of 8 or 16 bits are sorted in a tenth of the time.
+        narrow = [c.astype(np.min_scalar_type(n)) for c, n in zip(rows.T, n_names, strict=True)]
+        by_name = [np.argsort(column, kind="stable").astype(np.int32) for column in narrow]
         counts = [np.bincount(c, minlength=n) for c, n in zip(rows.T, n_names, strict=True)]
         offsets = [np.concatenate([[0], np.cumsum(count)]) for count in counts]
         starts = np.zeros(len(n_names) + 1, dtype=np.int64)

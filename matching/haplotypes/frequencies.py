@@ -151,7 +151,7 @@ def distinct_rows(
             size = int(group.max(initial=0)) + 1
         group, size = group * span + column, size * span
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[group]
+    is_first = np.zeros(len(rows), dtype=bool)
+    is_first[first] = True
+    rank = np.cumsum(is_first) - 1
+    return np.flatnonzero(is_first), rank[first[group]]

@@ -16,6 +16,10 @@ from matching.search_kernels import number_codes
 from matching.typings import Form, LocusTyping, Position, parse_locus, parse_position
 
 UNTYPED = 0
+# Which classes of a genotype go together: one with itself, two with each other, or a third, of
+# names that both positions admit, with all.
+_TOGETHER = np.array([[1, 0, 0], [0b10, 0b01, 0], [0b110, 0b101, 0b111]], dtype=np.uint64)
+_CLASSES = np.arange(3)
 
 _Pair = tuple[int, int]
 _ANY = Position(Form.UNTYPED, ("UUUU",))
@@ -274,7 +278,9 @@ def _has_null(table: EntryTable) -> npt.NDArray[np.bool_]:
 
 def _expanded(table: EntryTable) -> _Block:
     """What every typing of a table admits."""
-    is_list = np.diff(table.starts) > 1
+    is_list = table.starts[1:] - table.starts[:-1] > 1
+    if not is_list.any():
+        return _genotypes(table, table.pairs)
     blocks, start = [], 0
     for end in [*np.flatnonzero(is_list).tolist(), len(table)]:
         if start < end:
@@ -295,22 +301,21 @@ def _expanded(table: EntryTable) -> _Block:
 def _genotypes(table: EntryTable, pairs: Int32s) -> _Block:
     """Single genotypes."""
     wide = pairs.astype(np.int64)
-    room = int(np.diff(table.name_starts)[wide].sum())
+    room = int((table.name_starts[wide + 1] - table.name_starts[wide]).sum())
     ends = np.empty(len(wide), dtype=np.int64)
     names, classes = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.uint8)
     overlap = np.empty(len(wide), dtype=np.uint8)
     merge_positions(table.name_starts, table.names, wide, ends, names, classes, overlap)
-    # One class that goes with itself, two that go together, or a third that goes with all.
     kinds = np.where(wide[:, 0] == wide[:, 1], 0, 1 + overlap)
-    compatible = np.array([[1, 0, 0], [0b10, 0b01, 0], [0b110, 0b101, 0b111]], dtype=np.uint64)
-    used = np.arange(3) <= kinds[:, None]
+    n_names = ends.copy()
+    n_names[1:] -= ends[:-1]
     n = int(ends[-1])
     return _Block(
-        np.diff(ends, prepend=0),
+        n_names,
         names[:n],
         classes[:n],
         kinds.astype(np.int64) + 1,
-        compatible[kinds][used],
+        _TOGETHER[kinds][kinds[:, None] >= _CLASSES],
         np.zeros(len(wide), dtype=bool),
     )
 

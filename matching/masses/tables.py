@@ -348,48 +348,42 @@ def _marginal_arrays(source: FrequencySet, frequencies: Floats) -> MarginalArray
     for one, other in combinations(range(n_loci), 2):
         free.append((one, other) if n_names[one] >= n_names[other] else (other, one))
 
-    def sort(loci: tuple[int, ...]) -> tuple[Int32s, Int64s, Int64s]:
-        """By the fixed loci, then by the free ones: the order, where groups of the same fixed names
-        begin, and the numbers of these names."""
+    n = len(frequencies)
+    first, second = np.zeros((2, len(free) * n), dtype=np.int32)
+    in_order = np.empty(len(free) * n)
+
+    def sort(number: int) -> tuple[Int64s, Int64s]:
+        """By the fixed loci, then by the free ones: where groups of the same fixed names begin, and
+        the numbers of these names."""
+        loci, part = free[number], slice(number * n, (number + 1) * n)
         fixed = [locus for locus in range(n_loci) if locus not in loci]
-        order = np.empty(len(frequencies), dtype=np.int32)
+        order = np.empty(n, dtype=np.int32)
         order_by_names(columns, n_names, np.array([*loci[::-1], *fixed]), order)
-        of_fixed = (numbers - addends[list(loci)].sum(axis=0))[order]
+        rows = order.astype(np.intp)
+        for names, locus in zip((first, second), loci, strict=False):
+            np.take(columns[locus], rows, out=names[part], mode="clip")
+        np.take(frequencies, rows, out=in_order[part], mode="clip")
+        of_fixed = np.take(numbers - addends[list(loci)].sum(axis=0), rows)
         at = np.flatnonzero(np.diff(of_fixed, prepend=-1))
-        return order, at, of_fixed[at]
+        return at + part.start, of_fixed[at]
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(sort, free))
-    slots, keys, starts, rows, slot_starts = [], [], [], [], [0]
-    n_keys = 0
-    for number, (order, at, distinct) in enumerate(found):
-        table = np.full(1 << (2 * len(distinct)).bit_length(), -1, dtype=np.int32)
-        fill_slots(distinct, n_keys, table)
-        slots.append(table)
-        slot_starts.append(slot_starts[-1] + len(table))
-        keys.append(distinct)
-        starts.append(at + number * len(frequencies))
-        rows.append(order)
-        n_keys += len(distinct)
-    first, second = (
-        np.concatenate(
-            [
-                columns[loci[side]][order] if side < len(loci) else np.zeros(len(order), np.int32)
-                for loci, order in zip(free, rows, strict=True)
-            ]
-        )
-        for side in (0, 1)
-    )
+        starts, keys = zip(*pool.map(sort, range(len(free))), strict=True)
+        key_starts = np.cumsum([0, *map(len, keys)])
+        slot_starts = np.cumsum([0, *(1 << (2 * len(k)).bit_length() for k in keys)])
+        slots = np.full(slot_starts[-1], -1, dtype=np.int32)
+        tables = np.split(slots, slot_starts[1:-1])
+        list(pool.map(fill_slots, keys, key_starts.tolist(), tables))
     return MarginalArrays(
         np.array([(*loci, -1, -1)[:2] for loci in free], dtype=np.int64),
         strides,
-        np.array(slot_starts, dtype=np.int64),
-        np.concatenate(slots),
+        slot_starts,
+        slots,
         np.concatenate(keys),
-        np.concatenate([*starts, [len(free) * len(frequencies)]]).astype(np.int64),
+        np.concatenate([*starts, [len(free) * n]]),
         first,
         second,
-        np.concatenate([frequencies[order] for order in rows]),
+        in_order,
     )
 
 

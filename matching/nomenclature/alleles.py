@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 # Low, secreted, questionable, cytoplasmic, aberrant: expressed, but not as others are.
@@ -62,5 +61,4 @@ def tce_group(raw: str) -> int:
     >>> [tce_group(raw) for raw in ("3", "2a$", "0", "")]
     [3, 2, 0, 0]
     """
-    digit = re.match(r"[123]", raw)
-    return int(digit.group()) if digit else 0
+    return int(raw[0]) if raw.startswith(("1", "2", "3")) else 0

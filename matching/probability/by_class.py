@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 MOST_IN_PAIRS = 5_000_000
 # Haplotype pairs of the first side, and steps of the kernel, between two calls of `between`.
 _PAIRS = 10_000
-_STEPS = 2_000_000
+_STEPS = 1_000_000
 # Haplotype pairs of one side times haplotypes of the other: a minute or two.
 _MOST_WORK = 150_000_000_000
 

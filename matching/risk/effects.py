@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 from scipy.special import logit
 
 from matching.errors import ModelError
@@ -81,6 +80,9 @@ def spread_of_effects(betas: npt.NDArray[np.float64], errors: npt.NDArray[np.flo
     >>> round(spread_of_effects(np.array([1.0, -1.0, 2.0, -2.0]), np.full(4, 0.1)), 2)
     1.58
     """
+
+    # Slow to import, and only models are made with it.
+    from scipy.optimize import minimize_scalar
 
     def lost(log_spread: float) -> float:
         variance = np.exp(2 * log_spread) + errors**2

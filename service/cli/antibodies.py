@@ -84,8 +84,12 @@ def check_antibody_options(
         raise typer.BadParameter("give --antibodies FILE", param_hint="--exclude-positive")
     if overrides and not exclude:
         raise typer.BadParameter("nobody is left out without --exclude-positive; add it")
-    if antibodies is not None and save is not None:
-        raise typer.BadParameter("a saved search knows no antibodies; leave one out")
+    if overrides and save is not None:
+        raise typer.BadParameter(
+            "a saved search keeps nobody who is positive, since the reason is not saved; leave one "
+            "out",
+            param_hint="--keep-donor",
+        )
 
 
 def read_reports(

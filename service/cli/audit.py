@@ -32,5 +32,5 @@ def audit(
         if not key.exists():
             raise ServerError(f"there is no key {key}; name it with GRAFTMATCH_SERVE_AUDIT_KEY")
         record = record_hash(audit_key(key), record)
-    for line in lines_about(path, site, record):
-        typer.echo(json.dumps(line))
+    for line in lines_about(path, site, record, json.dumps):
+        typer.echo(line)

@@ -28,7 +28,6 @@ from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
 from service.config import Settings
 
-EXIT_REFUSED = 1
 EXIT_WITH_REJECTS = 3
 # Wide enough for a row of results where the output is no terminal.
 _PIPE_WIDTH = 180

@@ -328,7 +328,8 @@ def match(
     if page_size is not None and start + page_size < results.found[people[0].id]:
         results = replace(results, next_page_token=page_token(start + page_size, state))
     if save is not None:
-        save_search(save, people[0], wanted, release, folder, results)
+        use = None if reported is None else reported.use.get(people[0].id)
+        save_search(save, people[0], wanted, release, folder, results, use)
     if chosen == "table" and len(people) == 1:
         flagged = None if reported is None else reported.flags(results, limit, store)
         print_donors(console(), results, page_size or limit, people[0].id, flagged)

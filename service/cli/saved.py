@@ -12,9 +12,11 @@ from rich.table import Table
 
 from data.donor_files import Person
 from data.files import replacing
+from data.nomenclature import ReferenceFolder
 from data.saved_searches import SavedFolder, SavedSearch
 from matching.errors import InputFileError
 from matching.typings import split_gl, typing_of
+from service.antibodies import ReportReader
 from service.cli.common import console, open_nomenclature, settings
 from service.cli.searching import open_index, run_search
 from service.cli.store import open_registry
@@ -22,6 +24,8 @@ from service.repeat import (
     KINDS,
     NO_HISTORY,
     Difference,
+    antibodies_of,
+    antibody_notes,
     differences,
     history_since,
     provenance_notes,
@@ -30,7 +34,7 @@ from service.repeat import (
     stored_settings,
 )
 from service.results import SearchResults
-from service.search import SearchSettings
+from service.search import AntibodyUse, SearchSettings
 
 
 def searches() -> SavedFolder:
@@ -54,10 +58,11 @@ def save_search(
     release: str | None,
     registry: str | None,
     results: SearchResults,
+    antibodies: AntibodyUse | None,
 ) -> None:
     """Keep a search and what it found."""
-    run = run_of(results, person.id)
-    stored = stored_settings(wanted, release, kept_location(registry))
+    run = run_of(results, person.id, antibodies)
+    stored = stored_settings(wanted, release, kept_location(registry), antibodies)
     text = typing_of(person.written).text
     searches().write(name, SavedSearch(text, dict(person.facts), stored, run))
     typer.echo(f"saved as {name}: {len(run.donors):,} donors", err=True)
@@ -92,12 +97,18 @@ def repeat_search(
     nomenclature = open_nomenclature(release)
     store = open_registry(registry)
     index = open_index(store, nomenclature)
+    proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
+    use = antibodies_of(name, saved, ReportReader.of(nomenclature, proteins))
     person = Person("patient", saved.facts, split_gl(saved.patient))
-    run = run_of(run_search([person], nomenclature, store, index, wanted), person.id)
+    reports = None if use is None else {person.id: use}
+    results = run_search([person], nomenclature, store, index, wanted, reports)
+    run = run_of(results, person.id, use)
     history = history_since(store, saved.last)
     found = differences(saved.last, run, history or {})
     counts = {kind: sum(one.kind == kind for one in found) for kind in KINDS}
     notes = provenance_notes(saved.last, run)
+    if use is not None:
+        notes += antibody_notes(typing_of(person.written), use, len(results.excluded[person.id]))
     if history is None:
         notes.append(NO_HISTORY)
     if form == "json":

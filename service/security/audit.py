@@ -25,18 +25,19 @@ import re
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from matching.errors import InputFileError
 from service.calls import Call, watched
 from service.status import AuditError, ServerError
 
 _LOG = logging.getLogger("graftmatch.audit")
+T = TypeVar("T")
 SYNC_SECONDS = 1.0
 # Records on one line.
 MAX_RECORDS = 1000
@@ -188,10 +189,21 @@ class AuditLog:
             os.close(file)
 
 
-def lines_about(path: Path, site: str | None, record: str | None) -> Iterator[dict[str, Any]]:
-    """The lines of a site, with the hash of a record; None is any.
+class DamagedLogError(InputFileError):
+    """A line that is none of an audit log. `number`: which of the file, from 1."""
 
-    Raises `InputFileError`, and `CallEndedError` where nobody waits any more.
+    def __init__(self, path: Path, number: int) -> None:
+        self.number = number
+        super().__init__(f"{path}, line {number}: no line of an audit log")
+
+
+def lines_about(
+    path: Path, site: str | None, record: str | None, read: Callable[[dict[str, Any]], T]
+) -> Iterator[T]:
+    """What `read` makes of the lines of a site, with the hash of a record; None is any.
+
+    Raises `DamagedLogError`, `InputFileError` where the file cannot be read, and `CallEndedError`
+    where nobody waits any more.
     """
     try:
         with path.open("rb") as file:
@@ -201,12 +213,13 @@ def lines_about(path: Path, site: str | None, record: str | None) -> Iterator[di
                     return
                 try:
                     line = json.loads(text)
-                    theirs = site in (None, line["site"])
+                    if site not in (None, line["site"]):
+                        continue
+                    if record is not None and record not in line.get("records", ()):
+                        continue
+                    found = read(line)
                 except (ValueError, TypeError, KeyError) as error:
-                    raise InputFileError(
-                        f"{path}, line {number}: no line of an audit log"
-                    ) from error
-                if theirs and (record is None or record in line.get("records", ())):
-                    yield line
+                    raise DamagedLogError(path, number) from error
+                yield found
     except OSError as error:
         raise InputFileError(f"cannot read {path}: {error.strerror}") from error

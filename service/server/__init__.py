@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from service.server_settings import ServeSettings
+from service.temporary import TemporaryFolder, remove_left
 
 if TYPE_CHECKING:
     from service.snapshot import Snapshot
@@ -47,16 +47,17 @@ def serve(
         gc.enable()
         return snapshot
 
+    remove_left()
     sys.setswitchinterval(_SWITCH_SECONDS)
     # What is imported and read stays: looking for garbage in it takes a fifth of the start.
     gc.disable()
     try:
         if settings.workers > 1:
-            with tempfile.TemporaryDirectory(prefix="graftmatch-") as metrics:
-                os.environ[_METRICS] = metrics
+            with closing(TemporaryFolder()) as metrics:
+                os.environ[_METRICS] = os.fspath(metrics.path)
                 from service.server.workers import serve_many
 
-                serve_many(settings, load_to_keep, ready, Path(metrics))
+                serve_many(settings, load_to_keep, ready, metrics.path)
         else:
             from service.server.running import serve_alone
 

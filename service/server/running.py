@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -39,6 +40,7 @@ from service.server.computing import ComputePool
 from service.server.interceptor import CallInterceptor
 from service.server.listening import certificates, check_exposure, check_free
 from service.server.reloading import keep_current
+from service.server.warming import import_later
 from service.server_settings import ServeSettings, address_of
 from service.servicers import GraftMatchServicer
 from service.snapshot import Snapshot
@@ -111,12 +113,14 @@ async def run(
         # waited for.
         pool = ComputePool(settings.compute_threads)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        lane = ComputePool(1)
+        stack.callback(lane.shutdown, wait=False, cancel_futures=True)
         interceptor = CallInterceptor(
             pool, settings.max_calls, settings.stall_seconds, tokens, audit, tracer
         )
         changing = ThreadPoolExecutor(1, "change")
         stack.callback(changing.shutdown, wait=False, cancel_futures=True)
-        answering = Answering(pool)
+        answering = Answering(pool, lane)
         server = grpc.aio.server(
             interceptors=(interceptor,),
             options=_options(settings, shared),
@@ -134,7 +138,7 @@ async def run(
         reloading: asyncio.Task[None] | None = None
         jobs: JobRunner | None = None
         try:
-            snapshot = await _unless_stopped(asyncio.to_thread(load), stopping)
+            snapshot = await _unless_stopped(_reading(load), stopping)
             if snapshot is not None:
                 answering.snapshot = snapshot
                 interceptor.ready = True
@@ -149,6 +153,7 @@ async def run(
                 jobs.start()
                 ready(port, snapshot)
                 apart.prepare()
+                changing.submit(import_later)
                 # When other data are used, these are not kept.
                 del snapshot
                 await stopping.wait()
@@ -184,14 +189,31 @@ def _register(
     register(AuditServicer(answering, audit), server)
 
 
-async def _unless_stopped(loading: Any, stopping: asyncio.Event) -> Snapshot | None:
-    """What is loaded; None if the server is to stop before."""
-    tasks = [asyncio.ensure_future(loading), asyncio.ensure_future(stopping.wait())]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    tasks[1].cancel()
-    if tasks[0].done():
-        snapshot: Snapshot = tasks[0].result()
-        return snapshot
+def _reading(load: Callable[[], Snapshot]) -> asyncio.Future[Snapshot]:
+    """What `load` returns, on a thread that the end of the process does not wait for."""
+    found: Future[Snapshot] = Future()
+    found.set_running_or_notify_cancel()
+
+    def read() -> None:
+        try:
+            found.set_result(load())
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=read, name="read", daemon=True).start()
+    return asyncio.wrap_future(found)
+
+
+async def _unless_stopped(
+    reading: asyncio.Future[Snapshot], stopping: asyncio.Event
+) -> Snapshot | None:
+    """What is read; None if the server is to stop before."""
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((reading, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if reading.done():
+        return reading.result()
+    reading.cancel()
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 
 from matching.errors import GraftmatchError
@@ -10,6 +12,15 @@ from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.search_answers import Search
 from service.servicers import score_pair_answer
 from service.snapshot import Snapshot
+
+# What allocations and families import.
+_LATER = ("networkx", "ortools.graph.python.min_cost_flow", "ortools.sat.python.cp_model")
+
+
+def import_later() -> None:
+    """Import what the first call of a kind would, which does not stop when nobody waits."""
+    for name in _LATER:
+        import_module(name)
 
 
 def warm(snapshot: Snapshot) -> None:

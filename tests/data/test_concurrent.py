@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data.index import MassSets, open_masses
-from data.registry import ImportRequest, ImportSummary, Mode, Registry
+from data.nomenclature import DEMO_RELEASE, ReferenceFolder
+from data.registry import ImportRequest, ImportSummary, Mode, Registry, databases
 from matching.genotypes import encode
 from matching.loci import parse_loci
 from matching.nomenclature import Nomenclature
@@ -24,19 +25,28 @@ from matching.typings import parse_typing
 from tests.data.indexed import identifiers, rows, stored, write
 from tests.data.test_masses import embedded
 from tests.oracles.criteria import by_group, is_found, mismatches
+from tests.processes import CONTEXT
 
 A1, A2 = "A*01:01+A*01:01", "A*02:01+A*02:01"
 PATIENT = "A*01:01+A*02:01^B*07:02+B*08:01"
 CRITERIA = Criteria(parse_loci("A,B"), 1)
 IMPORTS = 4
 ALL = ImportRequest(Mode.FULL, allow_deletions=True)
+# Waiting is not what is tested, so that a busy machine fails nothing.
+PATIENCE = 120.0
 Answer = list[tuple[str, int]]
 
 
 @pytest.fixture(autouse=True)
 def patient_writers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting is not what is tested, so that a busy machine fails nothing."""
-    monkeypatch.setattr("data.registry.databases.BUSY_SECONDS", 120.0)
+    """As in processes that are started."""
+    monkeypatch.setattr(databases, "BUSY_SECONDS", PATIENCE)
+
+
+def begun() -> Nomenclature:
+    """The release of a process that was started: that of this one has been worked with."""
+    databases.BUSY_SECONDS = PATIENCE
+    return ReferenceFolder(Path("nowhere")).open(DEMO_RELEASE)
 
 
 def states(folder: Path) -> list[Path]:
@@ -106,11 +116,11 @@ def read(
 def read_in_threads(
     n_threads: int,
     registry: Registry,
-    demo: Nomenclature,
     expected: list[Answer],
     stop: Event,
     answer: Connection,
 ) -> None:
+    demo = begun()
     with ThreadPoolExecutor(n_threads) as threads:
         readers = [threads.submit(read, registry, demo, expected, stop) for _ in range(n_threads)]
         answer.send([reader.result() for reader in readers])
@@ -133,22 +143,19 @@ def test_an_importer_with_twenty_readers(
         assert summary.absent == 0 or revision > 1
 
     importing(1)
-    context = multiprocessing.get_context("fork")
-    stop = context.Event()
+    stop = CONTEXT.Event()
     processes, answers = [], []
     for _ in range(4):
-        answer, sender = context.Pipe(duplex=False)
-        process = context.Process(
-            target=read_in_threads, args=(3, registry, demo, expected, stop, sender)
+        answer, sender = CONTEXT.Pipe(duplex=False)
+        process = CONTEXT.Process(
+            target=read_in_threads, args=(3, registry, expected, stop, sender)
         )
         process.start()
         sender.close()
         processes.append(process)
         answers.append(answer)
-    own, sender = context.Pipe(duplex=False)
-    here = threading.Thread(
-        target=read_in_threads, args=(8, registry, demo, expected, stop, sender)
-    )
+    own, sender = CONTEXT.Pipe(duplex=False)
+    here = threading.Thread(target=read_in_threads, args=(8, registry, expected, stop, sender))
     here.start()
     try:
         for revision in range(2, 2 + IMPORTS):
@@ -165,21 +172,34 @@ def test_an_importer_with_twenty_readers(
     assert len({revision for seen, _ in found for revision in seen}) > 1
 
 
-def at_once(*actions: Callable[[], object]) -> None:
+def wait_and(start: Barrier, action: Callable[[Nomenclature], object]) -> None:
+    demo = begun()
+    start.wait()
+    action(demo)
+
+
+def at_once(*actions: Callable[[Nomenclature], object]) -> None:
     """Do actions in processes of their own that start together."""
-    context = multiprocessing.get_context("fork")
-    start = context.Barrier(len(actions))
-
-    def wait_and(action: Callable[[], object]) -> None:
-        start.wait()
-        action()
-
-    processes = [context.Process(target=wait_and, args=(action,)) for action in actions]
+    start = CONTEXT.Barrier(len(actions))
+    processes = [CONTEXT.Process(target=wait_and, args=(start, action)) for action in actions]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * len(actions)
+
+
+def import_into(
+    registry: Registry,
+    file: Path,
+    demo: Nomenclature,
+    masses: Callable[[ImportSummary], MassSets | None] = lambda _: None,
+) -> None:
+    registry.import_file(file, demo, file.with_suffix(".rejects"), masses=masses)
+
+
+def fill_masses(registry: Registry, demo: Nomenclature) -> None:
+    registry.fill_masses(demo, embedded(demo).masses)
 
 
 def test_importers_at_once(registry: Registry, demo: Nomenclature, tmp_path: Path) -> None:
@@ -189,8 +209,8 @@ def test_importers_at_once(registry: Registry, demo: Nomenclature, tmp_path: Pat
         name: write(tmp_path / name, [(f"{name}{i:03}", A1) for i in range(100)]) for name in names
     }
 
-    def importing(name: str) -> Callable[[], object]:
-        return lambda: registry.import_file(files[name], demo, tmp_path / f"{name}.rejects")
+    def importing(name: str) -> Callable[[Nomenclature], object]:
+        return partial(import_into, registry, files[name])
 
     at_once(*map(importing, names))
     everyone = [f"{name}{i:03}" for name in names for i in range(100)]
@@ -213,39 +233,36 @@ def test_updates_and_masses_at_once(demo: Nomenclature, tmp_path: Path) -> None:
         registry.import_file(path, demo, tmp_path / "rejects.csv")
         shutil.rmtree(tmp_path / "registry/index")
 
-        def fill() -> object:
-            return registry.fill_masses(demo, sets)
-
-        def update() -> object:
-            return registry.update_index(demo)
-
+        fill, update = partial(fill_masses, registry), registry.update_index
         at_once(update, fill, update, fill)
         masses = open_masses(registry.index(demo), sets)
         assert masses.is_complete and len(masses.index) == 200 + 20 * k
         assert not masses.of(rows(masses.index)).missing.any()
 
 
+def import_until_told(registry: Registry, file: Path, tell: Connection, hold: Event) -> None:
+    """Import a file, and wait where its index is there and its masses are not."""
+    demo = begun()
+
+    def masses(_: ImportSummary) -> MassSets:
+        tell.send("indexed")
+        hold.wait()
+        return embedded(demo).masses
+
+    import_into(registry, file, demo, masses)
+
+
 def test_an_index_is_being_completed_until_its_masses_are_there_or_its_importer_is_killed(
     registry: Registry, demo: Nomenclature, tmp_path: Path
 ) -> None:
     sets = embedded(demo).masses
-    context = multiprocessing.get_context("fork")
     first, second = states(tmp_path)[:2]
     registry.import_file(first, demo, tmp_path / "rejects.csv", masses=lambda _: sets)
     assert not registry.is_being_completed(demo, 0)
     for killed in (True, False):
-        told, tell = context.Pipe(duplex=False)
-        hold = context.Event()
-
-        def masses(_: ImportSummary, tell: Connection = tell, hold: Event = hold) -> MassSets:
-            tell.send("indexed")
-            hold.wait()
-            return sets
-
-        def importing(masses: Callable[[ImportSummary], MassSets] = masses) -> None:
-            registry.import_file(second, demo, tmp_path / "rejects.csv", masses=masses)
-
-        process = context.Process(target=importing)
+        told, tell = CONTEXT.Pipe(duplex=False)
+        hold = CONTEXT.Event()
+        process = CONTEXT.Process(target=import_until_told, args=(registry, second, tell, hold))
         process.start()
         told.recv()
         assert len(registry.index(demo)) == 220

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cache
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.nomenclature import ReferenceFolder
 from matching.nomenclature import Allele, Nomenclature
+from matching.sequence_kernels import count_differences
 from matching.sequences import DELETED, FRAMES, UNKNOWN, ArdMismatches, Difference, Domains, place
 from tests.oracles import sequences as oracle
 
@@ -66,6 +68,21 @@ def test_placements_are_those_of_whole_tables(
     assert place(DOMAIN, sequence, absent) == oracle.place(DOMAIN, sequence, absent)
 
 
+_POSITION = st.dictionaries(
+    st.integers(0, 5), st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1
+)
+
+
+@given(_POSITION, _POSITION)
+def test_differences_are_those_of_every_pair(
+    first: dict[int, list[int]], second: dict[int, list[int]]
+) -> None:
+    left, right = (np.array(list(side.values()), dtype=np.uint16) for side in (first, second))
+    ours, theirs = (np.array(list(side), dtype=np.int32) for side in (first, second))
+    found = count_differences(left, right, ours, theirs)
+    assert found == oracle.differences(first, second)
+
+
 def toy(sequences: dict[str, str], groups: dict[str, str]) -> Domains:
     """DPB1 alleles whose domain (residues 6 to 92) is given; the first is the reference."""
     rows = [Allele(name, groups.get(name, name), None, "", "", "", "", "") for name in sequences]
@@ -107,7 +124,10 @@ def test_an_ambiguous_position_has_a_best_and_a_worst_case() -> None:
     assert within == ArdMismatches(0, 1, 0, ())
 
 
-def test_a_comparison_that_is_ended_at_any_step_is_made_anew() -> None:
+def test_a_comparison_that_is_ended_at_any_step_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("matching.sequences._PAIRS_AT_ONCE", 2)
     one, two = DPB1[:10] + "W" + DPB1[11:], DPB1[:10] + "WW" + DPB1[12:]
     sequences = {"DPB1*01:01": DPB1, "DPB1*01:02": two, "DPB1*02:01": one, "DPB1*02:02": two}
     pair = "DPB1*01:XX", "DPB1*02:XX"
@@ -115,7 +135,7 @@ def test_a_comparison_that_is_ended_at_any_step_is_made_anew() -> None:
     domains = toy(sequences, {})
     domains.between = lambda: steps.append(1)
     expected = domains.mismatches(*pair)
-    # Each allele is placed, and each of the first position compared.
+    # Each allele is placed, and each of the first position compared with both of the other.
     assert len(steps) == 6
     for n in range(6):
         domains, left = toy(sequences, {}), [1] * n

@@ -1,6 +1,8 @@
-"""Where the residues of a protein lie, by whole tables of shifts and cuts."""
+"""Where the residues of a protein lie, by whole tables of shifts and cuts, and how two differ."""
 
 from __future__ import annotations
+
+from itertools import product
 
 import numpy as np
 
@@ -51,3 +53,13 @@ def place(reference: str, sequence: str, absent: int | None = None) -> tuple[str
     if min((sum(agreeing[i : i + STRETCH]) for i in starts), default=0) < LEAST_AGREEING:
         return (UNKNOWN,) * n
     return tuple(residues)
+
+
+def differences(first: dict[int, list[int]], second: dict[int, list[int]]) -> tuple[int, int]:
+    """Fewest and most residues at which domains of two positions, by group, differ."""
+    fewest, most = [], [0]
+    for (group, ours), (other, theirs) in product(first.items(), second.items()):
+        pairs = list(zip(ours, theirs, strict=True))
+        fewest.append(sum(0 not in pair and pair[0] != pair[1] for pair in pairs))
+        most.append(0 if group == other else sum(0 in pair or pair[0] != pair[1] for pair in pairs))
+    return min(fewest), max(most)

@@ -52,6 +52,12 @@ def request(n: int, per_patient: int) -> pb.AllocateDonorsRequest:
     return pb.AllocateDonorsRequest(patients=names, donors=names, edges=edges)
 
 
+def test_what_an_allocation_imports_is_there_before() -> None:
+    imported = apart(eval, "list(__import__('sys').modules)")
+    names = {"networkx", "ortools.graph.python.min_cost_flow", "ortools.sat.python.cp_model"}
+    assert names | {"scipy.optimize"} <= set(imported)
+
+
 def test_it_gives_what_the_function_returns_or_raises() -> None:
     assert apart(operator.add, [1], [2]) == [1, 2]
     with pytest.raises(ZeroDivisionError):

@@ -19,6 +19,7 @@ from matching.loci import LOCI
 from matching.memory import Memory
 from matching.pipeline import match_typed
 from service.ancestry import FIVE
+from service.calls import Effort
 from service.convert import LIMITS, ReadTyping
 from service.masses import ExplainedPatient, explain_patient, predict_in_pairs
 from service.pair_risks import PairRisks
@@ -187,16 +188,17 @@ def test_a_memory_is_bounded() -> None:
     assert len(memory) == 3
 
 
-def test_who_is_known(scorer: PairScorer, texts: list[str]) -> None:
-    """Both people, each under the set of its own; never who must be imputed in pairs."""
+def test_what_is_left_to_work_out(scorer: PairScorer, texts: list[str]) -> None:
+    """Each person is known under the set of its own; who must be imputed in pairs never is."""
     patient, donor = PATIENT, texts[-1]
-    assert not scorer.knows(patient, donor, None)
+    assert scorer.effort(patient, donor, None) is Effort.ANY
     scorer.probabilities(scorer.read(patient), scorer.read(donor), None, LIMITS.genotypes)
-    assert scorer.knows(patient, donor, None)
-    assert not scorer.knows(donor, patient, None)
+    assert scorer.effort(patient, donor, None) is Effort.NONE
+    assert scorer.effort(patient, texts[-2], None) is Effort.LITTLE
+    assert scorer.effort(donor, patient, None) is Effort.ANY
     in_phase = next(text for text in ODD if "~" in text)
     scorer.probabilities(scorer.read(patient), scorer.read(in_phase), None, LIMITS.genotypes)
-    assert not scorer.knows(patient, in_phase, None)
+    assert scorer.effort(patient, in_phase, None) is Effort.ANY
 
 
 def test_known_pairs_are_answered_as_new_ones(snapshot: Snapshot, texts: list[str]) -> None:
@@ -206,7 +208,7 @@ def test_known_pairs_are_answered_as_new_ones(snapshot: Snapshot, texts: list[st
     requests = [pb.ScorePairRequest(patient=PATIENT, donor=text, **FACTS) for text in texts]
     with running(own) as address, grpc.insecure_channel(address) as channel:
         first, second = ([stub_of(channel).ScorePair(r) for r in requests] for _ in "12")
-        assert own.pairs.knows(PATIENT, texts[-1], None)
+        assert own.pairs.effort(PATIENT, texts[-1], None) is Effort.NONE
         wrong = pb.ScorePairRequest(patient=PATIENT, donor=texts[-1], loci=["E"])
         with pytest.raises(grpc.RpcError) as error:
             stub_of(channel).ScorePair(wrong)

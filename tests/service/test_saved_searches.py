@@ -150,6 +150,37 @@ def test_names_are_checked(run: Run, registry: Path, tmp_path: Path) -> None:
     assert run("match", "--saved")[1] == ""
 
 
+def test_a_saved_search_keeps_its_report(
+    run: Run, registry: Path, beads_file: Path, tmp_path: Path
+) -> None:
+    asked = (*SEARCH, "--antibodies", beads_file, "--exclude-positive")
+    code, printed, error = run(*asked, "--format", "json")
+    assert code == 0, error
+    donors = [one["donor"] for one in json.loads(printed)["patients"][0]["donors"]]
+    code, _, error = run(*asked, "--save", "smith")
+    assert code == 0 and f"saved as smith: {len(donors)} donors" in error
+    assert 10 < len(donors) < len(found(run))
+    beads_file.unlink()
+    same = repeated(run)
+    assert same["found"] == len(donors) and same["donors"] == []
+    assert any("donors are left out as positive" in note for note in same["notes"])
+    assert any("against the patient's own type" in note for note in same["notes"])
+    keep = ("--keep-donor", f"{donors[0]}=none other")
+    assert run(*asked, *keep, "--save", "jones")[0] == 2
+    file = tmp_path / "home/searches/smith.json"
+    content = json.loads(file.read_text())
+    stored = content["settings"]["antibodies"]
+    for damage in ({}, {**stored, "beads": [{"target": "A2"}]}, {**stored, "mfi_cut_off": 0}):
+        content["settings"]["antibodies"] = damage
+        file.write_text(json.dumps(content))
+        code, _, error = run("match", "--repeat", "smith")
+        assert code == 1 and "search and save again" in error
+    # One that was saved before there were reports.
+    del content["settings"]["antibodies"]
+    file.write_text(json.dumps(content))
+    assert repeated(run)["new"] == len(found(run)) - len(donors)
+
+
 def test_a_folder_without_searches_holds_none(tmp_path: Path) -> None:
     folder = SavedFolder(tmp_path / "absent")
     assert folder.names() == []

@@ -375,11 +375,72 @@ def test_jobs_and_saved_searches_take_rules_of_units(
     )
 
 
-def test_jobs_and_saved_searches_take_no_report(channel: grpc.Channel) -> None:
-    search = search_of(antibodies=with_antibodies())
-    saved = saved_searches_pb2.CreateSavedSearchRequest(saved_search_id="S", search=search)
+def saved_under(name: str, **fields: Any) -> saved_searches_pb2.CreateSavedSearchRequest:
+    search = search_of(max_mismatches=8, antibodies=with_antibodies(**fields))
+    return saved_searches_pb2.CreateSavedSearchRequest(saved_search_id=name, search=search)
+
+
+def test_a_saved_search_keeps_its_report(
+    run: Run, own: Any, own_channel: grpc.Channel, units: pd.DataFrame, tmp_path: Path
+) -> None:
+    searches = searches_of(own_channel)
+    limits = ab.AntibodyReport(beads=BEADS, mfi_cut_off=900, cumulative_mfi_cut_off=9500)
+    request = saved_under("S", report=limits, exclude_positive=True)
+    made = searches.CreateSavedSearch(request)
+    searches.CreateSavedSearch(saved_under("T", report=limits))
+    (answer, *_) = own.SearchDonors(request.search)
+    assert made.saved_search.with_antibodies
+    assert made.saved_search.found == answer.found > 30
+    # As told with the search.
+    n_excluded = answer.antibodies.excluded
+    assert n_excluded > 5 and f"{n_excluded} donors are left out as positive" in made.notes
+    assert {*answer.antibodies.own_type, *answer.antibodies.notes} < {*made.notes}
+    assert len(answer.antibodies.own_type) > 0 and len(answer.antibodies.notes) > 0
+    asked = saved_searches_pb2.GetSavedSearchRequest(name=made.saved_search.name)
+    assert searches.GetSavedSearch(asked).saved_search == made.saved_search
+    again = saved_searches_pb2.RunSavedSearchRequest(name=made.saved_search.name, as_of=DAY)
+    (same,) = searches.RunSavedSearch(again)
+    assert (same.new, same.changed, same.gone, same.notes) == (0, 0, 0, made.notes)
+    # The command applies the report too, and is told the same.
+    for name in "ST":
+        file = tmp_path / f"home/searches/{name}.json"
+        content = json.loads(file.read_text())
+        content["settings"]["release"] = "demo"
+        file.write_text(json.dumps(content))
+
+    def repeated(name: str) -> Any:
+        code, printed, error = run("match", "--repeat", name, "--as-of", DAY, "--format", "json")
+        assert code == 0, error
+        return json.loads(printed)
+
+    unchanged = repeated("S")
+    assert unchanged["found"] == answer.found and unchanged["donors"] == []
+    assert unchanged["notes"] == list(made.notes)
+    # Two donors turn out to be each other.
+    whole = candidates_of(own, saved_under("S", report=limits).search)
+    left = {one.donor for one in whole} - {one.donor for one in candidates_of(own, request.search)}
+    gone = next(o.donor for o in whole if o.crossmatch.worst == ab.CROSSMATCH_ANSWER_NEGATIVE)
+    new = next(one.donor for one in whole if one.donor in left)
+    swapped = units.loc[[gone, new]].set_axis([new, gone]).rename_axis("id")
+    swapped.to_csv(tmp_path / "swapped.csv")
+    assert run("registry", "import", tmp_path / "swapped.csv", "--release", "demo")[0] == 0
+    told = {one["donor"]: (one["kind"], one["reasons"][0]) for one in repeated("S")["donors"]}
+    assert told[gone] == ("gone", "updated in the registry, no longer within the criteria")
+    assert told[new] == ("new", "updated in the registry")
+    changed = {one["donor"]: one for one in repeated("T")["donors"]}
+    assert changed[gone]["kind"] == changed[new]["kind"] == "changed"
+    assert "antibody negative -> positive" in changed[gone]["reasons"]
+    assert "antibody positive -> negative" in changed[new]["reasons"]
+
+
+def test_a_saved_search_keeps_nobody_who_is_positive(channel: grpc.Channel) -> None:
+    kept = [ab.KeptDonor(donor="D1", reason="ZZMARK")]
+    saved = saved_under("S", exclude_positive=True, kept=kept)
     code, found = refusal(lambda: searches_of(channel).CreateSavedSearch(saved))
-    assert code == "INVALID_ARGUMENT" and list(found) == ["search.antibodies"]
+    assert code == "INVALID_ARGUMENT" and list(found) == ["search.antibodies.kept"]
+
+
+def test_jobs_take_no_report(channel: grpc.Channel) -> None:
     patients = jobs_pb2.PatientList(patients=[jobs_pb2.Patient(id="P", typing=PATIENT)])
     asked = pb.SearchDonorsRequest(antibodies=with_antibodies())
     job = jobs_pb2.SubmitJobRequest(search=asked, list=patients)

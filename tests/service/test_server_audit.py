@@ -259,4 +259,4 @@ def test_several_may_write_and_the_file_may_be_moved(log: Path) -> None:
     former = lines(log.with_name("former"))
     assert len(former) == 40 * 3
     assert {len(line["records"]) for line in former if "records" in line} == {MAX_RECORDS, 1}
-    assert [line["request_id"] for line in lines_about(log, "s", None)] == ["00000028"] * 3
+    assert [line["request_id"] for line in lines_about(log, "s", None, dict)] == ["00000028"] * 3

@@ -210,6 +210,11 @@ def test_no_patient_is_in_any_of_them(
                 patient=PATIENT,
                 antibodies={"report": report, "exclude_positive": True, "kept": kept},
             )
+            saved = pb.SearchDonorsRequest(
+                patient=PATIENT,
+                patient_facts=facts,
+                antibodies={"report": report, "exclude_positive": True},
+            )
             wrong_report = pb.SearchDonorsRequest(
                 patient=PATIENT, antibodies={"report": {"unacceptable": ["ZZMARK"]}}
             )
@@ -280,9 +285,16 @@ def test_no_patient_is_in_any_of_them(
                 (
                     searches.CreateSavedSearch,
                     saved_searches_pb2.CreateSavedSearchRequest(
-                        saved_search_id="ZZMARK", search=search
+                        saved_search_id="ZZMARK", search=saved
                     ),
                     "OK",
+                ),
+                (
+                    searches.CreateSavedSearch,
+                    saved_searches_pb2.CreateSavedSearchRequest(
+                        saved_search_id="ZZMARK-2", search=with_report
+                    ),
+                    "INVALID",
                 ),
                 (
                     searches.RunSavedSearch,

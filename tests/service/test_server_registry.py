@@ -488,7 +488,7 @@ def test_a_client_that_goes_away_changes_nothing(
         hanging.wait(20)
 
     call = stub.ImportDonors.future(half())
-    eventually(lambda: bool(list(tmp_path.glob("graftmatch-*/*"))))
+    eventually(lambda: bool(list(tmp_path.glob("graftmatch-*/[!.]*"))))
     call.cancel()
     eventually(lambda: not list(tmp_path.glob("graftmatch-*")))
     hanging.set()
@@ -579,7 +579,7 @@ def test_a_client_that_goes_away_while_its_import_waits_for_another(
     first = stub.ImportDonors.future(parts(new("X")))
     assert reading.wait(20)
     second = stub.ImportDonors.future(parts(new("Y")))
-    eventually(lambda: len(list(tmp_path.glob("graftmatch-*/*"))) == 2)
+    eventually(lambda: len(list(tmp_path.glob("graftmatch-*/[!.]*"))) == 2)
     eventually(lambda: _in_flight() == 2)
     second.cancel()
     eventually(lambda: len(list(tmp_path.glob("graftmatch-*"))) == 1)

@@ -194,6 +194,46 @@ def test_an_import_is_taken_up_with_its_masses(
         eventually(lambda: now() == (5, 0))
 
 
+def test_a_server_that_starts_while_masses_are_made_takes_them_up(
+    folder: Path, demo: Nomenclature
+) -> None:
+    """Until then it finds the new donors without."""
+    registry = Registry(folder / "registry")
+    sets = load_snapshot(Settings(home=folder), DEMO_RELEASE).sets
+    assert sets is not None
+    registry.fill_masses(demo, sets.masses)
+    indexed, may_end = threading.Event(), threading.Event()
+
+    def masses(_: ImportSummary) -> MassSets:
+        indexed.set()
+        assert may_end.wait(60)
+        return sets.masses
+
+    file = folder / "more.csv"
+    file.write_text(f"id,gl\nD3,{PATIENT}\n")
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(registry.import_file, file, demo, folder / "rejects", masses=masses)
+        try:
+            assert indexed.wait(60)
+            snapshot = load_snapshot(Settings(home=folder), DEMO_RELEASE)
+            with (
+                running(snapshot, reload_seconds=0.05) as address,
+                grpc.insecure_channel(address) as channel,
+            ):
+                stub = stub_of(channel)
+
+                def now() -> tuple[int, int]:
+                    (answer,) = stub.SearchDonors(pb.SearchDonorsRequest(patient=PATIENT))
+                    return answer.found, answer.missing_masses
+
+                assert now()[0] == 3 and now()[1] > 0
+                may_end.set()
+                under_way.result()
+                eventually(lambda: now() == (3, 0))
+        finally:
+            may_end.set()
+
+
 def test_another_frequency_set_is_taken_up_and_a_damaged_one_is_not(
     folder: Path, demo: Nomenclature
 ) -> None:

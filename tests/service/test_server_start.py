@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +15,22 @@ from service.config import Settings
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.server import warming
 from service.snapshot import Snapshot, load_snapshot
+from tests.conftest import PROJECT
+
+# Each takes long to import, and only some other command or a rare call needs it.
+SLOW = {"dask", "joblib", "matplotlib", "networkx", "ortools", "psycopg", "sklearn"}
+STARTS = """
+import sys
+from pathlib import Path
+import service.cli.serve, service.server.workers
+from service.config import Settings
+from service.server.warming import import_later, warm
+from service.snapshot import load_snapshot
+warm(load_snapshot(Settings(home=Path(sys.argv[1])), "demo"))
+print(*sys.modules)
+import_later()
+print(*sys.modules)
+"""
 
 
 def test_what_the_first_calls_need_is_worked_out(
@@ -51,3 +69,14 @@ def test_frequencies_of_names_that_the_release_lacks_do_not_keep_it_from_startin
 ) -> None:
     monkeypatch.setattr(warming, "_people", lambda _: ("A*01:01+A*99:99", "A*01:01"))
     warming.warm(snapshot)
+
+
+def test_nothing_slow_is_imported_before_something_needs_it(tmp_path: Any) -> None:
+    command = [sys.executable, "-c", STARTS, str(tmp_path)]
+    printed = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    imported, later = (set(line.split()) for line in printed.splitlines())
+    assert {"grpc", "service.server.workers"} <= imported
+    assert not imported & SLOW
+    assert later & SLOW == {"networkx", "ortools"}

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -21,10 +22,14 @@ from pathlib import Path
 import grpc
 import pytest
 
+from matching.errors import StoreError
 from service.cores import ALLOWED
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.pb.graftmatch.v1 import jobs_pb2
+from service.server import serve
 from service.server.listening import reserved
+from service.server_settings import serve_settings
+from service.snapshot import Snapshot
 from tests.conftest import PROJECT
 from tests.service.certificates import authority, signed
 from tests.service.conftest import Run
@@ -199,16 +204,38 @@ def forked_from(worker: int) -> list[int]:
     ]
 
 
-def test_workers_end_with_their_supervisor_and_what_they_fork_from_with_them(
-    served: Served,
+def test_workers_end_with_their_supervisor_and_what_they_leave_goes_at_the_next_start(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = served.workers()
-    assert len(workers) == 2
-    # It is there before the first large call.
-    eventually(lambda: all(len(forked_from(worker)) == 1 for worker in workers))
-    processes = [*workers, *(pid for worker in workers for pid in forked_from(worker))]
-    served.process.kill()
-    eventually(lambda: all(not _command(str(pid)) for pid in processes))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    other = tmp_path / "graftmatch-notes"
+    other.mkdir()
+    with serving_at(home, tmp_path) as served:
+        workers = served.workers()
+        assert len(workers) == 2
+        # It is there before the first large call.
+        eventually(lambda: all(len(forked_from(worker)) == 1 for worker in workers))
+        processes = [*workers, *(pid for worker in workers for pid in forked_from(worker))]
+        (metrics,) = (path for path in tmp_path.glob("graftmatch-*") if path != other)
+        assert any(metrics.glob("*.db"))
+        start_in_vain()
+        assert any(metrics.glob("*.db"))
+        served.process.kill()
+        eventually(lambda: all(not _command(str(pid)) for pid in processes))
+    assert metrics.exists()
+    start_in_vain()
+    assert not metrics.exists() and other.exists()
+
+
+def start_in_vain() -> None:
+    """A server of this process whose data cannot be read."""
+
+    def load() -> Snapshot:
+        raise StoreError("there are none")
+
+    with pytest.raises(StoreError):
+        serve(serve_settings(port=0), load)
 
 
 @pytest.mark.slow
@@ -285,6 +312,7 @@ def test_a_job_whose_worker_is_killed_is_done_by_another(
 
 
 _SERVE = """
+import os
 import sys
 from pathlib import Path
 from service.config import Settings
@@ -296,7 +324,7 @@ def load():
     print("reads", flush=True)
     try:
         if sys.argv[2] != "":
-            sys.stdin.read()
+            os.read(0, 1)
     except KeyboardInterrupt:
         # As a module whose initialisation is interrupted.
         if sys.argv[2] == "importing":
@@ -304,18 +332,23 @@ def load():
         raise
     return load_snapshot(Settings(home=Path(sys.argv[1])), "demo")
 
-serve(serve_settings(port=0, workers=3), load, lambda port, _: print(port, flush=True))
+settings = serve_settings(port=0, workers=int(sys.argv[3]))
+serve(settings, load, lambda port, _: print(port, flush=True))
 print("ended")
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("when", ["reading", "importing", "serving"])
+@pytest.mark.parametrize(
+    ("when", "workers"), [("reading", 1), ("reading", 3), ("importing", 3), ("serving", 3)]
+)
 def test_the_data_are_read_once_and_workers_end_at_a_signal(
-    home: Path, number: int, when: str
+    home: Path, number: int, when: str, workers: int
 ) -> None:
+    """While they are read, too: nobody waits for that."""
+    asked = (str(home), "" if when == "serving" else when, str(workers))
     server = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(home), "" if when == "serving" else when],
+        [sys.executable, "-c", _SERVE, *asked],
         cwd=PROJECT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

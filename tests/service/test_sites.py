@@ -204,6 +204,53 @@ def test_a_site_reads_its_own_audit_log_alone(
         assert (code, list(found)) == ("INVALID_ARGUMENT", ["after"])
 
 
+def test_a_damaged_line_of_the_audit_log_is_named_by_its_number(
+    sites: tuple[grpc.Channel, list[Any]], tmp_path: Path
+) -> None:
+    channel, (_, _, three) = sites
+    make: Any = audit_pb2_grpc.AuditServiceStub
+    audit, log = make(channel), tmp_path / "audit.jsonl"
+    request = audit_pb2.ReadAuditLogRequest()
+
+    def read() -> list[str]:
+        answers = audit.ReadAuditLog(request, metadata=three)
+        return [entry.rpc for part in answers for entry in part.entries]
+
+    assert (read(), read()) == ([], ["ReadAuditLog"])
+    whole = log.read_text()
+    entry = json.loads(whole.splitlines()[0])
+    damaged = [
+        "\0\0\0",
+        '{"time":"2026-11-27T1{"time":"2026-11-27T10:00:00+00:00"}',
+        *(json.dumps({k: v for k, v in entry.items() if k != name}) for name in ("time", "token")),
+        *(
+            json.dumps({**entry, name: value})
+            for name, value in (
+                ("time", "Smith"),
+                ("time", 3),
+                ("records", 3),
+                ("records", [3]),
+                ("outcome", 3),
+                ("seconds", "Smith"),
+            )
+        ),
+    ]
+    for line in damaged:
+        log.write_text(f"{whole}{line}\n{whole}")
+        code, message = told(read)
+        number = whole.count("\n") + 1
+        assert code == "FAILED_PRECONDITION", line
+        assert message.startswith(f"line {number} of the audit log is damaged; ")
+        # Neither what stands in it nor where it lies.
+        assert "Smith" not in message and str(tmp_path) not in message
+    # Once it is renamed, another begins.
+    log.rename(log.with_name("former"))
+    assert (read(), read()) == ([], ["ReadAuditLog"])
+    log.unlink()
+    log.mkdir()
+    assert told(read)[0] == "UNAVAILABLE"
+
+
 def test_a_server_without_an_audit_log_says_so(served: Snapshot) -> None:
     with running(served) as address, grpc.insecure_channel(address) as channel:
         make: Any = audit_pb2_grpc.AuditServiceStub

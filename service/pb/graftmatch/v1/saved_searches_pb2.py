@@ -26,39 +26,39 @@ from service.pb.graftmatch.v1 import common_pb2 as graftmatch_dot_v1_dot_common_
 from service.pb.graftmatch.v1 import graftmatch_pb2 as graftmatch_dot_v1_dot_graftmatch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"graftmatch/v1/saved_searches.proto\x12\rgraftmatch.v1\x1a\x1agraftmatch/v1/common.proto\x1a\x1egraftmatch/v1/graftmatch.proto\"y\n\x0bSavedSearch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07patient\x18\x02 \x01(\t\x12\r\n\x05\x61s_of\x18\x03 \x01(\t\x12-\n\nprovenance\x18\x04 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\r\n\x05\x66ound\x18\x05 \x01(\r\"g\n\x18\x43reateSavedSearchRequest\x12\x17\n\x0fsaved_search_id\x18\x01 \x01(\t\x12\x32\n\x06search\x18\x02 \x01(\x0b\x32\".graftmatch.v1.SearchDonorsRequest\"\\\n\x19\x43reateSavedSearchResponse\x12\x30\n\x0csaved_search\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.SavedSearch\x12\r\n\x05notes\x18\x02 \x03(\t\"G\n\x15RunSavedSearchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\x12\x11\n\tkeep_last\x18\x03 \x01(\x08\"\xca\x01\n\x16RunSavedSearchResponse\x12\x30\n\x0csaved_search\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.SavedSearch\x12\r\n\x05since\x18\x02 \x01(\t\x12\x0b\n\x03new\x18\x03 \x01(\r\x12\x0f\n\x07\x63hanged\x18\x04 \x01(\r\x12\x0c\n\x04gone\x18\x05 \x01(\r\x12\r\n\x05notes\x18\x06 \x03(\t\x12\x34\n\x0b\x64ifferences\x18\x07 \x03(\x0b\x32\x1f.graftmatch.v1.SearchDifference\"m\n\x10SearchDifference\x12\r\n\x05\x64onor\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.graftmatch.v1.DifferenceKind\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x0f\n\x07reasons\x18\x04 \x03(\t\"%\n\x15GetSavedSearchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x16GetSavedSearchResponse\x12\x30\n\x0csaved_search\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.SavedSearch\"A\n\x18ListSavedSearchesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"h\n\x19ListSavedSearchesResponse\x12\x32\n\x0esaved_searches\x18\x01 \x03(\x0b\x32\x1a.graftmatch.v1.SavedSearch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18\x44\x65leteSavedSearchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteSavedSearchResponse*\x81\x01\n\x0e\x44ifferenceKind\x12\x1f\n\x1b\x44IFFERENCE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44IFFERENCE_KIND_NEW\x10\x01\x12\x1b\n\x17\x44IFFERENCE_KIND_CHANGED\x10\x02\x12\x18\n\x14\x44IFFERENCE_KIND_GONE\x10\x03\x32\x8c\x04\n\x12SavedSearchService\x12\x66\n\x11\x43reateSavedSearch\x12\'.graftmatch.v1.CreateSavedSearchRequest\x1a(.graftmatch.v1.CreateSavedSearchResponse\x12_\n\x0eRunSavedSearch\x12$.graftmatch.v1.RunSavedSearchRequest\x1a%.graftmatch.v1.RunSavedSearchResponse0\x01\x12]\n\x0eGetSavedSearch\x12$.graftmatch.v1.GetSavedSearchRequest\x1a%.graftmatch.v1.GetSavedSearchResponse\x12\x66\n\x11ListSavedSearches\x12\'.graftmatch.v1.ListSavedSearchesRequest\x1a(.graftmatch.v1.ListSavedSearchesResponse\x12\x66\n\x11\x44\x65leteSavedSearch\x12\'.graftmatch.v1.DeleteSavedSearchRequest\x1a(.graftmatch.v1.DeleteSavedSearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"graftmatch/v1/saved_searches.proto\x12\rgraftmatch.v1\x1a\x1agraftmatch/v1/common.proto\x1a\x1egraftmatch/v1/graftmatch.proto\"\x92\x01\n\x0bSavedSearch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07patient\x18\x02 \x01(\t\x12\r\n\x05\x61s_of\x18\x03 \x01(\t\x12-\n\nprovenance\x18\x04 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\r\n\x05\x66ound\x18\x05 \x01(\r\x12\x17\n\x0fwith_antibodies\x18\x06 \x01(\x08\"g\n\x18\x43reateSavedSearchRequest\x12\x17\n\x0fsaved_search_id\x18\x01 \x01(\t\x12\x32\n\x06search\x18\x02 \x01(\x0b\x32\".graftmatch.v1.SearchDonorsRequest\"\\\n\x19\x43reateSavedSearchResponse\x12\x30\n\x0csaved_search\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.SavedSearch\x12\r\n\x05notes\x18\x02 \x03(\t\"G\n\x15RunSavedSearchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\x12\x11\n\tkeep_last\x18\x03 \x01(\x08\"\xca\x01\n\x16RunSavedSearchResponse\x12\x30\n\x0csaved_search\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.SavedSearch\x12\r\n\x05since\x18\x02 \x01(\t\x12\x0b\n\x03new\x18\x03 \x01(\r\x12\x0f\n\x07\x63hanged\x18\x04 \x01(\r\x12\x0c\n\x04gone\x18\x05 \x01(\r\x12\r\n\x05notes\x18\x06 \x03(\t\x12\x34\n\x0b\x64ifferences\x18\x07 \x03(\x0b\x32\x1f.graftmatch.v1.SearchDifference\"m\n\x10SearchDifference\x12\r\n\x05\x64onor\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.graftmatch.v1.DifferenceKind\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x0f\n\x07reasons\x18\x04 \x03(\t\"%\n\x15GetSavedSearchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x16GetSavedSearchResponse\x12\x30\n\x0csaved_search\x18\x01 \x01(\x0b\x32\x1a.graftmatch.v1.SavedSearch\"A\n\x18ListSavedSearchesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"h\n\x19ListSavedSearchesResponse\x12\x32\n\x0esaved_searches\x18\x01 \x03(\x0b\x32\x1a.graftmatch.v1.SavedSearch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18\x44\x65leteSavedSearchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteSavedSearchResponse*\x81\x01\n\x0e\x44ifferenceKind\x12\x1f\n\x1b\x44IFFERENCE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44IFFERENCE_KIND_NEW\x10\x01\x12\x1b\n\x17\x44IFFERENCE_KIND_CHANGED\x10\x02\x12\x18\n\x14\x44IFFERENCE_KIND_GONE\x10\x03\x32\x8c\x04\n\x12SavedSearchService\x12\x66\n\x11\x43reateSavedSearch\x12\'.graftmatch.v1.CreateSavedSearchRequest\x1a(.graftmatch.v1.CreateSavedSearchResponse\x12_\n\x0eRunSavedSearch\x12$.graftmatch.v1.RunSavedSearchRequest\x1a%.graftmatch.v1.RunSavedSearchResponse0\x01\x12]\n\x0eGetSavedSearch\x12$.graftmatch.v1.GetSavedSearchRequest\x1a%.graftmatch.v1.GetSavedSearchResponse\x12\x66\n\x11ListSavedSearches\x12\'.graftmatch.v1.ListSavedSearchesRequest\x1a(.graftmatch.v1.ListSavedSearchesResponse\x12\x66\n\x11\x44\x65leteSavedSearch\x12\'.graftmatch.v1.DeleteSavedSearchRequest\x1a(.graftmatch.v1.DeleteSavedSearchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graftmatch.v1.saved_searches_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIFFERENCEKIND']._serialized_start=1184
-  _globals['_DIFFERENCEKIND']._serialized_end=1313
-  _globals['_SAVEDSEARCH']._serialized_start=113
-  _globals['_SAVEDSEARCH']._serialized_end=234
-  _globals['_CREATESAVEDSEARCHREQUEST']._serialized_start=236
-  _globals['_CREATESAVEDSEARCHREQUEST']._serialized_end=339
-  _globals['_CREATESAVEDSEARCHRESPONSE']._serialized_start=341
-  _globals['_CREATESAVEDSEARCHRESPONSE']._serialized_end=433
-  _globals['_RUNSAVEDSEARCHREQUEST']._serialized_start=435
-  _globals['_RUNSAVEDSEARCHREQUEST']._serialized_end=506
-  _globals['_RUNSAVEDSEARCHRESPONSE']._serialized_start=509
-  _globals['_RUNSAVEDSEARCHRESPONSE']._serialized_end=711
-  _globals['_SEARCHDIFFERENCE']._serialized_start=713
-  _globals['_SEARCHDIFFERENCE']._serialized_end=822
-  _globals['_GETSAVEDSEARCHREQUEST']._serialized_start=824
-  _globals['_GETSAVEDSEARCHREQUEST']._serialized_end=861
-  _globals['_GETSAVEDSEARCHRESPONSE']._serialized_start=863
-  _globals['_GETSAVEDSEARCHRESPONSE']._serialized_end=937
-  _globals['_LISTSAVEDSEARCHESREQUEST']._serialized_start=939
-  _globals['_LISTSAVEDSEARCHESREQUEST']._serialized_end=1004
-  _globals['_LISTSAVEDSEARCHESRESPONSE']._serialized_start=1006
-  _globals['_LISTSAVEDSEARCHESRESPONSE']._serialized_end=1110
-  _globals['_DELETESAVEDSEARCHREQUEST']._serialized_start=1112
-  _globals['_DELETESAVEDSEARCHREQUEST']._serialized_end=1152
-  _globals['_DELETESAVEDSEARCHRESPONSE']._serialized_start=1154
-  _globals['_DELETESAVEDSEARCHRESPONSE']._serialized_end=1181
-  _globals['_SAVEDSEARCHSERVICE']._serialized_start=1316
-  _globals['_SAVEDSEARCHSERVICE']._serialized_end=1840
+  _globals['_DIFFERENCEKIND']._serialized_start=1210
+  _globals['_DIFFERENCEKIND']._serialized_end=1339
+  _globals['_SAVEDSEARCH']._serialized_start=114
+  _globals['_SAVEDSEARCH']._serialized_end=260
+  _globals['_CREATESAVEDSEARCHREQUEST']._serialized_start=262
+  _globals['_CREATESAVEDSEARCHREQUEST']._serialized_end=365
+  _globals['_CREATESAVEDSEARCHRESPONSE']._serialized_start=367
+  _globals['_CREATESAVEDSEARCHRESPONSE']._serialized_end=459
+  _globals['_RUNSAVEDSEARCHREQUEST']._serialized_start=461
+  _globals['_RUNSAVEDSEARCHREQUEST']._serialized_end=532
+  _globals['_RUNSAVEDSEARCHRESPONSE']._serialized_start=535
+  _globals['_RUNSAVEDSEARCHRESPONSE']._serialized_end=737
+  _globals['_SEARCHDIFFERENCE']._serialized_start=739
+  _globals['_SEARCHDIFFERENCE']._serialized_end=848
+  _globals['_GETSAVEDSEARCHREQUEST']._serialized_start=850
+  _globals['_GETSAVEDSEARCHREQUEST']._serialized_end=887
+  _globals['_GETSAVEDSEARCHRESPONSE']._serialized_start=889
+  _globals['_GETSAVEDSEARCHRESPONSE']._serialized_end=963
+  _globals['_LISTSAVEDSEARCHESREQUEST']._serialized_start=965
+  _globals['_LISTSAVEDSEARCHESREQUEST']._serialized_end=1030
+  _globals['_LISTSAVEDSEARCHESRESPONSE']._serialized_start=1032
+  _globals['_LISTSAVEDSEARCHESRESPONSE']._serialized_end=1136
+  _globals['_DELETESAVEDSEARCHREQUEST']._serialized_start=1138
+  _globals['_DELETESAVEDSEARCHREQUEST']._serialized_end=1178
+  _globals['_DELETESAVEDSEARCHRESPONSE']._serialized_start=1180
+  _globals['_DELETESAVEDSEARCHRESPONSE']._serialized_end=1207
+  _globals['_SAVEDSEARCHSERVICE']._serialized_start=1342
+  _globals['_SAVEDSEARCHSERVICE']._serialized_end=1866
 # @@protoc_insertion_point(module_scope)

@@ -21,18 +21,20 @@ DIFFERENCE_KIND_CHANGED: DifferenceKind
 DIFFERENCE_KIND_GONE: DifferenceKind
 
 class SavedSearch(_message.Message):
-    __slots__ = ("name", "patient", "as_of", "provenance", "found")
+    __slots__ = ("name", "patient", "as_of", "provenance", "found", "with_antibodies")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATIENT_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
+    WITH_ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
     name: str
     patient: str
     as_of: str
     provenance: _common_pb2.Provenance
     found: int
-    def __init__(self, name: _Optional[str] = ..., patient: _Optional[str] = ..., as_of: _Optional[str] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ...) -> None: ...
+    with_antibodies: bool
+    def __init__(self, name: _Optional[str] = ..., patient: _Optional[str] = ..., as_of: _Optional[str] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., found: _Optional[int] = ..., with_antibodies: _Optional[bool] = ...) -> None: ...
 
 class CreateSavedSearchRequest(_message.Message):
     __slots__ = ("saved_search_id", "search")
