@@ -55,16 +55,20 @@ class RegistryAnswers:
     def count(self) -> dict[str, int]:
         """Donors by their answer; `open` are those that may still be positive or not."""
         found = {**{answer.name.lower(): 0 for answer in Answer}, "open": 0}
-        counts = np.zeros(len(_LOWS), dtype=np.int64)
-        # Not all at once, which would copy them to eight bytes each and take twice as long.
-        for part in in_parts(len(self), lambda: None):
-            counts += np.bincount(self.bits[part], minlength=len(_LOWS))
-        for bits, n in enumerate(counts.tolist()):
+        for bits, n in enumerate(self._by_bits.tolist()):
             low, high = unpacked(bits)
             can_be = low is not high and high is Answer.POSITIVE
             answer = low if low is high else Answer.NOT_ASSESSABLE
             found["open" if can_be else answer.name.lower()] += n
         return found
+
+    @cached_property
+    def _by_bits(self) -> npt.NDArray[np.int64]:
+        counts = np.zeros(len(_LOWS), dtype=np.int64)
+        # Not all at once, which would copy them to eight bytes each and take twice as long.
+        for part in in_parts(len(self), lambda: None):
+            counts += np.bincount(self.bits[part], minlength=len(_LOWS))
+        return counts
 
     @property
     def pra(self) -> tuple[float, float]:
@@ -218,7 +222,8 @@ def _groups_of(
 ) -> dict[int, tuple[Option, ...]]:
     """What each P group code of a book may present."""
     held = np.zeros(int(book.groups.max(initial=0)) + SHIFT + 1, dtype=bool)
-    held[book.groups + SHIFT] = True
+    for part in in_parts(len(book.groups), between):
+        held[book.groups[part] + SHIFT] = True
     of_group = {}
     for code in (np.flatnonzero(held) - SHIFT).tolist():
         between()
