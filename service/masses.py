@@ -139,9 +139,8 @@ def candidate_probabilities(
         missing[part] = of_rows.missing
         is_left = np.isnan(of_rows.total)
         of_part = p[part]
-        checkpoint()
-        of_part[:] = np.nan
-        checkpoint()
+        for piece in in_parts(len(of_part), checkpoint):
+            of_part[piece] = np.nan
         for number in watched(np.flatnonzero(np.bincount(of_rows.sets[~is_left])).tolist()):
             at = np.flatnonzero(~is_left & (of_rows.sets == number))
             found = masses.sets.tables[number].search(
