@@ -18,7 +18,7 @@ from matching.antigens import AntigenRelation
 from matching.genotypes import UNTYPED, Book, LocusGenotype, book_builders
 from matching.loci import LOCI, N_LOCI, Locus, PerLocus
 from matching.nomenclature import Nomenclature
-from matching.parts import in_parts
+from matching.parts import in_parts, joined
 from matching.search_kernels import LARGE
 from matching.typings import Typing
 
@@ -306,10 +306,14 @@ class DonorIndex:
             [0, *np.cumsum([len(segment) for segment in self.segments])], dtype=np.int64
         )
 
-    def valid_rows(self) -> npt.NDArray[np.int64]:
-        """The rows that were not removed, ascending, (n,)."""
-        valid = [s.is_valid(np.arange(len(s), dtype=np.int64)) for s in self.segments]
-        return np.flatnonzero(np.concatenate([np.empty(0, dtype=bool), *valid]))
+    def valid_rows(self, between: Callable[[], object] = lambda: None) -> npt.NDArray[np.int64]:
+        """The rows that were not removed, ascending, (n,). `between`: see `in_parts`."""
+        valid = [np.empty(0, dtype=np.int64)]
+        for first, segment in zip(self.first_rows.tolist(), self.segments, strict=False):
+            for part in in_parts(len(segment), between):
+                rows = np.arange(part.start, part.stop)
+                valid.append(first + rows[segment.is_valid(rows)])
+        return joined(valid, between)
 
     @cached_property
     def antigens(self) -> AntigenRelation:

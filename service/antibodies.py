@@ -3,6 +3,7 @@ leaves the answer open."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,10 @@ from matching.antibodies import (
 )
 from matching.errors import InputFileError, TypingError
 from matching.nomenclature import Nomenclature
+from matching.parts import in_parts
 from matching.sequences import Domains
 from matching.typings import Typing, typing_of
-from service.calls import watched
+from service.calls import checkpoint, watched
 from service.frequency_sets import SearchSets
 from service.imputation import explain_by_ancestry
 
@@ -250,8 +252,15 @@ def _imputed(
 def best_rows(index: StoredIndex, answers: RegistryAnswers, most: int) -> npt.NDArray[np.int64]:
     """Rows of the donors of an index by their answers, the most favourable first, then in its
     order. `answers`: as `registry_answers` gives them."""
-    keys = 3 * answers.low.astype(np.int64) + answers.high
-    return index.donors.valid_rows()[np.argsort(keys, kind="stable")[:most]]
+    rows = index.donors.valid_rows(checkpoint)
+    by_answers: dict[int, list[npt.NDArray[np.int64]]] = defaultdict(list)
+    for part in in_parts(len(rows), checkpoint):
+        some = RegistryAnswers(answers.bits[part])
+        keys = 3 * some.low.astype(np.int64) + some.high
+        for key in np.unique(keys).tolist():
+            by_answers[key].append(rows[part][keys == key][:most])
+    found = [of_part for _, parts in sorted(by_answers.items()) for of_part in parts]
+    return np.concatenate([rows[:0], *found])[:most]
 
 
 def crossmatch_columns(one: Crossmatched) -> dict[str, Any]:

@@ -65,8 +65,9 @@ class Crossmatches:
         if snapshot.search is not None and not request.donors:
             checkpoint()
             index = snapshot.search.index
-            answers = registry_answers(index.donors, profile)
+            answers = registry_answers(index.donors, profile, checkpoint)
             rows = best_rows(index, answers, request.best)
+            checkpoint()
         summary = antibody_summary(profile, own, answers)
         return cls(snapshot, request, profile, summary, rows)
 

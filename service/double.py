@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from data.donor_files import Person
-from matching.antibodies import answers_of
+from matching.antibodies import DonorAnswers
 from matching.cord import DoubleRule, DoubleUnits, Units, double_units, nima_text
 from matching.cord.double import CD34_STEP, TNC_STEP
 from matching.errors import InputFileError
@@ -93,7 +93,9 @@ def find_pairs(
     wanted = wanted_of(person, settings)
     index, criteria = search.index, settings.criteria
     kept = None if wanted is None else partial(index.kept, wanted, settings.as_of)
-    found = match(typing_of(person.written), search.nomenclature, index.donors, criteria, kept)
+    found = match(
+        typing_of(person.written), search.nomenclature, index.donors, criteria, kept, checkpoint
+    )
     if len(index.segments) > 1:
         # Rows of one segment are in the order of their identifiers.
         ids = np.array(index.ids(found.candidates.rows), dtype=object)
@@ -108,7 +110,7 @@ def find_pairs(
     counted = MismatchCounts(index.donors, found.candidates.patient, criteria, checkpoint).of(rows)
     grades = counted
     if antibodies is not None:
-        answers = answers_of(index.donors, antibodies.profile, rows)
+        answers = DonorAnswers(index.donors, antibodies.profile, checkpoint).of(rows)
         grades = counted + _GRADE * antibody_values(answers.low, answers.high).astype(np.int64)
     units = Units(rows, grades, doses["tnc"], doses["cd34"])
     pairs = double_units(index.donors, units, criteria, rule, start + size)

@@ -24,7 +24,7 @@ from service.frequency_sets import SearchSets
 THREADS = 2
 # Donors that are predicted before it is asked whether anybody still waits: by masses, which looks
 # for itself where that takes long, and one by one.
-_BY_MASSES, _IN_PAIRS = 2_000_000, 5
+_BY_MASSES, _IN_PAIRS = 1_000_000, 5
 # Of a patient with more genotypes the lightest are left out, together this share of all at most.
 MANY_GENOTYPES = 1_000
 LEFT_OUT = 0.001
@@ -139,7 +139,8 @@ def candidate_probabilities(
         missing[part] = of_rows.missing
         is_left = np.isnan(of_rows.total)
         of_part = p[part]
-        of_part[:] = np.nan
+        for piece in in_parts(len(of_part), checkpoint):
+            of_part[piece] = np.nan
         for number in watched(np.flatnonzero(np.bincount(of_rows.sets[~is_left])).tolist()):
             at = np.flatnonzero(~is_left & (of_rows.sets == number))
             found = masses.sets.tables[number].search(

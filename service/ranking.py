@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.index import StoredIndex
-from matching.antibodies import Profile, answers_of
+from matching.antibodies import DonorAnswers, Profile
 from matching.cord import nima_preference
 from matching.immunogenetics import Leaders
 from matching.kernels import COUNT_BEST, COUNT_WORST, DONOR_1
@@ -179,11 +179,15 @@ class _Keys:
         return values
 
     def _antibody(self, members: Int64s, _: Int64s) -> Floats:
-        profile = self.ranker.antibodies
-        if profile is None:
+        if self._answers is None:
             return np.zeros(len(members))
-        found = answers_of(self.ranker.index.donors, profile, self.found.rows[members])
+        found = self._answers.of(self.found.rows[members])
         return antibody_values(found.low, found.high)
+
+    @cached_property
+    def _answers(self) -> DonorAnswers | None:
+        profile = self.ranker.antibodies
+        return None if profile is None else DonorAnswers(self.found.index, profile, checkpoint)
 
     def _tce(self, members: Int64s, _: Int64s) -> Floats:
         categories, number = tce_categories(self.found.take(members))

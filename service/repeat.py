@@ -12,7 +12,7 @@ import pandas as pd
 
 from data.registry import Registry
 from data.saved_searches import Run, SavedSearch
-from matching.antibodies import Answer, Bead, CutOffs, answers_of
+from matching.antibodies import Answer, Bead, CutOffs, DonorAnswers
 from matching.errors import InputFileError, TypingError
 from matching.haplotypes import NullImputation
 from matching.rank import RankRule
@@ -52,7 +52,7 @@ def run_of(results: SearchResults, patient: str, antibodies: AntibodyUse | None 
     table[["antibody", "antibody_worst"]] = None
     if antibodies is not None:
         found = results.matches[patient].candidates.rows
-        answers = answers_of(results.index.donors, antibodies.profile, found)
+        answers = DonorAnswers(results.index.donors, antibodies.profile).of(found)
         table["antibody"] = [Answer(one).text for one in answers.low.tolist()]
         table["antibody_worst"] = [Answer(one).text for one in answers.high.tolist()]
     store, _, revision = results.index.version.rpartition("-")

@@ -15,13 +15,14 @@ from data.donor_files import Person
 from data.index import DonorFilter, IndexMasses, StoredIndex, open_masses
 from data.models import model_label
 from data.registry import Registry
-from matching.antibodies import Answer, Profile, answers_of, crossmatch
+from matching.antibodies import Answer, DonorAnswers, Profile, crossmatch
 from matching.donor_index import DonorIndex
 from matching.errors import TypingError
 from matching.genotypes import encode
 from matching.haplotypes import NullImputation
 from matching.immunogenetics import Leaders
 from matching.nomenclature import Nomenclature
+from matching.parts import joined
 from matching.pipeline import Matches, match
 from matching.rank import Ranking, RankRule
 from matching.risk import RiskModel
@@ -167,21 +168,26 @@ class DonorSearch:
 
         What the index leaves open is judged by the reported typings.
         """
-        rows = found.candidates.rows
-        answers = answers_of(self.index.donors, use.profile, rows)
-        is_positive = answers.low == Answer.POSITIVE
+        answers = DonorAnswers(self.index.donors, use.profile, checkpoint)
         cumulative = use.profile.cut_offs.cumulative is not None
-        is_open = ~is_positive & (cumulative | (answers.high == Answer.POSITIVE))
-        at = np.flatnonzero(is_open)
-        for i, typing in zip(at.tolist(), self._typings(rows[at]), strict=True):
-            if typing is not None:
-                is_positive[i] = crossmatch(typing, use.profile).low is Answer.POSITIVE
-        positive = np.flatnonzero(is_positive)
-        names = self.index.ids(rows[positive])
-        overridden = [i for i, name in zip(positive, names, strict=True) if name in use.overrides]
-        is_positive[overridden] = False
-        excluded = tuple(name for name in names if name not in use.overrides)
-        return np.flatnonzero(~is_positive), excluded
+        kept, excluded = [np.empty(0, dtype=np.int64)], []
+        for part, some in found.candidates.parts():
+            of_part = answers.of(some.rows)
+            is_positive = of_part.low == Answer.POSITIVE
+            is_open = ~is_positive & (cumulative | (of_part.high == Answer.POSITIVE))
+            at = np.flatnonzero(is_open)
+            typings = self._typings(some.rows[at])
+            for i, typing in zip(watched(at.tolist()), typings, strict=True):
+                if typing is not None:
+                    is_positive[i] = crossmatch(typing, use.profile).low is Answer.POSITIVE
+            positive = np.flatnonzero(is_positive)
+            for i, name in zip(positive.tolist(), self.index.ids(some.rows[positive]), strict=True):
+                if name in use.overrides:
+                    is_positive[i] = False
+                else:
+                    excluded.append(name)
+            kept.append(part.start + np.flatnonzero(~is_positive))
+        return joined(kept, checkpoint), tuple(excluded)
 
     def candidates(
         self,

@@ -20,7 +20,7 @@ from service import convert
 from service.answering import provenance
 from service.antibodies import Crossmatched, own_warnings
 from service.antibody_columns import crossmatched_rows
-from service.calls import watched
+from service.calls import checkpoint, watched
 from service.convert import LIMITS
 from service.convert.antibodies import antibody_summary, crossmatch_columns, crossmatch_messages
 from service.convert.columns import PageColumns
@@ -175,7 +175,9 @@ class Search:
         token = page_token(end, state) if more else ""
         told = None
         if (use := request.antibodies) is not None:
-            everyone = None if start else registry_answers(search.index.donors, use.profile)
+            everyone = (
+                None if start else registry_answers(search.index.donors, use.profile, checkpoint)
+            )
             own = own_warnings(request.patient, use.profile)
             told = antibody_summary(use.profile, own, everyone, len(page.excluded))
         donors = PageDonors(search, request, page, start, asked.as_of)

@@ -93,7 +93,9 @@ class ListedStrata:
             *([person], search, model, strata, registry),
             *({} if use is None else {name: use}, families),
         )
-        answers = None if use is None else registry_answers(search.index.donors, use.profile)
+        answers = (
+            None if use is None else registry_answers(search.index.donors, use.profile, checkpoint)
+        )
         as_of = settings.as_of.isoformat()
         return cls(snapshot, request, person, notes, listed, donors, answers, as_of)
 

@@ -9,6 +9,7 @@ from matching.antibodies import registry_answers
 from matching.typings import split_gl
 from service.answering import provenance
 from service.antibodies import own_warnings
+from service.calls import checkpoint
 from service.convert import LIMITS, checking
 from service.convert.antibodies import antibody_summary, crossmatch_messages
 from service.convert.cord import pair_rule, unit_pair
@@ -82,7 +83,7 @@ def unit_pairs_answer(
     told, kept_for = None, {} if use is None else use.overrides
     if use is not None:
         donors = snapshot.search.index.donors
-        everyone = None if start else registry_answers(donors, use.profile)
+        everyone = None if start else registry_answers(donors, use.profile, checkpoint)
         own = own_warnings(request.patient, use.profile)
         told = antibody_summary(use.profile, own, everyone, len(results.excluded))
     messages = crossmatch_messages(list(results.crossmatches.values()))

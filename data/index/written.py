@@ -13,6 +13,7 @@ import pyarrow as pa
 from data.index.columns import WrittenLocus
 from matching.donor_index import Large, by_frequency
 from matching.immunogenetics import WrittenPairs
+from matching.numbering import numbered
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class WrittenColumn:
     def typings(self, rows: npt.NDArray[np.int64]) -> tuple[WrittenPairs, npt.NDArray[np.int64]]:
         """The distinct typings of some rows, and which of them each has, (n,)."""
         numbers = self.large.entries(self.codes, rows, 0)
-        found, number = np.unique(numbers, return_inverse=True)
+        found, number = numbered(numbers, len(self))
         first, end = self.starts[found].astype(np.int64), self.starts[found + 1].astype(np.int64)
         starts = np.concatenate([[0], np.cumsum(end - first)])
         at = np.repeat(first - starts[:-1], end - first) + np.arange(starts[-1])

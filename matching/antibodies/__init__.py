@@ -5,7 +5,7 @@ from matching.antibodies.epitopes import PublicEpitopes
 from matching.antibodies.imputed import ImputedAnswers
 from matching.antibodies.names import SYSTEMS, Names, System
 from matching.antibodies.profile import Profile
-from matching.antibodies.registry import RegistryAnswers, answers_of, registry_answers
+from matching.antibodies.registry import DonorAnswers, RegistryAnswers, registry_answers
 from matching.antibodies.values import Answer, Basis, Bead, Call, CutOffs
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Call",
     "CrossmatchResult",
     "CutOffs",
+    "DonorAnswers",
     "Finding",
     "ImputedAnswers",
     "Names",
@@ -24,7 +25,6 @@ __all__ = [
     "RegistryAnswers",
     "System",
     "SystemResult",
-    "answers_of",
     "crossmatch",
     "registry_answers",
 ]

@@ -6,8 +6,8 @@ report tells alleles of one P group apart; it always holds that of the typing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -26,6 +26,7 @@ from matching.antibodies.values import Answer
 from matching.donor_index import DonorIndex, Segment
 from matching.genotypes import UNTYPED, Book
 from matching.loci import Locus
+from matching.parts import in_parts, joined
 from matching.search_kernels import LARGE
 
 Bytes = npt.NDArray[np.uint8]
@@ -54,12 +55,20 @@ class RegistryAnswers:
     def count(self) -> dict[str, int]:
         """Donors by their answer; `open` are those that may still be positive or not."""
         found = {**{answer.name.lower(): 0 for answer in Answer}, "open": 0}
-        for bits, n in enumerate(np.bincount(self.bits, minlength=len(_LOWS)).tolist()):
+        for bits, n in enumerate(self._by_bits.tolist()):
             low, high = unpacked(bits)
             can_be = low is not high and high is Answer.POSITIVE
             answer = low if low is high else Answer.NOT_ASSESSABLE
             found["open" if can_be else answer.name.lower()] += n
         return found
+
+    @cached_property
+    def _by_bits(self) -> npt.NDArray[np.int64]:
+        counts = np.zeros(len(_LOWS), dtype=np.int64)
+        # Not all at once, which would copy them to eight bytes each and take twice as long.
+        for part in in_parts(len(self), lambda: None):
+            counts += np.bincount(self.bits[part], minlength=len(_LOWS))
+        return counts
 
     @property
     def pra(self) -> tuple[float, float]:
@@ -74,45 +83,66 @@ _LOWS, _HIGHS = (
 )
 
 
-def registry_answers(index: DonorIndex, profile: Profile) -> RegistryAnswers:
+def registry_answers(
+    index: DonorIndex, profile: Profile, between: Callable[[], object] = lambda: None
+) -> RegistryAnswers:
     """All valid donors of an index, in the order of its rows.
 
-    The rule of the cumulative MFI is not applied: it needs every molecule.
+    The rule of the cumulative MFI is not applied: it needs every molecule. `between`: called
+    between parts of the work; what it raises ends it.
     """
     options = GroupOptions(profile)
     found = [np.empty(0, dtype=np.uint8)]
     for segment in index.segments:
-        bits = _Tables(segment, profile, options).of_all()
-        if segment.removed is not None:
-            bits = bits[segment.is_valid(np.arange(len(segment)))]
-        found.append(bits)
-    return RegistryAnswers(np.concatenate(found))
+        bits = _Tables(segment, profile, options, between).of_all()
+        for part in in_parts(len(segment), between):
+            found.append(bits[part][segment.is_valid(np.arange(part.start, part.stop))])
+    return RegistryAnswers(joined(found, between))
 
 
-def answers_of(index: DonorIndex, profile: Profile, rows: npt.NDArray[np.int64]) -> RegistryAnswers:
-    """Some rows of an index, in their order."""
-    options = GroupOptions(profile)
-    bits = np.empty(len(rows), dtype=np.uint8)
-    for i, at, local in index.parts(rows):
-        bits[at] = _Tables(index.segments[i], profile, options).of_rows(local)
-    return RegistryAnswers(bits)
+@dataclass(frozen=True)
+class DonorAnswers:
+    """Answers of some donors of an index after others; of its books each is judged once."""
+
+    index: DonorIndex
+    profile: Profile
+    between: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    _tables: dict[int, _Tables] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, rows: npt.NDArray[np.int64]) -> RegistryAnswers:
+        """Some rows of the index, in their order."""
+        bits = np.empty(len(rows), dtype=np.uint8)
+        for i, at, local in self.index.parts(rows, self.between):
+            if i not in self._tables:
+                segment, options = self.index.segments[i], GroupOptions(self.profile)
+                self._tables[i] = _Tables(segment, self.profile, options, self.between)
+            bits[at] = self._tables[i].of_rows(local)
+        return RegistryAnswers(bits)
 
 
 class _Tables:
     """The answers of the entries of a segment's books: of all rows, by column, by two columns."""
 
-    def __init__(self, segment: Segment, profile: Profile, options: GroupOptions) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        profile: Profile,
+        options: GroupOptions,
+        between: Callable[[], object],
+    ) -> None:
         self._segment = segment
+        self._between = between
         self._base = 0
         self._columns: list[tuple[Locus, Bytes]] = []
         self._pairs: list[_Pairs] = []
         for system in profile.systems:
+            between()
             if system.is_pair:
-                self._add_pair(_Pairs.of(system, segment, profile, options))
+                self._add_pair(_Pairs.of(system, segment, profile, options, between))
             else:
                 self._add(
                     system.loci[0],
-                    _single_table(system, segment.books[system.loci[0]], profile, options),
+                    _single_table(system, segment.books[system.loci[0]], profile, options, between),
                 )
 
     def _add(self, locus: Locus, table: Bytes) -> None:
@@ -143,7 +173,11 @@ class _Tables:
         places, copies, molecules = _placed(self._pairs)
         out = np.empty(len(segment), dtype=np.uint8)
         columns = np.array([locus.position for locus, _ in self._columns], dtype=np.int64)
-        answers_of_rows(segment.codes, self._base, columns, tables, places, copies, molecules, out)
+        for part in in_parts(len(segment), self._between):
+            answers_of_rows(
+                segment.codes[part], self._base, columns, tables, places, copies, molecules,
+                out[part],
+            )  # fmt: skip
         large = segment.large
         for locus, table in self._columns:
             at = slice(*large.starts[locus.position : locus.position + 2].tolist())
@@ -183,18 +217,32 @@ def _placed(
     return found, np.concatenate(copies), np.concatenate(molecules)
 
 
-def _groups_of(book: Book, options: GroupOptions) -> dict[int, tuple[Option, ...]]:
+def _groups_of(
+    book: Book, options: GroupOptions, between: Callable[[], object]
+) -> dict[int, tuple[Option, ...]]:
     """What each P group code of a book may present."""
     held = np.zeros(int(book.groups.max(initial=0)) + SHIFT + 1, dtype=bool)
-    held[book.groups + SHIFT] = True
-    return {code: options.of_group(code) for code in (np.flatnonzero(held) - SHIFT).tolist()}
+    for part in in_parts(len(book.groups), between):
+        held[book.groups[part] + SHIFT] = True
+    of_group = {}
+    for code in (np.flatnonzero(held) - SHIFT).tolist():
+        between()
+        of_group[code] = options.of_group(code)
+    return of_group
 
 
-def _single_table(system: System, book: Book, profile: Profile, options: GroupOptions) -> Bytes:
+def _single_table(
+    system: System,
+    book: Book,
+    profile: Profile,
+    options: GroupOptions,
+    between: Callable[[], object],
+) -> Bytes:
     """Bits of the entries of a book, (n_entries,)."""
-    of_group = _groups_of(book, options)
+    of_group = _groups_of(book, options, between)
     by_group = np.zeros(max(of_group, default=0) + SHIFT + 1, dtype=np.uint8)
     for code, of in of_group.items():
+        between()
         by_group[code + SHIFT] = packed(*answer_range(molecules(system, [[of]], False, profile)))
     bits = np.empty(len(book), dtype=np.uint8)
     answers_of_book(book.starts, book.offsets, book.groups, book.altered, by_group, bits)
@@ -219,18 +267,26 @@ class _Pairs:
 
     @classmethod
     def of(
-        cls, system: System, segment: Segment, profile: Profile, options: GroupOptions
+        cls,
+        system: System,
+        segment: Segment,
+        profile: Profile,
+        options: GroupOptions,
+        between: Callable[[], object],
     ) -> _Pairs:
         """All molecules of all entries of both books."""
-        (alphas, alpha_sets), (betas, beta_sets) = (
-            _numbered(locus, segment.books[locus], profile, options) for locus in system.loci
-        )
+        numbered = []
+        for locus in system.loci:
+            between()
+            numbered.append(_numbered(locus, segment.books[locus], profile, options, between))
+        (alphas, alpha_sets), (betas, beta_sets) = numbered
         alpha_options = tuple(dict.fromkeys(o for one in alpha_sets for o in one))
         beta_options = tuple(dict.fromkeys(o for one in beta_sets for o in one))
-        best, worst, apart = _calls(system, alpha_options, beta_options, profile)
+        best, worst, apart = _calls(system, alpha_options, beta_options, profile, between)
         alpha_held, beta_held = _held(alpha_sets, alpha_options), _held(beta_sets, beta_options)
         table = np.empty((len(alpha_sets), len(beta_sets)), dtype=np.uint8)
         for i, held in enumerate(alpha_held):
+            between()
             low = _within(best[held], beta_held, np.bitwise_and, LOW)
             high = _within(worst[held], beta_held, np.bitwise_or, 0)
             some_apart = _within(apart[held], beta_held, np.bitwise_or, 0) > 0
@@ -255,12 +311,17 @@ class _Pairs:
 
 
 def _calls(
-    system: System, alphas: Sequence[Option], betas: Sequence[Option], profile: Profile
+    system: System,
+    alphas: Sequence[Option],
+    betas: Sequence[Option],
+    profile: Profile,
+    between: Callable[[], object],
 ) -> tuple[Bytes, Bytes, Bytes]:
     """Bits of the best and the worst answer of every pair, and 1 where its chains do not join."""
     best = np.full((len(alphas), len(betas)), LOW, dtype=np.uint8)
     worst, apart = np.zeros((2, len(alphas), len(betas)), dtype=np.uint8)
     for i, alpha in enumerate(alphas):
+        between()
         for j, beta in enumerate(betas):
             found = molecules(system, [[[alpha]], [[beta]]], False, profile)
             if found:
@@ -288,13 +349,17 @@ def _within(bits: Bytes, held: npt.NDArray[np.bool_], reduce: np.ufunc, of_none:
 
 
 def _numbered(
-    locus: Locus, book: Book, profile: Profile, options: GroupOptions
+    locus: Locus,
+    book: Book,
+    profile: Profile,
+    options: GroupOptions,
+    between: Callable[[], object],
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Option, ...]]]:
     """Numbers of the sets of options of both copies of every entry, (n_entries, 2), and the sets.
 
     Of a genotype list a copy may present what it does in any of them.
     """
-    of_group = _groups_of(book, options)
+    of_group = _groups_of(book, options, between)
     every = dict.fromkeys(chain.from_iterable(of_group.values()))
     known = {option: i for i, option in enumerate({**every, ABSENT: None, ALTERED: None})}
     table = np.zeros((max(of_group, default=0) + SHIFT + 1, len(known)), dtype=np.uint8)

@@ -23,6 +23,7 @@ from matching.immunogenetics.single_mismatch import (
 )
 from matching.loci import Locus
 from matching.nomenclature import Nomenclature, split_name
+from matching.numbering import numbered
 from matching.typings import LocusTyping, parse_position
 
 
@@ -106,6 +107,7 @@ _RESIDUES = (None, "M", "T")
 # Bits of all that pairs of genotypes of two lists may be: without a mismatch, and each residue of
 # the patient's mismatched position, of the donor's, and of the shared one.
 _MAY_MATCH, _OF_PATIENT, _OF_DONOR, _OF_SHARED = 1, 1, 4, 7
+_N_BITS = 1 << _OF_SHARED + len(_RESIDUES)
 
 
 def leader_preference(
@@ -185,15 +187,15 @@ class Leaders:
             # Donors' positions that do the same beside this genotype are as one.
             kinds = np.array([_kind(ours, read) for read in reads], dtype=np.int64)
             between()
-            _, at, place = np.unique(
-                kinds[first] * _N_KINDS + kinds[second], return_index=True, return_inverse=True
-            )
+            distinct, place = numbered(kinds[first] * _N_KINDS + kinds[second], _N_KINDS**2)
+            at = np.empty(len(distinct), dtype=np.int64)
+            at[place] = np.arange(len(place))
             found = [_bits(ours, (reads[first[i]], reads[second[i]])) for i in at.tolist()]
             bits |= np.array(found, dtype=np.int64)[place]
         of_typing = np.zeros(len(donors.starts) - 1, dtype=np.int64)
         typed = np.diff(donors.starts) > 0
         of_typing[typed] = np.bitwise_or.reduceat(bits, donors.starts[:-1][typed])
-        distinct, number = np.unique(of_typing, return_inverse=True)
+        distinct, number = numbered(of_typing, _N_BITS)
         return [_outcome(one) for one in distinct.tolist()], number
 
     def _of_text(self, text: str) -> Read[LeaderResidue]:

@@ -18,7 +18,8 @@ Int64s = npt.NDArray[np.int64]
 
 
 class RankKey(NamedTuple):
-    """One key. `values(members, ties)` gives what it orders by: (m,) float64, lower is better.
+    """One key. `values(members, ties)` gives what it orders by: a new array, (m,) float64, lower is
+    better.
 
     `members`: (m,) int64 candidates; `ties`: (m,) int64, equal where the keys before left two of
     them equal. Members of one tie stand together.
@@ -97,9 +98,9 @@ def rank(
         ):
             raise ValueError(f"key {key.name} has no value for some candidate")
         if end < len(order):
-            kept = _among_first(found, ties, end, between)
-            order, found = taken(order, kept, between), taken(found, kept, between)
-        # Of the last tie alone some are left out, and its members have equal values so far.
+            # Of the last tie alone some are left out, and its members have equal values so far.
+            first = slice(_among_first(found, order, ties, end, between))
+            order, found = order[first], found[first]
         active = len(order)
         ties, decided_by = ties[:active], decided_by[:active]
         # Stable, so that candidates that stay equal keep their order.
@@ -190,16 +191,22 @@ def _whole_ties(ties: Int64s) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def _among_first(found: Floats, ties: Int64s, end: int, between: Callable[[], object]) -> Int64s:
-    """Which candidates can be among the first `end` when each tie is ordered by `found`: of the
-    last tie, which holds the last of these, those that are not worse than that one."""
+def _among_first(
+    found: Floats, order: Int64s, ties: Int64s, end: int, between: Callable[[], object]
+) -> int:
+    """How many candidates can be among the first `end` when each tie is ordered by `found`: of the
+    last tie, which holds the last of these, those that are not worse than that one. They are moved
+    to the front of `found` and `order`."""
     start = int(np.searchsorted(ties, ties[end - 1]))
     last = found[start:]
     worst = _at_place(last, end - 1 - start, between)
-    kept = [np.arange(start)]
+    count = start
     for part in in_parts(len(last), between):
-        kept.append(start + part.start + np.flatnonzero(last[part] <= worst))
-    return joined(kept, between)
+        kept = start + part.start + np.flatnonzero(last[part] <= worst)
+        to = slice(count, count + len(kept))
+        found[to], order[to] = found[kept], order[kept]
+        count = to.stop
+    return count
 
 
 def _at_place(values: Floats, place: int, between: Callable[[], object]) -> float:

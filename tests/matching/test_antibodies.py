@@ -16,12 +16,12 @@ from matching.antibodies import (
     Bead,
     Call,
     CutOffs,
+    DonorAnswers,
     ImputedAnswers,
     Names,
     Profile,
     PublicEpitopes,
     System,
-    answers_of,
     crossmatch,
     registry_answers,
 )
@@ -567,7 +567,7 @@ def test_a_registry_is_crossmatched_as_its_donors(
     expected["not_assessable"] += int(((low < high) & (high == UNKNOWN)).sum())
     assert found.count() == expected
     rows = data.draw(st.lists(st.integers(0, len(texts) - 1)))
-    some = answers_of(index, profile, np.array(rows, dtype=np.int64))
+    some = DonorAnswers(index, profile).of(np.array(rows, dtype=np.int64))
     assert some.bits.tolist() == found.bits[rows].tolist()
     # The same of entries that are stored apart, as the rare ones of a large registry are.
     (segment,) = index.segments

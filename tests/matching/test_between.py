@@ -16,8 +16,17 @@ from matching.donor_index import DonorIndex
 from matching.genotypes import Genotype, encode
 from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import Locus
+from matching.numbering import numbered
 from matching.rank import Floats, Int64s, RankKey, ordering, rank
-from matching.search import Candidates, Criteria, candidates, find_donors, finding, tables
+from matching.search import (
+    Candidates,
+    Criteria,
+    MismatchCounts,
+    candidates,
+    find_donors,
+    finding,
+    tables,
+)
 from matching.typings import parse_typing
 from tests.matching.test_criteria import RELEASE
 
@@ -132,6 +141,77 @@ def test_what_was_left_undone_is_done_when_it_is_asked_for_again(
     taken = replace(found, between=asked).take(np.arange(5))
     assert taken.compared.tolist() == expected[1][:5]
     assert asked.calls <= 2 * 9
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_lists_are_read_in_parts(people: tuple[DonorIndex, Genotype], limit: int) -> None:
+    criteria = Criteria(LOCI, limit)
+    expected = find_donors(*people, criteria).rows.tolist()
+    assert expected
+    with pytest.MonkeyPatch.context() as patched:
+        # Of rows in lists, which are cut within an entry, too, and marked, not sorted.
+        patched.setattr(finding, "POSTING_COST", 0.0)
+        patched.setattr(finding, "CHUNK", 2)
+        patched.setattr(finding, "MOST_SORTED", 0)
+        patched.setattr(parts, "ROWS_AT_ONCE", 7)
+        counted = Between()
+        assert find_donors(*people, criteria, counted).rows.tolist() == expected
+        assert counted.calls > 200 / 7
+        for last in range(counted.calls):
+            between = Between(last)
+            with pytest.raises(EndedError):
+                find_donors(*people, criteria, between)
+            assert between.calls == last + 1
+
+
+def test_a_count_ends_between_parts(people: tuple[DonorIndex, Genotype], small_parts: None) -> None:
+    index, patient = people
+    rows = np.arange(200)
+    expected = MismatchCounts(index, patient, CRITERIA).of(rows).tolist()
+    counted = Between()
+    counts = MismatchCounts(index, patient, CRITERIA, counted)
+    assert counts.of(rows).tolist() == expected
+    first = counted.calls
+    # What each genotype counts is known by now.
+    assert counts.of(rows).tolist() == expected
+    again = counted.calls - first
+    assert 200 / 30 <= again < first
+    counted.last, counted.calls = 3, 0
+    with pytest.raises(EndedError):
+        counts.of(rows)
+    assert counted.calls == 4
+
+
+def test_rows_of_several_segments_come_in_parts(
+    people: tuple[DonorIndex, Genotype], small_parts: None
+) -> None:
+    index, _ = people
+    rows = np.random.default_rng(1).permutation(200)
+    counted = Between()
+    found = np.full(200, -1)
+    for i, at, local in index.parts(rows, counted):
+        assert len(at) <= 30
+        found[at] = index.first_rows[i] + local
+    assert found.tolist() == rows.tolist()
+    assert counted.calls == 7
+    assert index.valid_rows(counted).tolist() == list(range(200))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 20), max_size=40), st.integers(1, 9))
+def test_parts_are_joined_taken_and_numbered(values: list[int], size: int) -> None:
+    array = np.array(values, dtype=np.int64)
+    counted = Between()
+    cut = list(parts.in_parts(len(array), counted, size))
+    assert counted.calls == len(cut) == -(-len(array) // size)
+    assert parts.joined([array[:0], *(array[part] for part in cut)], counted).tolist() == values
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parts, "ROWS_AT_ONCE", size)
+        pairs = np.arange(42).reshape(21, 2)
+        assert np.array_equal(parts.taken(pairs, array, counted), pairs[array])
+    distinct, number = numbered(array, 21)
+    assert distinct.tolist() == sorted(set(values))
+    assert distinct[number].tolist() == values
 
 
 def test_each_genotype_is_worked_on_once(people: tuple[DonorIndex, Genotype]) -> None:

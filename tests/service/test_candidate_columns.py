@@ -11,6 +11,7 @@ import pytest
 
 from matching import parts
 from matching.search import finding
+from service import masses
 from service.calls import CURRENT, Call, CallEndedError
 from service.convert import columns
 from service.pb.graftmatch.v1 import antibodies_pb2, common_pb2, cord_pb2, graftmatch_pb2
@@ -172,19 +173,31 @@ def streamed(
         CURRENT.reset(outside)
 
 
-@pytest.mark.parametrize("without_probabilities", [True, False])
+REPORT = antibodies_pb2.SearchAntibodies(
+    report=antibodies_pb2.AntibodyReport(unacceptable=["A*02:01"]), exclude_positive=True
+)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pb.SearchDonorsRequest(without_probabilities=True),
+        pb.SearchDonorsRequest(),
+        pb.SearchDonorsRequest(without_probabilities=True, antibodies=REPORT),
+    ],
+)
 def test_a_stream_stops_at_the_checkpoint_after_its_client_has_gone(
-    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch, without_probabilities: bool
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch, asked: pb.SearchDonorsRequest
 ) -> None:
-    search = pb.SearchDonorsRequest(
-        patient=PATIENT, max_mismatches=10, without_probabilities=without_probabilities
-    )
+    search = pb.SearchDonorsRequest(patient=PATIENT, max_mismatches=10)
+    search.MergeFrom(asked)
     usual, batches = streamed(snapshot, search, math.inf)
     assert batches is not None
     for module, name in (
         (parts, "ROWS_AT_ONCE"),
         (columns, "IDS_AT_ONCE"),
         (finding, "CHUNK"),
+        (masses, "_BY_MASSES"),
     ):
         monkeypatch.setattr(module, name, 50)
     # There are 300 donors: more parts, more checkpoints, and the same answer.
