@@ -112,7 +112,10 @@ def test_wrong_use(run: Run, registry: Path, report: Path) -> None:
         (*match, "--exclude-positive"),
         (*match, "--antibodies", report, "--keep-donor", "D1=known"),
         (*match, "--antibodies", report, "--exclude-positive", "--keep-donor", "D1"),
-        (*match, "--antibodies", report, "--save", "search"),
+        (
+            *(*match, "--antibodies", report, "--exclude-positive", "--keep-donor", "D1=known"),
+            *("--save", "search"),
+        ),
         (*match, "--antibodies", report, "--mfi-cut-off", 0),
         ("crossmatch", "--antibodies", report, "--format", "parquet"),
     ):
