@@ -11,7 +11,6 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from matching.errors import ModelError
-from service.calls import Effort
 from service.pb.graftmatch.v1 import common_pb2
 from service.snapshot import Snapshot, with_model_in_use
 from service.status import NotReadyError, abort
@@ -32,16 +31,14 @@ def provenance(snapshot: Snapshot) -> common_pb2.Provenance:
 
 
 class Answering:
-    """One snapshot for all services of a process; computes on the threads of `pool`, and what is
-    little effort on the one of `lane`: threads that take the interpreter from each other in the
-    midst of short work all take longer.
+    """One snapshot for all services of a process; computes on the threads of `pool`.
 
     A model that is promoted while the server runs is used from the next call on; one that cannot
     be read leaves the one before in use.
     """
 
-    def __init__(self, pool: Executor, lane: Executor) -> None:
-        self._pool, self._lane = pool, lane
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
         self._loaded: Snapshot | None = None
         self._changing = threading.Lock()
 
@@ -68,18 +65,17 @@ class Answering:
         answer: Callable[[Snapshot, R], T],
         request: R,
         pool: Executor | None = None,
-        effort: Callable[[Snapshot, R], Effort] | None = None,
+        at_once: Callable[[Snapshot, R], bool] | None = None,
     ) -> T:
-        """An answer from the present snapshot; see `run`."""
-        if effort is not None and self._loaded is not None:
-            expected = effort(self._loaded, request)
-            if expected is Effort.NONE:
-                try:
-                    return answer(self.snapshot, request)
-                except Exception as error:
-                    await abort(context, error)
-            if expected is Effort.LITTLE:
-                pool = self._lane
+        """An answer from the present snapshot; see `run`.
+
+        `at_once`: whether it is so little work that changing threads would cost more.
+        """
+        if at_once is not None and self._loaded is not None and at_once(self._loaded, request):
+            try:
+                return answer(self.snapshot, request)
+            except Exception as error:
+                await abort(context, error)
 
         # The thread asks for the snapshot: the loop must not wait for files.
         return await self.run(context, lambda: answer(self.snapshot, request), pool=pool)

@@ -1,25 +1,16 @@
-"""The call that is being answered: who made it, how much work it is, and whether that may stop."""
+"""The call that is being answered: who made it, and whether its work may stop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from enum import Enum
 from typing import TypeVar
 
 from matching.errors import GraftmatchError
 from service.security.caller import Caller
 
 T = TypeVar("T")
-
-
-class Effort(Enum):
-    """How long an answer takes: as long as changing threads, some milliseconds, or nobody knows."""
-
-    NONE = "none"
-    LITTLE = "little"
-    ANY = "any"
 
 
 class CallEndedError(GraftmatchError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from matching.genotypes import Genotype
 from matching.loci import LOCI
 from matching.masses import Entries, MassTables, PatientGenotypes
 from matching.memory import Memory
@@ -16,7 +18,7 @@ from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
 from matching.pipeline import PairCounter
 from service.ancestry import Prior
-from service.calls import Effort, checkpoint
+from service.calls import checkpoint
 from service.convert import ReadTyping
 from service.frequency_sets import SearchSets
 from service.masses import (
@@ -39,8 +41,13 @@ _MOST_NAMES = 5_000_000
 _LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 1_000
-# Haplotype pairs of a patient with whom a pair is compared in tenths of a millisecond.
+# Haplotype pairs and P groups of a patient with whom a pair takes a millisecond or two, and donors'
+# positions that are remembered.
 _FEW = 1_000
+_FEW_GROUPS = 100
+_MOST_POSITIONS = 50_000
+# In phase, of a genotype list, or of any allele: a donor who takes longer.
+_LONG = re.compile(r"[~|]|UUUU")
 # A person by themselves has entry 0 of every locus.
 _ONE_ROW = np.zeros((1, len(LOCI)), dtype=np.int32)
 
@@ -94,6 +101,10 @@ class PairScorer:
     _masses: Memory[tuple[str, Prior], _Mass | None] = field(
         init=False, repr=False, default_factory=lambda: Memory(_MOST_NAMES, _size_of_mass)
     )
+    # Positions of donors by their texts.
+    _met: Memory[str, bool] = field(
+        init=False, repr=False, default_factory=lambda: Memory(_MOST_POSITIONS)
+    )
 
     def __post_init__(self) -> None:
         details = PairDetails(self.nomenclature, self.proteins, checkpoint)
@@ -103,22 +114,31 @@ class PairScorer:
         """A GL string. Raises `TypingError`."""
         return self._typings.of(text, lambda: ReadTyping(text, *self.details.reader.read(text)))
 
-    def effort(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> Effort:
-        """What is left to work out for two typings with such facts: little where the patient was
-        imputed before and is few genotypes, and none where the donor's mass is known too; donors in
-        phase and of mixtures are imputed in pairs."""
-        if self.sets is None or self._typings.get(patient) is None:
-            return Effort.ANY
+    def knows(self, patient: str, donor: str, facts: Sequence[Facts] | None) -> bool:
+        """Whether what is left to work out of two typings with such facts takes no longer than
+        changing threads: the patient was read and imputed before and is few genotypes, and the
+        donor was, too, or all positions of the donor were met."""
+        if self.sets is None or (read := self._typings.get(patient)) is None:
+            return False
         ours, theirs = _priors(self.sets, facts)
         known = self._patients.get((patient, ours))
         if not isinstance(known, _Patient) or known.own.explained.n_pairs > _FEW:
-            return Effort.ANY
-        is_known = (
-            self._typings.get(donor) is not None and self._masses.get((donor, theirs)) is not None
+            return False
+        if self._typings.get(donor) is not None:
+            return self._masses.get((donor, theirs)) is not None
+        return (
+            len(theirs) == 1
+            and _n_groups(read.genotype) <= _FEW_GROUPS
+            and not _LONG.search(donor)
+            and all(self._met.get(text) for locus in donor.split("^") for text in locus.split("+"))
         )
-        if is_known:
-            return Effort.NONE
-        return Effort.ANY if "~" in donor or len(theirs) > 1 else Effort.LITTLE
+
+    def meet(self, patient: ReadTyping, donor: ReadTyping) -> None:
+        """Remember the positions of a donor that were compared with those of a patient."""
+        for ours, theirs in zip(patient.typing.loci, donor.typing.loci, strict=True):
+            if ours is not None and theirs is not None:
+                for position in (theirs.first, theirs.second):
+                    self._met.of(position.text, lambda: True)
 
     def probabilities(
         self,
@@ -184,6 +204,11 @@ class PairScorer:
 
 def _priors(sets: SearchSets, facts: Sequence[Facts] | None) -> list[Prior]:
     return [sets.prior_of(of_person) for of_person in facts or ({}, {})]
+
+
+def _n_groups(genotype: Genotype) -> int:
+    found = filter(None, genotype.loci)
+    return sum(len(a.first) + len(a.second) for one in found for a in one.alternatives)
 
 
 def _size_of_typing(read: ReadTyping) -> float:

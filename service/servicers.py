@@ -9,7 +9,7 @@ from matching.risk import predict as predict_risk
 from service import convert, convert_typing
 from service.answering import Answering, provenance
 from service.apart import apart
-from service.calls import Effort, checkpoint
+from service.calls import checkpoint
 from service.convert import LIMITS
 from service.crossmatch_answers import Crossmatches
 from service.family_answers import analyse_family_answer
@@ -68,6 +68,7 @@ def score_pair_answer(
     counts = pairs.counter.of(patient.genotype, donor.genotype)
     detail = pairs.details.of(patient.typing, donor.typing, counts.tce, loci)
     found = pairs.probabilities(patient, donor, request.facts, LIMITS.genotypes)
+    pairs.meet(patient, donor)
     shared = None
     if request.with_haplotypes:
         shared = pairs.shared(patient, donor, request.facts)
@@ -81,15 +82,15 @@ def score_pair_answer(
     )
 
 
-def _effort_of_pair(snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest) -> Effort:
+def _is_known_pair(snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest) -> bool:
     if message.with_haplotypes:
-        return Effort.ANY
+        return False
     # What a frequency set is chosen by.
     facts = [
         {"ancestry": person.ancestry.strip(), "registry": person.registry.strip()}
         for person in (message.patient_facts, message.donor_facts)
     ]
-    return snapshot.pairs.effort(message.patient, message.donor, facts)
+    return snapshot.pairs.knows(message.patient, message.donor, facts)
 
 
 def predict_risk_answer(
@@ -201,7 +202,7 @@ class GraftMatchServicer(graftmatch_pb2_grpc.GraftMatchServiceServicer):
     ) -> graftmatch_pb2.ScorePairResponse:
         """See the proto."""
         return await self._answering.answer(
-            context, score_pair_answer, request, effort=_effort_of_pair
+            context, score_pair_answer, request, at_once=_is_known_pair
         )
 
     async def ScorePairs(  # noqa: N802

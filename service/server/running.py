@@ -113,14 +113,12 @@ async def run(
         # waited for.
         pool = ComputePool(settings.compute_threads)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        lane = ComputePool(1)
-        stack.callback(lane.shutdown, wait=False, cancel_futures=True)
         interceptor = CallInterceptor(
             pool, settings.max_calls, settings.stall_seconds, tokens, audit, tracer
         )
         changing = ThreadPoolExecutor(1, "change")
         stack.callback(changing.shutdown, wait=False, cancel_futures=True)
-        answering = Answering(pool, lane)
+        answering = Answering(pool)
         server = grpc.aio.server(
             interceptors=(interceptor,),
             options=_options(settings, shared),

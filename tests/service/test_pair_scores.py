@@ -15,11 +15,10 @@ import pytest
 
 from data.donor_files import LOCUS_COLUMNS
 from matching.kernels import COUNT_BEST, COUNT_WORST, GVH_WORST
-from matching.loci import LOCI
+from matching.loci import LOCI, Locus
 from matching.memory import Memory
 from matching.pipeline import match_typed
 from service.ancestry import FIVE
-from service.calls import Effort
 from service.convert import LIMITS, ReadTyping
 from service.masses import ExplainedPatient, explain_patient, predict_in_pairs
 from service.pair_risks import PairRisks
@@ -188,17 +187,41 @@ def test_a_memory_is_bounded() -> None:
     assert len(memory) == 3
 
 
-def test_what_is_left_to_work_out(scorer: PairScorer, texts: list[str]) -> None:
-    """Each person is known under the set of its own; who must be imputed in pairs never is."""
+def test_who_is_known(scorer: PairScorer, texts: list[str]) -> None:
+    """Both people, each under the set of its own; never who must be imputed in pairs."""
     patient, donor = PATIENT, texts[-1]
-    assert scorer.effort(patient, donor, None) is Effort.ANY
+    assert not scorer.knows(patient, donor, None)
     scorer.probabilities(scorer.read(patient), scorer.read(donor), None, LIMITS.genotypes)
-    assert scorer.effort(patient, donor, None) is Effort.NONE
-    assert scorer.effort(patient, texts[-2], None) is Effort.LITTLE
-    assert scorer.effort(donor, patient, None) is Effort.ANY
+    assert scorer.knows(patient, donor, None)
+    assert not scorer.knows(donor, patient, None)
     in_phase = next(text for text in ODD if "~" in text)
     scorer.probabilities(scorer.read(patient), scorer.read(in_phase), None, LIMITS.genotypes)
-    assert scorer.effort(patient, in_phase, None) is Effort.ANY
+    assert not scorer.knows(patient, in_phase, None)
+
+
+def test_donors_are_known_by_their_positions(scorer: PairScorer) -> None:
+    """If all were met at loci that the patient is typed at, and the donor is quickly imputed."""
+
+    def meet(*donors: str) -> None:
+        patient = scorer.read(PATIENT)
+        for donor in map(scorer.read, donors):
+            scorer.probabilities(patient, donor, None, LIMITS.genotypes)
+            scorer.meet(patient, donor)
+
+    met = ("A*01:01+A*02:01^B*08:01+B*44:02", "A*03:01+A*24:02^B*07:02+B*08:01")
+    new = "A*24:02+A*01:01^B*07:02+B*44:02"
+    meet(met[0])
+    assert not scorer.knows(PATIENT, new, None)
+    meet(met[1])
+    assert scorer.knows(PATIENT, new, None)
+    assert not scorer.knows(PATIENT, new.replace("A*24:02", "A*11:01"), None)
+    for slow in (new.replace("^", "~"), f"{new}|B*08:01+B*44:02", new.replace("24:02", "UUUU")):
+        assert not scorer.knows(PATIENT, slow, None)
+    # Where the patient is not typed nothing was compared.
+    assert scorer.read(PATIENT).typing.loci[Locus.DPB1] is None
+    meet(f"{met[0]}^DPB1*04:01+DPB1*03:01")
+    assert not scorer.knows(PATIENT, f"{new}^DPB1*04:01+DPB1*03:01", None)
+    assert not scorer.knows(met[0], new, None)
 
 
 def test_known_pairs_are_answered_as_new_ones(snapshot: Snapshot, texts: list[str]) -> None:
@@ -208,7 +231,7 @@ def test_known_pairs_are_answered_as_new_ones(snapshot: Snapshot, texts: list[st
     requests = [pb.ScorePairRequest(patient=PATIENT, donor=text, **FACTS) for text in texts]
     with running(own) as address, grpc.insecure_channel(address) as channel:
         first, second = ([stub_of(channel).ScorePair(r) for r in requests] for _ in "12")
-        assert own.pairs.effort(PATIENT, texts[-1], None) is Effort.NONE
+        assert own.pairs.knows(PATIENT, texts[-1], None)
         wrong = pb.ScorePairRequest(patient=PATIENT, donor=texts[-1], loci=["E"])
         with pytest.raises(grpc.RpcError) as error:
             stub_of(channel).ScorePair(wrong)

@@ -281,7 +281,7 @@ def endings(home: Path, count: int, seed: int) -> tuple[dict[str, Counter[str]],
 
     async def all_of_them() -> None:
         with ThreadPoolExecutor(2) as pool, ThreadPoolExecutor(1) as changing:
-            answering = Answering(pool, pool)
+            answering = Answering(pool)
             answering.snapshot = load_snapshot(Settings(home=home), DEMO_RELEASE)
             interceptor = CallInterceptor(pool, 10 * AT_ONCE, 60)
             interceptor.ready = True
