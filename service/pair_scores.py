@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +41,12 @@ _MOST_NAMES = 5_000_000
 _LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 1_000
-# Haplotype pairs and P groups of a patient with whom a pair takes a millisecond or two, and donors'
-# positions that are remembered.
+# Haplotype pairs and P groups of a patient with whom a pair takes a millisecond or two, and
+# characters of donors' positions that are remembered, with about as much around each.
 _FEW = 1_000
 _FEW_GROUPS = 100
-_MOST_POSITIONS = 50_000
+_MOST_OF_POSITIONS = 5_000_000
+_OF_POSITION = 100
 # In phase, of a genotype list, or of any allele: a donor who takes longer.
 _LONG = re.compile(r"[~|]|UUUU")
 # A person by themselves has entry 0 of every locus.
@@ -102,8 +103,10 @@ class PairScorer:
         init=False, repr=False, default_factory=lambda: Memory(_MOST_NAMES, _size_of_mass)
     )
     # Positions of donors by their texts.
-    _met: Memory[str, bool] = field(
-        init=False, repr=False, default_factory=lambda: Memory(_MOST_POSITIONS)
+    _met: Memory[str, str] = field(
+        init=False,
+        repr=False,
+        default_factory=lambda: Memory(_MOST_OF_POSITIONS, lambda text: _OF_POSITION + len(text)),
     )
 
     def __post_init__(self) -> None:
@@ -137,8 +140,8 @@ class PairScorer:
         """Remember the positions of a donor that were compared with those of a patient."""
         for ours, theirs in zip(patient.typing.loci, donor.typing.loci, strict=True):
             if ours is not None and theirs is not None:
-                for position in (theirs.first, theirs.second):
-                    self._met.of(position.text, lambda: True)
+                for text in (theirs.first.text, theirs.second.text):
+                    self._met.of(text, partial(str, text))
 
     def probabilities(
         self,
