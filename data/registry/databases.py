@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from matching.errors import StoreError
 
 # How long a writer waits for another one.
 BUSY_SECONDS = 5.0
+_RETRY_SECONDS = 0.01
 # Rows fetched at a time.
 FETCHED = 20_000
 _SQLITE_PARAMETERS = 500
@@ -240,7 +242,7 @@ def _engine(file: str, begin: str, busy_seconds: float) -> sa.Engine:
     )
     if begin:
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-        set_up = _set_up if begin == "BEGIN" else _set_up_writer
+        set_up = _set_up if begin == "BEGIN" else partial(_set_up_writer, busy_seconds)
         sa.event.listen(engine, "connect", set_up)
     return engine
 
@@ -249,13 +251,26 @@ def _set_up(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA temp.cache_size = -65536")
 
 
-def _set_up_writer(connection: Any, _: Any) -> None:
+def _set_up_writer(busy_seconds: float, connection: Any, _: Any) -> None:
+    _keep_log(connection, busy_seconds)
     # FULL: a commit that was reported survives a power cut.
     for pragma in (
-        "journal_mode = WAL",
         "synchronous = FULL",
         f"cache_size = -{_CACHE_KIB}",
         f"journal_size_limit = {_WAL_BYTES}",
         "temp.cache_size = -65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _keep_log(connection: Any, busy_seconds: float) -> None:
+    """Give a new file its log. SQLite itself does not wait for another who does the same."""
+    end = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() >= end:
+                raise
+            time.sleep(_RETRY_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ import pytest
 from data.index import MassSets, open_masses
 from data.nomenclature import DEMO_RELEASE, ReferenceFolder
 from data.registry import ImportRequest, ImportSummary, Mode, Registry, databases
+from matching.errors import StoreError
 from matching.genotypes import encode
 from matching.loci import parse_loci
 from matching.nomenclature import Nomenclature
@@ -225,6 +227,27 @@ def test_importers_at_once(registry: Registry, demo: Nomenclature, tmp_path: Pat
         assert source.revision == 4
         assert [change.kind for change in source.changes(3)] == ["updated"] * 100
     assert identifiers(registry.index(demo)) == everyone
+
+
+def test_a_writer_waits_for_another_that_has_just_made_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite refuses at once to change the kind of log of a file that somebody writes."""
+    store = databases.Sqlite(tmp_path / "donors.sqlite")
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as thread:
+        writing = thread.submit(store.create)
+        with pytest.raises(TimeoutError):
+            writing.result(0.2)
+        monkeypatch.setattr(databases, "BUSY_SECONDS", 0.0)
+        with pytest.raises(StoreError, match="another import is writing"):
+            store.create()
+        other.execute("COMMIT")
+        writing.result()
+    other.close()
+    with store.session():
+        pass
 
 
 def test_updates_and_masses_at_once(demo: Nomenclature, tmp_path: Path) -> None:
