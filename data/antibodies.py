@@ -11,7 +11,7 @@ import csv
 import datetime
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,7 @@ RESULTS: Mapping[str, Answer | None] = {
     "not assessable": Answer.NOT_ASSESSABLE,
 }
 MAX_MFI = 1_000_000
-_MAX_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 _MAX_CHARACTERS = 200
 # In place of a column: the first field beyond the header.
 _MORE = ""
@@ -47,21 +47,20 @@ class AntibodyFile:
     beads: dict[str, list[Bead]] = field(default_factory=dict)
     rejects: Rejects = field(default_factory=Rejects)
 
-    def read(self, path: Path) -> None:
-        """Raises `InputFileError` for what is wrong with the file as a whole."""
+    def read(self, path: Path, checkpoint: Callable[[], object] = lambda: None) -> None:
+        """`checkpoint` is called before each line; what it raises ends the reading.
+
+        Raises `InputFileError` for what is wrong with the file as a whole.
+        """
         try:
-            if path.is_file() and path.stat().st_size > _MAX_BYTES:
+            if path.is_file() and path.stat().st_size > MAX_BYTES:
                 raise InputFileError(f"{path} has more than 20 MB, which no antibody report has")
-            text = path.read_text(encoding="utf-8-sig")
+            content = path.read_bytes()
         except OSError as error:
             raise InputFileError(f"cannot read {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise InputFileError(f"{path} is not UTF-8; save it as UTF-8 and try again") from error
-        first = next((line for line in text.splitlines() if line.strip()), "")
-        header = [name.strip().lower() for name in first.split(",")]
-        lines = _table(path, text, header) if TARGET in header else _listed(path, text)
         problems = []
-        for number, fields in lines:
+        for number, fields in report_lines(str(path), content):
+            checkpoint()
             try:
                 bead = read_bead(self.names, number, fields)
             except (RecordError, TypingError) as error:
@@ -113,12 +112,29 @@ def read_bead(names: Names, number: int, fields: Mapping[str, str]) -> Bead:
     )
 
 
-def _table(path: Path, text: str, header: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number and fields of the lines after the header."""
+def report_lines(file: str, content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number and fields of the lines of a report; `file`: what it is called in errors.
+
+    Raises `InputFileError` for an encoding or a header that is none of a report, and later, at a
+    line from which on the file cannot be read.
+    """
+    try:
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
+    except UnicodeDecodeError as error:
+        raise InputFileError(f"{file} is not UTF-8; save it as UTF-8 and try again") from error
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    header = [name.strip().lower() for name in first.split(",")]
+    if TARGET not in header:
+        return _listed(file, text)
     for name in header:
         if name not in COLUMNS or header.count(name) > 1:
             what = "comes twice" if name in COLUMNS else "is not known"
-            raise InputFileError(f"{path}: column {name!r} {what}; known: {', '.join(COLUMNS)}")
+            raise InputFileError(f"{file}: column {name!r} {what}; known: {', '.join(COLUMNS)}")
+    return _table(file, text, header)
+
+
+def _table(file: str, text: str, header: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number and fields of the lines after the header."""
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         seen_header = False
@@ -134,17 +150,17 @@ def _table(path: Path, text: str, header: list[str]) -> Iterator[tuple[int, dict
                 yield reader.line_num, fields
             seen_header = True
     except csv.Error as error:
-        raise InputFileError(f"{path}, line {reader.line_num}: {error}") from error
+        raise InputFileError(f"{file}, line {reader.line_num}: {error}") from error
 
 
-def _listed(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _listed(file: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """The antigens of a plain list; # begins a comment."""
     for number, line in enumerate(text.splitlines(), 1):
         for name in line.partition("#")[0].replace(";", ",").split(","):
             if _is_no_name(name.strip()):
                 # A table without its header, of which negative beads would be taken for positive.
                 raise InputFileError(
-                    f"{path}, line {number}: {name.strip()!r} is no antigen of a list; a table "
+                    f"{file}, line {number}: {name.strip()!r} is no antigen of a list; a table "
                     f"begins with its columns: {','.join(COLUMNS[:-1])}"
                 )
             if name.strip():

@@ -62,28 +62,21 @@ class ReportReader:
 
 @dataclass(frozen=True)
 class AntibodyReports:
-    """The reports of a file under a release and cut-offs, by patient, "" where it names none."""
+    """The reports of a file under cut-offs, by patient, "" where it names none."""
 
     profiles: Mapping[str, Profile]
     rejects: Rejects
-    nomenclature: Nomenclature
 
     @classmethod
-    def read(
-        cls,
-        path: Path,
-        nomenclature: Nomenclature,
-        proteins: Mapping[str, str],
-        cut_offs: CutOffs,
-    ) -> AntibodyReports:
-        """`proteins`: sequences by allele name, for Bw4 and Bw6. Raises `InputFileError`."""
-        reader = ReportReader.of(nomenclature, proteins)
+    def read(cls, path: Path, reader: ReportReader, cut_offs: CutOffs) -> AntibodyReports:
+        """Raises `InputFileError`, and `CallEndedError` where nobody waits any more."""
         file = AntibodyFile(reader.names)
-        file.read(path)
+        file.read(path, checkpoint)
         profiles = {
-            patient: reader.profile(beads, cut_offs) for patient, beads in file.beads.items()
+            patient: reader.profile(beads, cut_offs)
+            for patient, beads in watched(file.beads.items())
         }
-        return cls(profiles, file.rejects, nomenclature)
+        return cls(profiles, file.rejects)
 
     def of(self, patients: Sequence[str]) -> dict[str, Profile]:
         """The report of each of some patients that has one.
@@ -194,6 +187,15 @@ def own_warnings(patient: Typing, profile: Profile) -> list[str]:
         for system, finding in crossmatch(patient, profile).findings
         if finding.call.answer is Answer.POSITIVE and finding.is_certain
     ]
+
+
+def own_types(people: Iterable[Person], profiles: Mapping[str, Profile]) -> dict[str, list[str]]:
+    """`own_warnings` of each of some people who has a report, by identifier."""
+    return {
+        person.id: own_warnings(typing_of(person.written), profiles[person.id])
+        for person in watched(people)
+        if person.id in profiles
+    }
 
 
 # P(positive) and P(negative) of answers that leave nothing open.

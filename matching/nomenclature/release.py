@@ -38,6 +38,8 @@ from matching.serology import (
 NO_P_GROUP = -1
 # Alleles of names other than full ones that are remembered.
 _MOST_READ = 2_000_000
+# Names that the release does not know, whose near ones are remembered.
+_MOST_NEAR = 10_000
 _CODE = re.compile(r"([A-Z0-9]+)\*([0-9]{2,5}):(?!XX$)([A-Z]{2,8})")
 _BROAD = re.compile(r"([A-Z0-9]+)\*([0-9]{2}):XX")
 _GROUP = re.compile(
@@ -392,7 +394,16 @@ class Nomenclature:
         """Up to three names of the release that resemble `name` and share its first field."""
         known = self._by_first_field.get(name.partition(":")[0], [])
         close = [n for n in known if abs(len(n) - len(name)) <= 2]
-        return tuple(difflib.get_close_matches(name, close, n=3, cutoff=0.8))
+        if not close:
+            return ()
+        # A wrong name of a kit or a laboratory comes again and again.
+        return self._near.of(
+            name, lambda: tuple(difflib.get_close_matches(name, close, n=3, cutoff=0.8))
+        )
+
+    @cached_property
+    def _near(self) -> Memory[str, tuple[str, ...]]:
+        return Memory(_MOST_NEAR)
 
     def expressing(self, alleles: Iterable[int]) -> tuple[int, ...]:
         """Those of `alleles` whose name carries no N; all of them if none is left (rule R4)."""

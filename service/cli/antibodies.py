@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,8 +17,7 @@ from matching.antibodies import CutOffs, RegistryAnswers, registry_answers
 from matching.donor_index import DonorIndex
 from matching.haplotypes import NullImputation
 from matching.nomenclature import Nomenclature
-from matching.typings import typing_of
-from service.antibodies import AntibodyReports, own_warnings
+from service.antibodies import AntibodyReports, ReportReader, own_types
 from service.antibody_columns import antibody_columns, candidate_crossmatches, stated_antibodies
 from service.antibody_tables import flags, registry_line
 from service.cli.common import settings
@@ -97,7 +96,7 @@ def read_reports(
 ) -> tuple[AntibodyReports, Path | None]:
     """The reports of a file, and the file of its rejects where that was needed."""
     proteins = ReferenceFolder(settings().reference).proteins(nomenclature.release)
-    reports = AntibodyReports.read(path, nomenclature, proteins, cut_offs)
+    reports = AntibodyReports.read(path, ReportReader.of(nomenclature, proteins), cut_offs)
     if not len(reports.rejects):
         return reports, None
     rejects = path.with_name(f"{path.name}.rejects.csv")
@@ -126,15 +125,14 @@ class ReportedAntibodies:
         path: Path,
         nomenclature: Nomenclature,
         cut_offs: CutOffs,
-        people: Iterable[Person],
+        people: Sequence[Person],
         exclude: bool,
         overrides: Mapping[str, str],
     ) -> ReportedAntibodies:
         """Says on stderr what stands against a patient's own type. Raises `InputFileError`."""
         reports, rejects = read_reports(path, nomenclature, cut_offs)
-        typings = {person.id: typing_of(person.written) for person in people}
-        profiles = reports.of(list(typings))
-        own = {name: own_warnings(typings[name], p) for name, p in profiles.items()}
+        profiles = reports.of([person.id for person in people])
+        own = own_types(people, profiles)
         for name, profile in profiles.items():
             for line in (*own[name], *profile.notes):
                 typer.echo(f"patient {name}: {line}", err=True)

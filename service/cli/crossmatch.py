@@ -11,8 +11,8 @@ import typer
 from data.donor_files import Person
 from matching.antibodies import Profile, registry_answers
 from matching.haplotypes import NullImputation
-from matching.typings import split_gl, typing_of
-from service.antibodies import best_rows, crossmatched, own_warnings
+from matching.typings import split_gl
+from service.antibodies import best_rows, crossmatched, own_types
 from service.antibody_tables import (
     FORMATS,
     PatientCrossmatch,
@@ -76,11 +76,7 @@ def crossmatch(
         profiles = reports.of([person.id for person in people])
     else:
         profiles = dict(reports.profiles)
-    own = {
-        person.id: own_warnings(typing_of(person.written), profiles[person.id])
-        for person in people
-        if person.id in profiles
-    }
+    own = own_types(people, profiles)
     if donors is not None:
         beside = donors.with_name(f"{donors.name}.rejects.csv")
         donor_people, donor_rejects = read_people(donors, nomenclature, beside)

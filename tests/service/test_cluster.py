@@ -26,7 +26,7 @@ from matching.haplotypes import NullImputation
 from matching.loci import parse_loci
 from matching.rank import DEFAULT_KEYS, RankRule
 from matching.search import Criteria
-from service.antibodies import AntibodyReports
+from service.antibodies import AntibodyReports, ReportReader
 from service.batch import cluster as batch_cluster
 from service.batch import search as batch_search
 from service.batch.checkpoints import Checkpoints
@@ -95,7 +95,8 @@ def test_shards_find_the_same_list(
     proteins = ReferenceFolder(home.reference).proteins(DEMO_RELEASE)
     pedigree = read_family(everything.family, nomenclature).pedigree
     loci = tuple(settings.criteria.loci)
-    reports = AntibodyReports.read(everything.antibodies, nomenclature, proteins, CutOffs())
+    reader = ReportReader.of(nomenclature, proteins)
+    reports = AntibodyReports.read(everything.antibodies, reader, CutOffs())
     search = BatchSearch(
         *loaded,
         settings,
