@@ -29,7 +29,9 @@ SCHEMA = 1
 # The folder of the one site of a server without tokens; no site is called so.
 NO_SITE = "_"
 _ASKED, _PROGRESS, _ENDING = "job.json", "progress.json", "end.json"
-_LOCK, _CANCEL, PATIENTS, RESULTS = "lock", "cancel", "patients", "results"
+_LOCK, _CANCEL, RESULTS = "lock", "cancel", "results"
+# The caller's files.
+PATIENTS, ANTIBODIES = "patients", "antibodies"
 _ID_DIGITS = 16
 
 
@@ -47,13 +49,15 @@ class JobState(Enum):
 class AskedJob:
     """What was asked for. `created`: seconds since 1970. `token`: who asked.
 
-    `search`: settings, values of JSON. `form`: of the results.
+    `search`: settings, values of JSON. `form`: of the results. `antibodies`: by what rules the
+    reports of patients are judged, values of JSON; None where there are none.
     """
 
     created: float
     token: str
     search: Mapping[str, Any]
     form: str
+    antibodies: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class JobProgress:
     """How far a job is. `attempts`: how often it was taken up, unless its server was stopped.
 
     `began`: when it was first taken up, and `resumed` when last, in seconds since 1970; `before`:
-    how many of `patients` were done then. `provenance`: what the results depend on.
+    how many of `patients` were done then. `rejected`: records of patients, `rejected_lines`: of
+    antibody reports. `provenance`: what the results depend on.
     """
 
     attempts: int
@@ -71,6 +76,7 @@ class JobProgress:
     patients: int = 0
     done: int = 0
     rejected: int = 0
+    rejected_lines: int = 0
     provenance: Mapping[str, str] | None = None
 
     @property
@@ -111,6 +117,11 @@ class JobFiles:
     def patients(self) -> Path:
         """The file of the patients."""
         return self.root / PATIENTS
+
+    @property
+    def antibodies(self) -> Path:
+        """The file of the reports of their antibodies, where these are asked about."""
+        return self.root / ANTIBODIES
 
     @property
     def results(self) -> Path:
@@ -254,11 +265,12 @@ class JobFolder:
         return [files for files in found if not files.has_ended]
 
     def submit(
-        self, site: str, request_id: str, asked: AskedJob, patients: bytes, most: int
+        self, site: str, request_id: str, asked: AskedJob, files: Mapping[str, bytes], most: int
     ) -> JobFiles | None:
         """A new job, or the one that was submitted with the `request_id`, if that is not "".
 
-        None where `most` jobs of the site have not ended. Raises `OutputError`.
+        `files`: `PATIENTS`, and `ANTIBODIES` where these are asked about. None where `most` jobs of
+        the site have not ended. Raises `OutputError`.
         """
         if request_id:
             job_id = hashlib.sha256(request_id.encode()).hexdigest()[:_ID_DIGITS]
@@ -277,7 +289,8 @@ class JobFolder:
             if len(waiting) >= most:
                 return None
             with replacing_folder(folder / job_id) as temporary:
-                (temporary / PATIENTS).write_bytes(patients)
+                for name, data in files.items():
+                    (temporary / name).write_bytes(data)
                 content = json.dumps({"schema": SCHEMA, **asdict(asked)}) + "\n"
                 (temporary / _ASKED).write_text(content, encoding="utf-8")
             return JobFiles(folder / job_id)

@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -15,18 +16,20 @@ import pyarrow.parquet as pq
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from data.jobs import Job, JobFiles, JobState
+from data.jobs import ANTIBODIES as REPORTS
+from data.jobs import PATIENTS, Job, JobFiles, JobState
 from service.batch.checkpoints import SUMMARY
 from service.batch.output import TableFormat
+from service.batch.results import ANTIBODIES, EXCLUDED, NOTES
 from service.convert import LIMITS, checking
+from service.convert.antibodies import judged_request
 from service.convert.names import JOBS
 from service.convert_search import inside, settings_request
-from service.jobs.work import REJECTS
+from service.jobs.work import ANTIBODY_REJECTS, REJECTS
 from service.pb.graftmatch.v1 import common_pb2, jobs_pb2
 from service.requests import check_request_id
 from service.status import Violation
 
-NOTES = "notes.csv"
 _FORMATS = {
     jobs_pb2.JOB_FORMAT_UNSPECIFIED: TableFormat.PARQUET,
     jobs_pb2.JOB_FORMAT_PARQUET: TableFormat.PARQUET,
@@ -39,11 +42,21 @@ _NUMBERS = ("age_years", "weight_kg")
 _Sources = tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
-def submitted_job(request: jobs_pb2.SubmitJobRequest) -> tuple[dict[str, Any], str, bytes]:
-    """Settings of the search as JSON with their day, the format and the file of patients.
+@dataclass(frozen=True)
+class SubmittedJob:
+    """What a job is to do. `search`: settings as values of JSON, with their day; `form`: of the
+    results; `antibodies`: as in `AskedJob`; `files`: as `JobFolder.submit` takes them."""
 
-    Raises `RequestError` with every violation.
-    """
+    search: dict[str, Any]
+    form: str
+    antibodies: dict[str, Any] | None
+    files: dict[str, bytes]
+
+
+def submitted_job(request: jobs_pb2.SubmitJobRequest) -> SubmittedJob:
+    """Raises `RequestError` with every violation."""
+    with_antibodies = request.HasField("antibodies")
+    antibodies = None
     with checking() as found:
         check_request_id(request.request_id, found)
         if request.format not in _FORMATS:
@@ -56,12 +69,17 @@ def submitted_job(request: jobs_pb2.SubmitJobRequest) -> tuple[dict[str, Any], s
         if len(request.list.patients) > LIMITS.patients:
             found.append(Violation("list.patients", f"more than {LIMITS.patients:,}"))
         _check_patients(request.list.patients, found)
+        if with_antibodies:
+            antibodies = judged_request("antibodies", request.antibodies, found)
     with inside("search"):
-        asked = settings_request(request.search)
+        asked = settings_request(request.search, with_antibodies)
     search = MessageToDict(request.search, preserving_proto_field_name=True)
     search["as_of"] = (asked.as_of or datetime.date.today()).isoformat()
     patients = request.file if given == "file" else _patients_file(request.list.patients)
-    return search, _FORMATS[request.format].value, patients
+    files = {PATIENTS: patients}
+    if with_antibodies:
+        files[REPORTS] = request.antibodies.file
+    return SubmittedJob(search, _FORMATS[request.format].value, antibodies, files)
 
 
 def _check_patients(patients: Iterable[jobs_pb2.Patient], found: list[Violation]) -> None:
@@ -108,6 +126,7 @@ def job_message(job: Job, kept_seconds: float) -> jobs_pb2.Job:
         message.start_time.CopyFrom(_timestamp(progress.began))
         message.patients, message.done = progress.patients, progress.done
         message.rejected = progress.rejected
+        message.rejected_antibody_lines = progress.rejected_lines
         message.provenance.CopyFrom(provenance_of(job))
         rate = progress.per_second
         if job.state is JobState.RUNNING and rate > 0:
@@ -140,6 +159,9 @@ def results_file(form: str, file: int) -> str:
         jobs_pb2.JOB_FILE_SUMMARY: SUMMARY,
         jobs_pb2.JOB_FILE_REJECTS: REJECTS,
         jobs_pb2.JOB_FILE_NOTES: NOTES,
+        jobs_pb2.JOB_FILE_EXCLUDED: EXCLUDED,
+        jobs_pb2.JOB_FILE_ANTIBODIES: ANTIBODIES,
+        jobs_pb2.JOB_FILE_ANTIBODY_REJECTS: ANTIBODY_REJECTS,
     }
     with checking() as found:
         if file not in names:
@@ -153,6 +175,10 @@ def records_of(files: JobFiles, form: str, file: int) -> list[str]:
         jobs_pb2.JOB_FILE_SUMMARY: (),
         jobs_pb2.JOB_FILE_REJECTS: ((REJECTS, "csv", ("id",)),),
         jobs_pb2.JOB_FILE_NOTES: ((NOTES, "csv", ("patient",)),),
+        jobs_pb2.JOB_FILE_EXCLUDED: ((EXCLUDED, "csv", ("patient", "donor")),),
+        jobs_pb2.JOB_FILE_ANTIBODIES: ((ANTIBODIES, "csv", ("patient",)),),
+        # Lines of it name antigens.
+        jobs_pb2.JOB_FILE_ANTIBODY_REJECTS: (),
     }
     tables = (
         (f"allocation.{form}", form, ("patient",)),

@@ -90,7 +90,7 @@ def search_request(
     """`reader`: of antibody reports. Raises `RequestError` with every violation."""
     with checking() as found:
         read = read_typing("patient", request.patient, nomenclature, found)
-        asked = _asked(request, found)
+        asked = _asked(request, request.HasField("antibodies"), found)
         if request.batch_size > LIMITS.batch_size:
             found.append(Violation("batch_size", f"must be 1 to {LIMITS.batch_size}, or 0"))
         if request.page_size > LIMITS.page_size:
@@ -123,11 +123,12 @@ def search_request(
     )
 
 
-def settings_request(request: graftmatch_pb2.SearchDonorsRequest) -> Asked:
-    """What is asked for of many patients, who are told of elsewhere. Raises `RequestError`."""
+def settings_request(request: graftmatch_pb2.SearchDonorsRequest, antibodies: bool) -> Asked:
+    """What is asked for of many patients, who are told of elsewhere, and so are their `antibodies`,
+    if any. Raises `RequestError`."""
     with checking() as found:
         check_empty(request, ("patient", "patient_facts", "antibodies", *OF_ONE_ANSWER), found)
-        asked = _asked(request, found)
+        asked = _asked(request, antibodies, found)
     assert asked is not None
     return asked
 
@@ -151,13 +152,15 @@ def inside(field: str) -> Iterator[None]:
         ) from None
 
 
-def _asked(request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]) -> Asked | None:
+def _asked(
+    request: graftmatch_pb2.SearchDonorsRequest, antibodies: bool, found: list[Violation]
+) -> Asked | None:
     by_rule = request.HasField("cord")
     criteria = (_criteria_by_rule if by_rule else _criteria)(request, found)
     if request.max_mismatches > LIMITS.mismatches:
         found.append(Violation("max_mismatches", f"must be 0 to {LIMITS.mismatches}"))
     as_of = read_day("as_of", request.as_of, found)
-    rule = _rule(request, found)
+    rule = _rule(request, antibodies, found)
     donors = _donors(request.donors, found)
     if by_rule:
         if donors.get("types", ["cord"]) != ["cord"]:
@@ -168,11 +171,13 @@ def _asked(request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]) 
     return Asked(criteria, donors, rule, request.limit or None, as_of, by_rule)
 
 
-def _rule(request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]) -> RankRule | None:
+def _rule(
+    request: graftmatch_pb2.SearchDonorsRequest, antibodies: bool, found: list[Violation]
+) -> RankRule | None:
     keys, bands = tuple(request.rank_keys), tuple(request.rank_bands)
     if not keys:
         keys = CORD_KEYS if request.HasField("cord") else DEFAULT_KEYS
-        if request.HasField("antibodies"):
+        if antibodies:
             keys = ("antibody", *keys)
     try:
         return RankRule(keys, bands or RankRule().bands)

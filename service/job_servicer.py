@@ -125,15 +125,15 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
     def _submit(
         self, snapshot: Snapshot, request: jobs_pb2.SubmitJobRequest
     ) -> jobs_pb2.SubmitJobResponse:
-        search, form, patients = submitted_job(request)
+        job = submitted_job(request)
         if snapshot.search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
         caller = current().caller
-        asked = AskedJob(time.time(), caller.token, search, form)
+        asked = AskedJob(time.time(), caller.token, job.search, job.form, job.antibodies)
 
         def submitted() -> jobs_pb2.SubmitJobResponse:
             files = _folder(snapshot).submit(
-                *(caller.site, request.request_id.lower(), asked, patients, self._most_waiting)
+                *(caller.site, request.request_id.lower(), asked, job.files, self._most_waiting)
             )
             if files is None:
                 what = f"{self._most_waiting} jobs of this site have not ended yet"

@@ -27,7 +27,7 @@ SUMMARY = "summary.json"
 FOLDER = "checkpoints"
 # Beginnings of the names of the files that a batch leaves.
 RESULTS = (
-    *("candidates.", "allocation.", "notes.csv", "excluded.csv", "antibodies.csv", "families.json"),
+    *("candidates.", "allocation.", "notes.csv", "excluded.csv", "antibodies.", "families.json"),
     *("rejects.csv", SUMMARY),
 )
 # The part of a state that a run which goes on takes over, so that it may do so on another day.

@@ -172,10 +172,13 @@ class BatchSearch:
     ) -> dict[str, list[tuple[object, ...]]]:
         """Rows of `TOLD`."""
         antibodies: list[tuple[object, ...]] = []
+        of_report: list[tuple[object, ...]] = []
         for patient in notes:
             if patient not in self.reports:
                 continue
-            answers = registry_answers(self.search.index.donors, self.reports[patient].profile)
+            profile = self.reports[patient].profile
+            of_report += [(patient, note) for note in profile.notes]
+            answers = registry_answers(self.search.index.donors, profile)
             counts = answers.count()
             names = ("negative", "not_assessable", "open", "positive")
             own = " | ".join(self.own_type.get(patient, ()))
@@ -184,7 +187,7 @@ class BatchSearch:
                 (patient, len(answers.low), *(counts[name] for name in names), left_out, own)
             )
         return {
-            NOTES: [(name, note) for name, all_ in notes.items() for note in all_],
+            NOTES: [(name, note) for name, all_ in notes.items() for note in all_] + of_report,
             EXCLUDED: [(name, donor) for name, all_ in excluded.items() for donor in all_],
             ANTIBODIES: antibodies,
         }

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data.antibodies import RESULTS, TARGET, read_bead
+from data.antibodies import RESULTS, TARGET, read_bead, report_lines
 from matching.antibodies import (
     SYSTEMS,
     Answer,
@@ -17,10 +17,11 @@ from matching.antibodies import (
     RegistryAnswers,
     System,
 )
-from matching.errors import RecordError, TypingError
+from matching.errors import InputFileError, RecordError, TypingError
 from service.antibodies import Crossmatched, ReportReader
+from service.batch.search import judged_by
 from service.convert.requests import LIMITS
-from service.pb.graftmatch.v1 import antibodies_pb2
+from service.pb.graftmatch.v1 import antibodies_pb2, jobs_pb2
 from service.search import AntibodyUse
 from service.status import Violation
 
@@ -74,7 +75,9 @@ def read_report(
 
 
 def _cut_offs(
-    field: str, message: antibodies_pb2.AntibodyReport, found: list[Violation]
+    field: str,
+    message: antibodies_pb2.AntibodyReport | jobs_pb2.JobAntibodies,
+    found: list[Violation],
 ) -> CutOffs | None:
     usual = CutOffs()
     values = {}
@@ -115,8 +118,42 @@ def antibody_use(
     found: list[Violation],
 ) -> AntibodyUse | None:
     """The report of the patient of a search; None, and violations, where it cannot be used."""
-    before = len(found)
     profile = read_report(f"{field}.report", message.report, reader, found)
+    overrides = _overrides(field, message, found)
+    if overrides is None or profile is None:
+        return None
+    return AntibodyUse(profile, message.exclude_positive, overrides)
+
+
+def judged_request(
+    field: str, message: jobs_pb2.JobAntibodies, found: list[Violation]
+) -> dict[str, Any] | None:
+    """By what rules the reports of many patients are judged, as values of JSON; None, and
+    violations, where they cannot be used. Of the file no more is read here than its header."""
+    before = len(found)
+    cut_offs = _cut_offs(field, message, found)
+    overrides = _overrides(field, message, found)
+    if not message.file:
+        found.append(Violation(f"{field}.file", "give the reports of the patients"))
+    elif len(message.file) > LIMITS.report_bytes:
+        found.append(Violation(f"{field}.file", f"more than {LIMITS.report_bytes:,} bytes"))
+    else:
+        try:
+            report_lines("it", message.file)
+        except InputFileError as error:
+            found.append(Violation(f"{field}.file", str(error)))
+    if len(found) > before or cut_offs is None or overrides is None:
+        return None
+    return judged_by(cut_offs, message.exclude_positive, overrides)
+
+
+def _overrides(
+    field: str,
+    message: antibodies_pb2.SearchAntibodies | jobs_pb2.JobAntibodies,
+    found: list[Violation],
+) -> dict[str, str] | None:
+    """Why donors are to be kept though positive; None, and violations, for what cannot be used."""
+    before = len(found)
     overrides: dict[str, str] = {}
     if message.kept and not message.exclude_positive:
         reason = "nobody is left out without exclude_positive; set it"
@@ -135,9 +172,7 @@ def antibody_use(
         if one.donor in overrides:
             found.append(Violation(f"{field}.kept[{i}].donor", "is named twice"))
         overrides[one.donor] = one.reason.strip()
-    if len(found) > before or profile is None:
-        return None
-    return AntibodyUse(profile, message.exclude_positive, overrides)
+    return None if len(found) > before else overrides
 
 
 def crossmatch_messages(found: Sequence[Crossmatched]) -> list[antibodies_pb2.Crossmatch]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from data.antibodies import MAX_BYTES
 from data.donor_files import FACTS
 from matching.errors import TypingError
 from matching.genotypes import Genotype, encode
@@ -45,6 +46,8 @@ class Limits:
     allocation_limits: int = 10_000
     # Of an antibody report, unacceptable antigens likewise.
     beads: int = 10_000
+    # Of a file of reports of many patients.
+    report_bytes: int = MAX_BYTES
     reason_characters: int = 500
     # A least dose, in 10^7 or 10^6 cells a kg.
     dose: int = 1000

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from google.protobuf.json_format import ParseDict
 
+from data.donor_files import Person
 from data.files import remove_folder
 from data.jobs import JobFiles, JobProgress
 from data.registry import ReadingOptions
+from matching.antibodies import CutOffs
 from matching.errors import InputFileError
+from service.antibodies import AntibodyReports, ReportReader, own_types
 from service.apart import apart
 from service.batch.checkpoints import DAY, checkpoints, stored_state
 from service.batch.engine import in_threads
@@ -23,10 +29,11 @@ from service.convert import LIMITS
 from service.convert_search import settings_request
 from service.jobs.writing import write_apart
 from service.pb.graftmatch.v1 import graftmatch_pb2
+from service.search import AntibodyUse
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError, RequestError, Violation
 
-REJECTS = "rejects.csv"
+REJECTS, ANTIBODY_REJECTS = "rejects.csv", "antibodies.rejects.csv"
 # A job that was taken up so often, and got no further, is given up.
 MOST_ATTEMPTS = 3
 DEFAULT_BEST = 100
@@ -69,9 +76,10 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
     if snapshot.search is None:
         raise EmptyRegistryError("the registry holds no donors; import some")
     request = ParseDict(dict(asked.search), graftmatch_pb2.SearchDonorsRequest())
-    wanted = settings_request(request)
+    judged = asked.antibodies
+    wanted = settings_request(request, judged is not None)
     settings = wanted.settings(wanted.limit or DEFAULT_BEST)
-    search = BatchSearch(snapshot.search, snapshot.model, settings, LIMITS.genotypes)
+    search = BatchSearch(snapshot.search, snapshot.model, settings, LIMITS.genotypes, judged=judged)
     state = {**search.state, DAY: settings.as_of.isoformat()}
     results = files.results
     if stored_state(results) not in (None, state):
@@ -87,18 +95,18 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
     with checkpoints(results, state, resume=True) as done:
         if done.is_complete:
             return
-        try:
+        with _told("file", files.patients):
             people, rejects = people_of(
                 files.patients, snapshot.nomenclature, ReadingOptions(), settings
             )
-        except InputFileError as error:
-            # Where the file lies is none of the caller's business.
-            reason = str(error).replace(str(files.patients), "it")
-            raise RequestError([Violation("file", reason)]) from None
         if len(people) > LIMITS.patients:
             raise RequestError([Violation("file", f"more than {LIMITS.patients:,} patients")])
         if len(rejects):
             rejects.write(results / REJECTS)
+        rejected_lines = 0
+        if judged is not None:
+            with _told("antibodies.file", files.antibodies):
+                search, rejected_lines = _with_reports(search, files, snapshot.reports, people)
         chunks = chunks_of(people)
         kept = [number for number in range(len(chunks)) if done.has(number)]
         before = sum(len(chunks[number]) for number in kept)
@@ -107,6 +115,7 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
             attempts=1 if got_further else telling.now.attempts,
             patients=len(people),
             rejected=len(rejects),
+            rejected_lines=rejected_lines,
             done=before,
             before=before,
         )
@@ -119,3 +128,35 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
         form = TableFormat(asked.form)
         found = BatchResults(done, len(chunks), patients, search.schema, search.provenance, form)
         apart(write_apart, found, len(rejects))
+
+
+@contextmanager
+def _told(field: str, file: Path) -> Iterator[None]:
+    """What is wrong with a file is wrong with a field of the request. Where the file lies is none
+    of the caller's business."""
+    try:
+        yield
+    except InputFileError as error:
+        raise RequestError([Violation(field, str(error).replace(str(file), "it"))]) from None
+
+
+def _with_reports(
+    search: BatchSearch, files: JobFiles, reader: ReportReader, people: Sequence[Person]
+) -> tuple[BatchSearch, int]:
+    """A search with the reports of its patients, and how many of their lines are rejected.
+
+    Raises `InputFileError`, `OutputError`, and `CallEndedError` where the job is to stop.
+    """
+    judged = search.judged
+    assert judged is not None
+    cut_offs = CutOffs(judged["mfi_cut_off"], judged["cumulative_mfi_cut_off"])
+    reports = AntibodyReports.read(files.antibodies, reader, cut_offs)
+    if len(reports.rejects):
+        reports.rejects.write(files.results / ANTIBODY_REJECTS)
+    profiles = reports.of([person.id for person in people])
+    use = {
+        patient: AntibodyUse(profile, judged["exclude"], judged["overrides"])
+        for patient, profile in profiles.items()
+    }
+    found = replace(search, reports=use, own_type=own_types(people, profiles))
+    return found, len(reports.rejects)

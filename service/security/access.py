@@ -52,8 +52,8 @@ def _named_donor(request: Any) -> Iterable[str]:
     return (identifier_of(request.name, DONORS),)
 
 
-def _kept(search: Any) -> Iterable[str]:
-    return (one.donor for one in search.antibodies.kept)
+def _kept(request: Any) -> Iterable[str]:
+    return (one.donor for one in request.antibodies.kept)
 
 
 _SEARCH = frozenset({Role.SEARCH})
@@ -113,7 +113,9 @@ ACCESS: Mapping[str, Access] = {
     "DeleteDonor": Access(_IMPORT, asked=_named_donor),
     "GetStatistics": Access(_ANYONE),
     "SubmitJob": Access(
-        _SEARCH, asked=lambda request: (patient.id for patient in request.list.patients)
+        _SEARCH,
+        asked=lambda request: (patient.id for patient in request.list.patients),
+        kept=_kept,
     ),
     "GetJob": Access(_SEARCH),
     "ListJobs": Access(_SEARCH),

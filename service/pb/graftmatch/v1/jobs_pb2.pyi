@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from service.pb.graftmatch.v1 import antibodies_pb2 as _antibodies_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as _graftmatch_pb2
 from google.protobuf.internal import containers as _containers
@@ -36,6 +37,9 @@ class JobFile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_FILE_SUMMARY: _ClassVar[JobFile]
     JOB_FILE_REJECTS: _ClassVar[JobFile]
     JOB_FILE_NOTES: _ClassVar[JobFile]
+    JOB_FILE_EXCLUDED: _ClassVar[JobFile]
+    JOB_FILE_ANTIBODIES: _ClassVar[JobFile]
+    JOB_FILE_ANTIBODY_REJECTS: _ClassVar[JobFile]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_WAITING: JobState
 JOB_STATE_RUNNING: JobState
@@ -52,9 +56,12 @@ JOB_FILE_ALLOCATION: JobFile
 JOB_FILE_SUMMARY: JobFile
 JOB_FILE_REJECTS: JobFile
 JOB_FILE_NOTES: JobFile
+JOB_FILE_EXCLUDED: JobFile
+JOB_FILE_ANTIBODIES: JobFile
+JOB_FILE_ANTIBODY_REJECTS: JobFile
 
 class Job(_message.Message):
-    __slots__ = ("name", "state", "create_time", "start_time", "end_time", "expire_time", "patients", "done", "rejected", "patients_per_second", "seconds_left", "error", "provenance", "format")
+    __slots__ = ("name", "state", "create_time", "start_time", "end_time", "expire_time", "patients", "done", "rejected", "patients_per_second", "seconds_left", "error", "provenance", "format", "rejected_antibody_lines")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +76,7 @@ class Job(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_ANTIBODY_LINES_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: JobState
     create_time: _timestamp_pb2.Timestamp
@@ -83,21 +91,38 @@ class Job(_message.Message):
     error: str
     provenance: _common_pb2.Provenance
     format: JobFormat
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., patients: _Optional[int] = ..., done: _Optional[int] = ..., rejected: _Optional[int] = ..., patients_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., error: _Optional[str] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., format: _Optional[_Union[JobFormat, str]] = ...) -> None: ...
+    rejected_antibody_lines: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., patients: _Optional[int] = ..., done: _Optional[int] = ..., rejected: _Optional[int] = ..., patients_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., error: _Optional[str] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., format: _Optional[_Union[JobFormat, str]] = ..., rejected_antibody_lines: _Optional[int] = ...) -> None: ...
 
 class SubmitJobRequest(_message.Message):
-    __slots__ = ("search", "list", "file", "format", "request_id")
+    __slots__ = ("search", "list", "file", "format", "request_id", "antibodies")
     SEARCH_FIELD_NUMBER: _ClassVar[int]
     LIST_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
     search: _graftmatch_pb2.SearchDonorsRequest
     list: PatientList
     file: bytes
     format: JobFormat
     request_id: str
-    def __init__(self, search: _Optional[_Union[_graftmatch_pb2.SearchDonorsRequest, _Mapping]] = ..., list: _Optional[_Union[PatientList, _Mapping]] = ..., file: _Optional[bytes] = ..., format: _Optional[_Union[JobFormat, str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    antibodies: JobAntibodies
+    def __init__(self, search: _Optional[_Union[_graftmatch_pb2.SearchDonorsRequest, _Mapping]] = ..., list: _Optional[_Union[PatientList, _Mapping]] = ..., file: _Optional[bytes] = ..., format: _Optional[_Union[JobFormat, str]] = ..., request_id: _Optional[str] = ..., antibodies: _Optional[_Union[JobAntibodies, _Mapping]] = ...) -> None: ...
+
+class JobAntibodies(_message.Message):
+    __slots__ = ("file", "mfi_cut_off", "cumulative_mfi_cut_off", "exclude_positive", "kept")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    MFI_CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    CUMULATIVE_MFI_CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    file: bytes
+    mfi_cut_off: float
+    cumulative_mfi_cut_off: float
+    exclude_positive: bool
+    kept: _containers.RepeatedCompositeFieldContainer[_antibodies_pb2.KeptDonor]
+    def __init__(self, file: _Optional[bytes] = ..., mfi_cut_off: _Optional[float] = ..., cumulative_mfi_cut_off: _Optional[float] = ..., exclude_positive: _Optional[bool] = ..., kept: _Optional[_Iterable[_Union[_antibodies_pb2.KeptDonor, _Mapping]]] = ...) -> None: ...
 
 class PatientList(_message.Message):
     __slots__ = ("patients",)
