@@ -18,7 +18,7 @@ from data.jobs import JobFolder, JobState
 from service.client import connect
 from service.jobs import runner as job_runner
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
-from service.pb.graftmatch.v1 import graftmatch_pb2, jobs_pb2
+from service.pb.graftmatch.v1 import jobs_pb2
 from service.snapshot import Snapshot
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT, running
@@ -187,12 +187,6 @@ def test_what_reports_of_a_job_may_not_ask(jobs: Any) -> None:  # noqa: F811
     ]
     many = [ab.KeptDonor(donor=f"D{n}", reason="x") for n in range(1001)]
     assert list(refused(file=report, exclude_positive=True, kept=many)) == ["antibodies.kept"]
-    search = graftmatch_pb2.SearchDonorsRequest(
-        antibodies=ab.SearchAntibodies(report=ab.AntibodyReport(unacceptable=["A*02:01"]))
-    )
-    request = pb.SubmitJobRequest(search=search, list=ONE.list)
-    code, found = refusal(lambda: jobs.SubmitJob(request))
-    assert code == "INVALID_ARGUMENT" and list(found) == ["search.antibodies"]
     assert not jobs.ListJobs(pb.ListJobsRequest()).jobs
 
 

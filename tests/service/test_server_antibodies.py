@@ -440,7 +440,7 @@ def test_a_saved_search_keeps_nobody_who_is_positive(channel: grpc.Channel) -> N
     assert code == "INVALID_ARGUMENT" and list(found) == ["search.antibodies.kept"]
 
 
-def test_jobs_take_no_report(channel: grpc.Channel) -> None:
+def test_jobs_take_no_report_with_the_search(channel: grpc.Channel) -> None:
     patients = jobs_pb2.PatientList(patients=[jobs_pb2.Patient(id="P", typing=PATIENT)])
     asked = pb.SearchDonorsRequest(antibodies=with_antibodies())
     job = jobs_pb2.SubmitJobRequest(search=asked, list=patients)

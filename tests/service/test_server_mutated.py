@@ -25,7 +25,7 @@ from data.nomenclature import DEMO_RELEASE
 from service.answering import Answering
 from service.config import Settings
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
-from service.pb.graftmatch.v1 import cord_pb2, prediction_pb2
+from service.pb.graftmatch.v1 import cord_pb2, jobs_pb2, prediction_pb2
 from service.pb.graftmatch.v1 import family_pb2 as fp
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.access import PROTOS, SERVICE_OF
@@ -114,6 +114,16 @@ VALID: Mapping[str, Any] = {
         cord_rule=cord_pb2.CORD_RULE_SIX,
         family=FAMILY,
         patient_id="P",
+    ),
+    "SubmitJob": jobs_pb2.SubmitJobRequest(
+        search=pb.SearchDonorsRequest(max_mismatches=1, limit=5),
+        list=jobs_pb2.PatientList(patients=[jobs_pb2.Patient(id="P", typing=PATIENT)]),
+        antibodies=jobs_pb2.JobAntibodies(
+            file=b"patient,antigen_or_allele,mfi\nP,A*02:01,9000\n",
+            cumulative_mfi_cut_off=9500,
+            exclude_positive=True,
+            kept=[ab.KeptDonor(donor="D00000001", reason="no other")],
+        ),
     ),
 }
 OURS = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED"}

@@ -140,9 +140,14 @@ def parts(typing: str, column: str = "gl", **options: Any) -> Iterator[Any]:
     yield registry_pb2.ImportDonorsRequest(data=rows.encode())
 
 
-def job_of(name: str, typing: str) -> jobs_pb2.SubmitJobRequest:
+def job_of(name: str, typing: str, report: str = "") -> jobs_pb2.SubmitJobRequest:
     patients = [jobs_pb2.Patient(id=name, typing=typing)]
-    return jobs_pb2.SubmitJobRequest(list=jobs_pb2.PatientList(patients=patients))
+    job = jobs_pb2.SubmitJobRequest(list=jobs_pb2.PatientList(patients=patients))
+    if report:
+        job.antibodies.file = report.encode()
+        job.antibodies.exclude_positive = True
+        job.antibodies.kept.add(donor="ZZMARK-D", reason="ZZMARK")
+    return job
 
 
 def test_no_patient_is_in_any_of_them(
@@ -281,6 +286,13 @@ def test_no_patient_is_in_any_of_them(
                 (jobs.SubmitJob, job_of("ZZMARK-P", "ZZMARK"), "OK"),
                 (jobs.SubmitJob, jobs_pb2.SubmitJobRequest(file=b"ZZMARK,*44:02\n"), "OK"),
                 (jobs.SubmitJob, job_of("ZZMARK\n", "ZZMARK"), "INVALID"),
+                (jobs.SubmitJob, job_of("ZZMARK-P", PATIENT, "A*02:01,ZZMARK"), "OK"),
+                (
+                    jobs.SubmitJob,
+                    job_of("ZZMARK-P", PATIENT, "patient,antigen_or_allele,mfi\nZZMARK,A*02:01,1"),
+                    "OK",
+                ),
+                (jobs.SubmitJob, job_of("P", PATIENT, "antigen_or_allele,ZZMARK\n"), "INVALID"),
                 (jobs.GetJob, jobs_pb2.GetJobRequest(name="jobs/ZZMARK"), "NOT_FOUND"),
                 (
                     searches.CreateSavedSearch,

@@ -34,7 +34,7 @@ from tests.conftest import PROJECT
 from tests.service.certificates import authority, signed
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT, stub_of
-from tests.service.test_jobs import jobs_of
+from tests.service.test_jobs import jobs_of, results
 
 COMMAND = "from service.cli import main; main()"
 PAIR = pb.ScorePairRequest(patient=PATIENT, donor=PATIENT)
@@ -273,10 +273,15 @@ def test_a_job_whose_worker_is_killed_is_done_by_another(
     many = tmp_path / "many.csv"
     rows = [f"{n}-{line}" for n in range(20) for line in lines[1:]]
     many.write_text("\n".join([lines[0], *rows]) + "\n")
+    reports = tmp_path / "reports.csv"
+    names = [row.split(",")[0] for row in rows[::3]]
+    beads = [f"{name},A*{allele},9000" for name in names for allele in ("01:01", "24:02")]
+    reports.write_text("\n".join(["patient,antigen_or_allele,mfi", *beads]) + "\n")
     request = jobs_pb2.SubmitJobRequest(
         search=pb.SearchDonorsRequest(max_mismatches=1, limit=5, as_of="2026-11-27"),
         file=many.read_bytes(),
         format=jobs_pb2.JOB_FORMAT_CSV,
+        antibodies=jobs_pb2.JobAntibodies(file=reports.read_bytes(), exclude_positive=True),
     )
     with serving_at(home, tmp_path) as served, grpc.insecure_channel(served.address) as channel:
         jobs = jobs_of(channel)
@@ -300,15 +305,18 @@ def test_a_job_whose_worker_is_killed_is_done_by_another(
         assert (job.state, job.done) == (jobs_pb2.JOB_STATE_SUCCEEDED, len(rows)), job.error
         progress = json.loads((folder / "progress.json").read_text())
         assert progress["before"] > 0
-        read = jobs_pb2.ReadJobResultsRequest(name=name, file=jobs_pb2.JOB_FILE_CANDIDATES)
-        found = b"".join(one.data for one in jobs.ReadJobResults(read))
+        files = {
+            "candidates.csv": jobs_pb2.JOB_FILE_CANDIDATES,
+            "excluded.csv": jobs_pb2.JOB_FILE_EXCLUDED,
+        }
+        found = {of: results(jobs, name, number) for of, number in files.items()}
     out = tmp_path / "out"
     code, _, error = run(
         *("batch", many, "--out", out, "--release", "demo", "--format", "csv", "--best", 5),
-        *("--as-of", "2026-11-27"),
+        *("--as-of", "2026-11-27", "--antibodies", reports, "--exclude-positive"),
     )
     assert code == 0, error
-    assert found == (out / "candidates.csv").read_bytes()
+    assert found == {of: (out / of).read_bytes() for of in files}
 
 
 _SERVE = """

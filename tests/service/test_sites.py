@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -56,6 +57,7 @@ def test_jobs_of_another_site(sites: tuple[grpc.Channel, list[Any]]) -> None:
     request = jobs_pb2.SubmitJobRequest()
     request.CopyFrom(ONE)
     request.request_id = UUID
+    request.antibodies.file = b"A*24:02\n"
     job = jobs.SubmitJob(request, metadata=one).job
     assert ended(jobs, job.name, metadata=one).state == jobs_pb2.JOB_STATE_SUCCEEDED
     for other in (two, three):
@@ -67,7 +69,7 @@ def test_jobs_of_another_site(sites: tuple[grpc.Channel, list[Any]]) -> None:
             (jobs.DeleteJob, jobs_pb2.DeleteJobRequest),
             (
                 lambda r, metadata: list(jobs.ReadJobResults(r, metadata=metadata)),
-                jobs_pb2.ReadJobResultsRequest,
+                partial(jobs_pb2.ReadJobResultsRequest, file=jobs_pb2.JOB_FILE_ANTIBODIES),
             ),
         ):
             answers = {
@@ -138,6 +140,39 @@ def test_who_has_read_results_is_written_down(
         if form == "JSONL":
             donors = {json.loads(line)["donor"] for line in found.splitlines()}
             assert hashed == {record_hash(key, who) for who in {*donors, "P"}}
+
+
+def test_overrides_of_jobs_and_who_was_left_out_are_written_down(
+    sites: tuple[grpc.Channel, list[Any]], tmp_path: Path
+) -> None:
+    channel, (one, _, _) = sites
+    jobs, log = jobs_of(channel), tmp_path / "audit.jsonl"
+    request = jobs_pb2.SubmitJobRequest()
+    request.CopyFrom(ONE)
+    request.search.max_mismatches = 3
+    request.antibodies.file = b"patient,antigen_or_allele,mfi\nP,A*02:01,9000\nP,A*99:99,1\n"
+    request.antibodies.exclude_positive = True
+    request.antibodies.kept.add(donor="D1", reason="ZZMARK")
+    key = audit_key(tmp_path / "audit.jsonl.key")
+    name = jobs.SubmitJob(request, metadata=one).job.name
+    marked = [line for line in map(json.loads, log.read_text().splitlines()) if "override" in line]
+    assert [(line["rpc"], line["records"]) for line in marked] == [
+        ("SubmitJob", [record_hash(key, "D1")])
+    ]
+    ended(jobs, name, metadata=one)
+    for file, column, asked in (
+        (jobs_pb2.JOB_FILE_EXCLUDED, "donor", "0" * 12),
+        (jobs_pb2.JOB_FILE_ANTIBODIES, "patient", "1" * 12),
+    ):
+        sent = (*one, ("x-request-id", asked))
+        found = results(jobs, name, file, metadata=sent).decode().splitlines()
+        told = {row[column] for row in csv.DictReader(found)}
+        assert written(tmp_path, asked) == {record_hash(key, who) for who in {"P", *told}}
+        assert len(told) > 1 if column == "donor" else told == {"P"}
+    sent = (*one, ("x-request-id", "2" * 12))
+    rejects = results(jobs, name, jobs_pb2.JOB_FILE_ANTIBODY_REJECTS, metadata=sent)
+    assert b"A*99:99" in rejects and written(tmp_path, "2" * 12) == set()
+    assert "ZZMARK" not in log.read_text()
 
 
 def written(folder: Path, request_id: str) -> set[str]:
