@@ -78,19 +78,23 @@ class AntibodyReports:
         }
         return cls(profiles, file.rejects)
 
-    def of(self, patients: Sequence[str]) -> dict[str, Profile]:
+    def of(self, patients: Sequence[str], rejected: Rejects) -> dict[str, Profile]:
         """The report of each of some patients that has one.
 
-        A file that names no patient is the report of a single one. Raises `InputFileError`.
+        A file that names no patient is the report of a single one. `rejected`: who would be among
+        the patients too, but for a record that cannot be used; these spoil nothing for the others.
+        Raises `InputFileError`.
         """
-        if set(self.profiles) == {""} and len(patients) == 1:
-            return {patients[0]: self.profiles[""]}
+        n_asked = len(patients) + len(rejected)
+        if set(self.profiles) == {""} and n_asked == 1:
+            return dict.fromkeys(patients, self.profiles[""])
         if "" in self.profiles:
             raise InputFileError(
-                f"{len(patients):,} patients, and some lines of the antibody report do not say "
+                f"{n_asked:,} patients, and some lines of the antibody report do not say "
                 "whose they are; add a column patient"
             )
-        if unknown := sorted(set(self.profiles) - set(patients)):
+        known = {*patients, *rejected.identifiers()}
+        if unknown := sorted(set(self.profiles) - known):
             raise InputFileError(
                 f"the antibody report is of patient {unknown[0]!r}, who is not among the patients; "
                 "give that patient, or leave the lines out"

@@ -40,6 +40,12 @@ class Rejects:
         )
         self._count += len(rejects)
 
+    def identifiers(self) -> set[str]:
+        """Of all refused records."""
+        self._file.seek(0)
+        _, *rows = csv.reader(self._file)
+        return {identifier for _, identifier, _ in rows}
+
     def write(self, path: Path) -> None:
         """The rejects as CSV: record number, identifier, reason. Raises `OutputError`."""
         self._file.seek(0)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from data.donor_files import Person
+from data.donor_files import Person, Rejects
 from data.nomenclature import ReferenceFolder
 from data.registry import Registry
 from matching.antibodies import CutOffs, RegistryAnswers, registry_answers
@@ -126,12 +126,14 @@ class ReportedAntibodies:
         nomenclature: Nomenclature,
         cut_offs: CutOffs,
         people: Sequence[Person],
+        rejected: Rejects,
         exclude: bool,
         overrides: Mapping[str, str],
     ) -> ReportedAntibodies:
-        """Says on stderr what stands against a patient's own type. Raises `InputFileError`."""
+        """Says on stderr what stands against a patient's own type. `rejected`: records of other
+        patients. Raises `InputFileError`."""
         reports, rejects = read_reports(path, nomenclature, cut_offs)
-        profiles = reports.of([person.id for person in people])
+        profiles = reports.of([person.id for person in people], rejected)
         own = own_types(people, profiles)
         for name, profile in profiles.items():
             for line in (*own[name], *profile.notes):

@@ -239,7 +239,8 @@ def batch(
         lines_left_out = None
         if antibodies is not None:
             reported = ReportedAntibodies.read(
-                *(antibodies, nomenclature, cut_offs, people, exclude_positive, overrides)
+                *(antibodies, nomenclature, cut_offs, people, rejects),
+                *(exclude_positive, overrides),
             )
             lines_left_out = reported.rejects
             search = replace(search, reports=reported.use, own_type=reported.own_type)

@@ -22,7 +22,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from data.donor_files import AS_WRITTEN, BlankSecond, Person, ReadingOptions, RecordReader
+from data.donor_files import (
+    AS_WRITTEN,
+    BlankSecond,
+    Person,
+    ReadingOptions,
+    RecordReader,
+    Rejects,
+)
 from data.nomenclature import ReferenceFolder
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
@@ -109,14 +116,17 @@ def read_people(
     nomenclature: Nomenclature,
     rejects: Path,
     options: ReadingOptions = AS_WRITTEN,
-) -> tuple[list[Person], Path | None]:
-    """The people of a file, and `rejects` where that was needed. Raises `InputFileError`."""
+) -> tuple[list[Person], Rejects, Path | None]:
+    """The people of a file, the others, and `rejects` where that was needed.
+
+    Raises `InputFileError`.
+    """
     reader = RecordReader(nomenclature, options)
     people = list(reader.people(file))
     if not reader.rejects:
-        return people, None
+        return people, reader.rejects, None
     reader.write_rejects(rejects)
-    return people, rejects
+    return people, reader.rejects, rejects
 
 
 def searched_loci(text: str) -> tuple[Locus, ...]:

@@ -71,15 +71,15 @@ def crossmatch(
     people: list[Person] = []
     if patients is not None:
         beside = patients.with_name(f"{patients.name}.rejects.csv")
-        people, patient_rejects = read_people(patients, nomenclature, beside)
+        people, rejected, patient_rejects = read_people(patients, nomenclature, beside)
         rejects = rejects or patient_rejects
-        profiles = reports.of([person.id for person in people])
+        profiles = reports.of([person.id for person in people], rejected)
     else:
         profiles = dict(reports.profiles)
     own = own_types(people, profiles)
     if donors is not None:
         beside = donors.with_name(f"{donors.name}.rejects.csv")
-        donor_people, donor_rejects = read_people(donors, nomenclature, beside)
+        donor_people, _, donor_rejects = read_people(donors, nomenclature, beside)
         rejects = rejects or donor_rejects
     else:
         store = open_registry(folder)

@@ -95,7 +95,7 @@ def frequencies_estimate(
 ) -> None:
     """Estimate a frequency set from typings by expectation-maximisation."""
     nomenclature = open_nomenclature(release)
-    people, rejects = read_people(file, nomenclature, out.with_name(f"{out.name}.rejects.csv"))
+    people, _, rejects = read_people(file, nomenclature, out.with_name(f"{out.name}.rejects.csv"))
     with progress_of("iterations") as progress:
         try:
             found = estimate(

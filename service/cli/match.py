@@ -10,7 +10,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from data.donor_files import Person
+from data.donor_files import Person, Rejects
 from data.files import file_digest
 from data.index import StoredIndex
 from data.models import active_model, model_label
@@ -264,13 +264,14 @@ def match(
         if blank_second is BlankSecond.HOMOZYGOUS:
             written = homozygous_where_blank(written)
         encode(typing_of(written), replace(nomenclature, strict=strict))
-        people, rejects_file = [Person(patient_id, facts_of(patient_facts), written)], None
+        people, rejected = [Person(patient_id, facts_of(patient_facts), written)], Rejects()
+        rejects_file = None
     else:
         assert patients is not None
         beside = out or patients
         rejects = beside.with_name(f"{beside.name}.rejects.csv")
         options = ReadingOptions(strict, blank_second)
-        people, rejects_file = read_people(patients, nomenclature, rejects, options)
+        people, rejected, rejects_file = read_people(patients, nomenclature, rejects, options)
     if (page_size is not None or save is not None or double) and len(people) != 1:
         reason = f"pages, --save and --double are for one patient, not {len(people):,}"
         raise typer.BadParameter(reason)
@@ -287,7 +288,7 @@ def match(
     if antibodies is not None:
         reported = ReportedAntibodies.read(
             *(antibodies, nomenclature, cut_offs_of(mfi_cut_off, cumulative_mfi), people),
-            *(exclude_positive, overrides),
+            *(rejected, exclude_positive, overrides),
         )
         rejects_file = rejects_file or reported.rejects
     if double:

@@ -119,7 +119,7 @@ def impute(
     under = ancestries(source, population, by_ancestry, loci, folder)
     imputer = Imputer(under.populations.shared, nomenclature, null_imputation, resolution)
     _note_unmapped(imputer)
-    people, rejects = read_people(file, nomenclature, out.with_name(f"{out.name}.rejects.csv"))
+    people, _, rejects = read_people(file, nomenclature, out.with_name(f"{out.name}.rejects.csv"))
     with progress_of("imputing"):
         found = impute_by_ancestry(imputer, people, under, precision, recombine)
         if haplotypes:
@@ -169,10 +169,10 @@ def predict(
     under = ancestries(source, population, by_ancestry, loci, folder)
     imputer = Imputer(under.populations.shared, nomenclature, null_imputation, resolution)
     _note_unmapped(imputer)
-    wanted, patient_rejects = read_people(
+    wanted, _, patient_rejects = read_people(
         patients, nomenclature, out.with_name(f"{out.name}.patients.rejects.csv")
     )
-    offered, donor_rejects = read_people(
+    offered, _, donor_rejects = read_people(
         donors, nomenclature, out.with_name(f"{out.name}.donors.rejects.csv")
     )
     with progress_of("imputing"):

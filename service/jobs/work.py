@@ -10,7 +10,7 @@ from pathlib import Path
 
 from google.protobuf.json_format import ParseDict
 
-from data.donor_files import Person
+from data.donor_files import Person, Rejects
 from data.files import remove_folder
 from data.jobs import JobFiles, JobProgress
 from data.registry import ReadingOptions
@@ -106,7 +106,9 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
         rejected_lines = 0
         if judged is not None:
             with _told("antibodies.file", files.antibodies):
-                search, rejected_lines = _with_reports(search, files, snapshot.reports, people)
+                search, rejected_lines = _with_reports(
+                    search, files, snapshot.reports, people, rejects
+                )
         chunks = chunks_of(people)
         kept = [number for number in range(len(chunks)) if done.has(number)]
         before = sum(len(chunks[number]) for number in kept)
@@ -141,9 +143,14 @@ def _told(field: str, file: Path) -> Iterator[None]:
 
 
 def _with_reports(
-    search: BatchSearch, files: JobFiles, reader: ReportReader, people: Sequence[Person]
+    search: BatchSearch,
+    files: JobFiles,
+    reader: ReportReader,
+    people: Sequence[Person],
+    rejects: Rejects,
 ) -> tuple[BatchSearch, int]:
     """A search with the reports of its patients, and how many of their lines are rejected.
+    `rejects`: records of patients who are not searched for.
 
     Raises `InputFileError`, `OutputError`, and `CallEndedError` where the job is to stop.
     """
@@ -153,7 +160,7 @@ def _with_reports(
     reports = AntibodyReports.read(files.antibodies, reader, cut_offs)
     if len(reports.rejects):
         reports.rejects.write(files.results / ANTIBODY_REJECTS)
-    profiles = reports.of([person.id for person in people])
+    profiles = reports.of([person.id for person in people], rejects)
     use = {
         patient: AntibodyUse(profile, judged["exclude"], judged["overrides"])
         for patient, profile in profiles.items()

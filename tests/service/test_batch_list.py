@@ -191,6 +191,33 @@ def test_antibodies_without_strata_and_mothers(
         assert part.is_monotonic_increasing and part.nunique() > 1
 
 
+def test_the_report_of_a_rejected_patient_spoils_nothing(
+    run: Run, everything: Everything, tmp_path: Path
+) -> None:
+    lines = everything.patients.read_text().splitlines()
+    column = next(i for i, name in enumerate(lines[0].split(",")) if name.strip('"') == "a")
+    wrong = lines[1].split(",")
+    wrong[column] = "A*99:99+A*01:01"
+    file, out = tmp_path / "some.csv", tmp_path / "batch"
+    file.write_text("\n".join([lines[0], ",".join(wrong), *lines[2:6]]) + "\n")
+    options = ("--antibodies", everything.antibodies, "--max-mismatches", 3)
+    code, _, error = run(*batch_of(file, out, *options))
+    assert code == 3, error
+    assert pd.read_csv(out / "rejects.csv")["id"].tolist() == [REPORTED[0]]
+    assert pd.read_csv(out / "antibodies.csv")["patient"].tolist() == [REPORTED[1]]
+    # One without a name may be of the patient who is rejected.
+    file.write_text("\n".join([lines[0], ",".join(wrong), lines[2]]) + "\n")
+    report = tmp_path / "unacceptable.txt"
+    report.write_text("A*02:01\n")
+    for command in (
+        batch_of(file, tmp_path / "other", "--antibodies", report),
+        ("match", "--patients", file, "--release", "demo", "--antibodies", report),
+        ("crossmatch", file, "--release", "demo", "--antibodies", report),
+    ):
+        code, _, error = run(*command)
+        assert code == 1 and "2 patients, and some lines" in error, error
+
+
 def test_the_page_of_columns() -> None:
     text = (PROJECT / "docs/batch.md").read_text()
     every = (*STRATUM_COLUMNS, *RELATIVE_COLUMNS, *MATERNAL_COLUMNS, *ANTIBODY_COLUMNS)

@@ -210,6 +210,30 @@ def test_reports_that_cannot_be_used_fail_the_job_and_say_why(
         assert says in job.error and str(place) not in job.error, job.error
 
 
+def test_the_report_of_a_rejected_patient_spoils_nothing(
+    jobs: Any,  # noqa: F811
+) -> None:
+    people = [pb.Patient(id="P1", typing=PATIENT), pb.Patient(id="P2", typing="A*99:99+A*01:01")]
+    table_of_both = b"patient,antigen_or_allele,mfi\nP1,A*02:01,9000\nP2,A*02:01,9000\n"
+    named, nameless = (
+        jobs.SubmitJob(
+            pb.SubmitJobRequest(
+                search=SEARCH,
+                list=pb.PatientList(patients=people),
+                antibodies=pb.JobAntibodies(file=report),
+            )
+        ).job.name
+        for report in (table_of_both, b"A*02:01\n")
+    )
+    job = ended(jobs, named)
+    assert (job.state, job.patients, job.rejected) == (pb.JOB_STATE_SUCCEEDED, 1, 1), job.error
+    told = table(results(jobs, named, pb.JOB_FILE_ANTIBODIES))
+    assert told["patient"].tolist() == ["P1"]
+    # It may be the report of the other one.
+    job = ended(jobs, nameless)
+    assert job.state == pb.JOB_STATE_FAILED and "2 patients, and some lines" in job.error
+
+
 def test_the_report_of_a_single_patient_needs_no_name(jobs: Any) -> None:  # noqa: F811
     request = pb.SubmitJobRequest()
     request.CopyFrom(ONE)
