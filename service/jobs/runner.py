@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 
@@ -120,13 +120,13 @@ class JobRunner:
             _LOG.error("job: %s at %s", type(error).__name__, places(error))
             self._end(files, JobState.FAILED, NOT_TOLD)
             return
-        began = now if former is None else former.began
-        attempts, before = (0, 0) if former is None else (former.attempts, former.before)
-        if attempts >= MOST_ATTEMPTS:
-            reason = f"it was taken up {attempts} times and got no further"
+        before = former or JobProgress(0, now, now)
+        if before.attempts >= MOST_ATTEMPTS:
+            reason = f"it was taken up {before.attempts} times and got no further"
             self._end(files, JobState.FAILED, reason)
             return
-        telling = Telling(files, JobProgress(attempts + 1, began, now, before))
+        taken_up = replace(before, attempts=before.attempts + 1, resumed=now, done=before.before)
+        telling = Telling(files, taken_up)
         telling.tell()
         call = JobCall("Job", files.root.name, ANYONE, files=files, stopping=self._stopping)
         outside = CURRENT.set(call)

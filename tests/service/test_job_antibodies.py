@@ -299,6 +299,11 @@ def test_reports_outlive_the_server_and_go_with_their_job(
         for file in (*FILES, pb.JOB_FILE_ANTIBODY_REJECTS):
             assert results(again, name, file) == results(again, other.name, file)
         assert results(again, name, pb.JOB_FILE_EXCLUDED).count(b"\n") > 2
+        # A process may be killed after the results are whole and before the job has ended.
+        (files.root / "end.json").unlink()
+        twice = ended(again, name)
+        assert (twice.state, twice.done, twice.patients) == (pb.JOB_STATE_SUCCEEDED, 24, 24)
+        assert twice.rejected_antibody_lines == 1
         again.DeleteJob(pb.DeleteJobRequest(name=name))
         assert not files.root.exists()
 
