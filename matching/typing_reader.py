@@ -79,7 +79,8 @@ class TypingReader:
             return _ReadLocus(text, None, None, ())
         read = self._read_positions(locus, typing)
         notes = tuple(chain.from_iterable(one.notes for one in read.values()))
-        return _ReadLocus(text, typing, self.genotype(locus, typing), notes)
+        genotype = self._genotypes.of((locus, typing), lambda: genotype_of(typing, read))
+        return _ReadLocus(text, typing, genotype, notes)
 
     def _read_positions(self, locus: Locus, typing: LocusTyping) -> dict[Position, ReadPosition]:
         return {
