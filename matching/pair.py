@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from matching.genotypes import LocusGenotype
 from matching.grade import (
     GradedLocus,
     Grader,
@@ -39,14 +38,8 @@ _PERMISSIVE = {
     TceCategory.HVG_NON_PERMISSIVE: False,
 }
 
-# Loci of pairs, and P groups of the genotypes, that are remembered.
+# Loci of pairs that are remembered.
 _MOST_LOCI = 50_000
-MOST_GROUPS = 1_000_000
-
-
-def n_groups(genotype: LocusGenotype) -> int:
-    """What a genotype weighs in a memory."""
-    return sum(10 + len(one.first) + len(one.second) for one in genotype.alternatives)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,14 +16,12 @@ from matching.kernels import COUNT_BEST, COUNT_WORST
 from matching.loci import LOCI, Locus, PerLocus
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
-from matching.pair import MOST_GROUPS
 from matching.parts import joined
-from matching.search import Candidates, Criteria, compare_locus, find_donors
+from matching.search import Candidates, Criteria, compare_locus, compare_pair, find_donors
 from matching.typings import Typing
 
 # Loci of pairs that are remembered.
 _MOST_LOCI = 200_000
-_NOBODY = Book.of([])
 _CATEGORIES = tuple(TceCategory)
 _COUNTS = [COUNT_BEST, COUNT_WORST]
 
@@ -115,7 +113,6 @@ class PairCounter:
     """
 
     def __init__(self) -> None:
-        self._books = Memory[LocusGenotype, Book](MOST_GROUPS, _size)
         self._known = Memory[tuple[LocusGenotype | None, LocusGenotype | None], tuple[int, ...]](
             _MOST_LOCI
         )
@@ -124,7 +121,7 @@ class PairCounter:
         """The counts of a pair that was read under one release."""
         compared = PerLocus(
             tuple(
-                self._known.of((ours, theirs), partial(self._compared, ours, theirs))
+                self._known.of((ours, theirs), partial(compare_pair, ours, theirs))
                 for ours, theirs in zip(patient.loci, donor.loci, strict=True)
             )
         )
@@ -132,19 +129,6 @@ class PairCounter:
         counts = (compared[at][column] for column in _COUNTS)
         tce = _tce_category(patient.loci[at], donor.loci[at], counts)
         return PairCounts(compared, tce)
-
-    def _compared(
-        self, patient: LocusGenotype | None, donor: LocusGenotype | None
-    ) -> tuple[int, ...]:
-        book, entry = _NOBODY, UNTYPED
-        if donor is not None:
-            book, entry = self._books.of(donor, lambda: Book.of([donor])), UNTYPED + 1
-        row: list[int] = compare_locus(patient, book, np.array([entry]))[0].tolist()
-        return tuple(row)
-
-
-def _size(book: Book) -> int:
-    return 100 + len(book.groups)
 
 
 def tce_categories(

@@ -133,6 +133,16 @@ class ArdMismatches:
     differences: tuple[Difference, ...]
 
 
+class _Side(NamedTuple):
+    """Domains of the P groups (n,) of a position as codes (n, length) of residues, 0 unknown; where
+    some is unknown, and where all are one residue, both (length,)."""
+
+    groups: npt.NDArray[np.int32]
+    codes: _Codes
+    unknown: npt.NDArray[np.bool_]
+    plain: npt.NDArray[np.bool_]
+
+
 @dataclass
 class Domains:
     """The antigen recognition domains of a release, each placed when it is first asked for.
@@ -150,8 +160,8 @@ class Domains:
     _residue_codes: dict[str, int] = field(default_factory=lambda: {UNKNOWN: 0}, repr=False)
     _encoded: dict[int, _Codes] = field(default_factory=dict, repr=False)
     _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _stacked: Memory[tuple[int, ...], _Codes] = field(
-        default_factory=lambda: Memory(_MOST_ROWS, len), repr=False
+    _sides: Memory[tuple[int, ...], _Side] = field(
+        default_factory=lambda: Memory(_MOST_ROWS, lambda side: len(side.codes)), repr=False
     )
     _compared: Memory[tuple[tuple[int, ...], tuple[int, ...]], ArdMismatches | None] = field(
         default_factory=lambda: Memory(_MOST_PAIRS), repr=False
@@ -249,11 +259,10 @@ class Domains:
             members[code].append(allele.name)
         return {code: tuple(names) for code, names in members.items()}
 
-    def _rows(self, groups: tuple[int, ...]) -> _Codes:
-        """The domains of P groups as codes of residues, shape (n_groups, length), 0 unknown."""
-        return self._stacked.of(groups, lambda: self._rows_anew(groups))
+    def _side(self, groups: tuple[int, ...]) -> _Side:
+        return self._sides.of(groups, lambda: self._side_anew(groups))
 
-    def _rows_anew(self, groups: tuple[int, ...]) -> _Codes:
+    def _side_anew(self, groups: tuple[int, ...]) -> _Side:
         for group in groups:
             if group not in self._encoded:
                 self.between()
@@ -263,34 +272,39 @@ class Domains:
                     known = self._residue_codes
                     codes = [known.setdefault(r, len(known)) for r in residues]
                 self._encoded[group] = np.array(codes, dtype=np.uint16)
-        return np.stack([self._encoded[group] for group in groups])
+        rows = np.stack([self._encoded[group] for group in groups])
+        return _Side(
+            np.array(groups, dtype=np.int32),
+            rows,
+            (rows == 0).any(axis=0),
+            (rows == rows[0]).all(axis=0),
+        )
 
     def _compare(self, gene: str, first: tuple[int, ...], second: tuple[int, ...]) -> ArdMismatches:
-        left, right = self._rows(first), self._rows(second)
-        best, worst = left.shape[1], 0
-        one, other = np.array(first, dtype=np.int32), np.array(second, dtype=np.int32)
+        left, right = self._side(first), self._side(second)
+        best, worst = left.codes.shape[1], 0
         at_once = max(1, _PAIRS_AT_ONCE // len(second))
         for i in range(0, len(first), at_once):
             self.between()
             part = slice(i, i + at_once)
-            fewest, most = count_differences(left[part], right, one[part], other)
+            fewest, most = count_differences(
+                left.codes[part], right.codes, left.groups[part], right.groups
+            )
             best, worst = min(best, fewest), max(worst, most)
         same = first == second and len(first) == 1
-        unknown = (left == 0).any(axis=0) | (right == 0).any(axis=0)
+        unknown = left.unknown | right.unknown
         letters = list(self._residue_codes)
         differences = []
-        columns = np.flatnonzero(~unknown & (left[0] != right[0]))
+        columns = np.flatnonzero(~unknown & (left.codes[0] != right.codes[0]))
         # Most columns are one residue on each side.
-        plain = ((left[:, columns] == left[0, columns]).all(axis=0)) & (
-            (right[:, columns] == right[0, columns]).all(axis=0)
-        )
-        starts = left[0, columns].tolist(), right[0, columns].tolist()
+        plain = left.plain[columns] & right.plain[columns]
+        starts = left.codes[0, columns].tolist(), right.codes[0, columns].tolist()
         for column, is_plain, a, b in zip(columns.tolist(), plain.tolist(), *starts, strict=True):
             at = FRAMES[gene].first + column
             if is_plain:
                 differences.append(Difference(at, (letters[a],), (letters[b],)))
                 continue
-            ours, theirs = set(left[:, column].tolist()), set(right[:, column].tolist())
+            ours, theirs = set(left.codes[:, column].tolist()), set(right.codes[:, column].tolist())
             if ours.isdisjoint(theirs):
                 sides = (tuple(sorted(letters[c] for c in side)) for side in (ours, theirs))
                 differences.append(Difference(at, *sides))

@@ -17,7 +17,8 @@ from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.typings import LocusTyping, Position, Typing, parse_locus, split_gl, typing_of
 
-# Characters of loci and P groups of positions that are remembered, with about as much around each.
+# Characters of loci and P groups of positions and of genotypes that are remembered, with about as
+# much around each.
 _MOST_CHARACTERS = 10_000_000
 _MOST_GROUPS = 1_000_000
 _OF_LOCUS = 1_000
@@ -46,6 +47,9 @@ class TypingReader:
         self._positions = Memory[tuple[Locus, Position], ReadPosition](
             _MOST_GROUPS, lambda read: _OF_POSITION + len(read.groups)
         )
+        self._genotypes = Memory[tuple[Locus, LocusTyping], LocusGenotype](
+            _MOST_GROUPS, _size_of_genotype
+        )
 
     def read(self, text: str) -> tuple[Typing, Genotype]:
         """A GL string, and what the person presents. Raises `TypingError`."""
@@ -65,7 +69,9 @@ class TypingReader:
 
     def genotype(self, locus: Locus, typing: LocusTyping) -> LocusGenotype:
         """What one written locus presents. Raises `TypingError`."""
-        return genotype_of(typing, self._read_positions(locus, typing))
+        return self._genotypes.of(
+            (locus, typing), lambda: genotype_of(typing, self._read_positions(locus, typing))
+        )
 
     def _read(self, locus: Locus, text: str) -> _ReadLocus:
         typing = parse_locus(locus, text)
@@ -73,7 +79,8 @@ class TypingReader:
             return _ReadLocus(text, None, None, ())
         read = self._read_positions(locus, typing)
         notes = tuple(chain.from_iterable(one.notes for one in read.values()))
-        return _ReadLocus(text, typing, genotype_of(typing, read), notes)
+        genotype = self._genotypes.of((locus, typing), lambda: genotype_of(typing, read))
+        return _ReadLocus(text, typing, genotype, notes)
 
     def _read_positions(self, locus: Locus, typing: LocusTyping) -> dict[Position, ReadPosition]:
         return {
@@ -89,3 +96,7 @@ class TypingReader:
 
 def _size_of_locus(read: _ReadLocus) -> float:
     return _OF_LOCUS + len(read.text)
+
+
+def _size_of_genotype(genotype: LocusGenotype) -> float:
+    return sum(_OF_POSITION + len(g.first) + len(g.second) for g in genotype.alternatives)

@@ -76,6 +76,11 @@ class Snapshot:
         """Risks of single pairs by the model."""
         return PairRisks(self.model)
 
+    @cached_property
+    def models_folder(self) -> Path:
+        """The folder of models, asked at every call."""
+        return self.home.models
+
     @property
     def index_version(self) -> str:
         """State of the registry, "" where nothing was imported."""
@@ -100,10 +105,10 @@ def with_model_in_use(snapshot: Snapshot) -> Snapshot:
 
     Raises `ModelError` where the model in use cannot be read.
     """
-    version = active_version(snapshot.home.models)
+    version = active_version(snapshot.models_folder)
     if version == snapshot.models_version:
         return snapshot
-    model = active_model(snapshot.home.models)
+    model = active_model(snapshot.models_folder)
     return replace(snapshot, model=model, model_label=model_label(model), models_version=version)
 
 

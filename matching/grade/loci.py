@@ -32,6 +32,10 @@ from matching.typings import LocusTyping, Pair, Position
 # Names of alleles of the positions, and pairs of positions, that a grader remembers.
 MOST_NAMES = 500_000
 MOST_PAIRS = 100_000
+# Of both positions.
+_Grades = tuple[Grade, Grade]
+_Confidences = tuple[Confidence, Confidence]
+_Antigens = tuple[bool | None, bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,9 @@ class GradedLocus:
     """
 
     locus: Locus
-    grades: tuple[Grade, Grade]
-    confidences: tuple[Confidence, Confidence]
-    antigen_match: tuple[bool | None, bool | None]
+    grades: _Grades
+    confidences: _Confidences
+    antigen_match: _Antigens
     orientation: Orientation = Orientation.DIRECT
     decided_by: OrientationKey = OrientationKey.EQUAL
 
@@ -95,7 +99,9 @@ class Grader:
             return GradedLocus(locus, (grade, grade), (potential, potential), (None, None))
         pairs = product(patient.alternatives, donor.alternatives)
         found = [self._pair(locus, ours, theirs) for ours, theirs in pairs]
-        best = max(found, key=_sums)
+        if len(found) == 1:
+            return found[0]
+        best = max(found, key=lambda one: _sums(one.grades, one.confidences, one.antigen_match))
         if all(graded == best for graded in found):
             return best
         first, second = (min(c, Confidence.POTENTIAL, key=_rank) for c in best.confidences)
@@ -103,34 +109,30 @@ class Grader:
 
     def _pair(self, locus: Locus, patient: Pair, donor: Pair) -> GradedLocus:
         p1, p2, d1, d2 = map(self.facts, (*patient, *donor))
-        direct = self._oriented(locus, Orientation.DIRECT, (p1, p2), (d1, d2))
-        if self.options.by_patient:
-            cross = self._oriented(locus, Orientation.CROSS, (p1, p2), (d2, d1))
-        else:
-            cross = self._oriented(locus, Orientation.CROSS, (p2, p1), (d1, d2))
-        for key, ours, theirs in zip(OrientationKey, _sums(direct), _sums(cross), strict=False):
-            if ours != theirs:
-                return replace(direct if ours > theirs else cross, decided_by=key)
-        return direct
+        direct = self._oriented((p1, p2), (d1, d2))
+        crossed = ((p1, p2), (d2, d1)) if self.options.by_patient else ((p2, p1), (d1, d2))
+        cross = self._oriented(*crossed)
+        for key, ours, theirs in zip(OrientationKey, _sums(*direct), _sums(*cross), strict=False):
+            if ours > theirs:
+                return GradedLocus(locus, *direct, Orientation.DIRECT, key)
+            if ours < theirs:
+                return GradedLocus(locus, *cross, Orientation.CROSS, key)
+        return GradedLocus(locus, *direct)
 
     def _oriented(
         self,
-        locus: Locus,
-        orientation: Orientation,
         patient: tuple[PositionFacts, PositionFacts],
         donor: tuple[PositionFacts, PositionFacts],
-    ) -> GradedLocus:
+    ) -> tuple[_Grades, _Confidences, _Antigens]:
         first, second = map(self._compare, patient, donor)
         written = (first.grade, second.grade)
         ours, theirs = homozygous(*patient), homozygous(*donor)
         if ours != patient or theirs != donor:
             first, second = map(self._compare, ours, theirs)
-        return GradedLocus(
-            locus,
+        return (
             written,
             (first.confidence, second.confidence),
             (first.antigen, second.antigen),
-            orientation,
         )
 
 
@@ -142,12 +144,12 @@ def _rank(confidence: Confidence) -> int:
     return confidence.rank
 
 
-def _sums(graded: GradedLocus) -> tuple[int, int, int]:
+def _sums(grades: _Grades, confidences: _Confidences, antigens: _Antigens) -> tuple[int, int, int]:
     """What decides between orientations, in the order of `OrientationKey`."""
     return (
-        sum(grade.rank for grade in graded.grades),
-        sum(confidence.rank for confidence in graded.confidences),
-        sum(match is True for match in graded.antigen_match),
+        grades[0].rank + grades[1].rank,
+        confidences[0].rank + confidences[1].rank,
+        (antigens[0] is True) + (antigens[1] is True),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ UNTYPED = 0
 # names that both positions admit, with all.
 _TOGETHER = np.array([[1, 0, 0], [0b10, 0b01, 0], [0b110, 0b101, 0b111]], dtype=np.uint64)
 _CLASSES = np.arange(3)
+_OF_KIND = [_TOGETHER[kind, : kind + 1].tolist() for kind in _CLASSES]
 
 _Pair = tuple[int, int]
 _ANY = Position(Form.UNTYPED, ("UUUU",))
@@ -190,6 +192,14 @@ class Entries:
     def of_one(cls, imputer: Imputer, typings: Sequence[LocusTyping | None]) -> Entries:
         """One person's, one typing a locus of the imputer's set, None where it is untyped; each is
         entry 0 of its locus. Raises `TypingError`."""
+        if all(typing is None or not typing.others for typing in typings):
+            genotypes = [
+                (imputer.admitted(column, first), imputer.admitted(column, second))
+                for column, typing in enumerate(typings)
+                for first, second in [(_ANY, _ANY) if typing is None else typing.alternatives[0]]
+            ]
+            if not any(_is_typed_null(one, imputer) for pair in genotypes for one in pair):
+                return cls._of_genotypes(genotypes)
         positions: list[tuple[Int32s, bool]] = []
         pairs: list[_Pair] = []
         counts: list[int] = []
@@ -215,6 +225,39 @@ class Entries:
             np.array(pairs, dtype=np.int32),
         )
         return cls._of(np.arange(len(table) + 1), [table])
+
+    @classmethod
+    def _of_genotypes(cls, pairs: Sequence[tuple[Admitted, Admitted]]) -> Entries:
+        """The same of single genotypes without nulls, a third of the time."""
+        n = len(pairs)
+        numbers = [one.numbers for pair in pairs for one in pair]
+        starts = np.array([0, *accumulate(map(len, numbers))])
+        at = [
+            (2 * i, 2 * i if np.array_equal(first.numbers, second.numbers) else 2 * i + 1)
+            for i, (first, second) in enumerate(pairs)
+        ]
+        # With the entry that follows the last.
+        names = np.zeros(starts[-1] + 1, dtype=np.int32)
+        classes = np.zeros(starts[-1] + 1, dtype=np.uint8)
+        ends, overlap = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.uint8)
+        merge_positions(
+            starts, np.concatenate(numbers), np.array(at), ends, names, classes, overlap
+        )
+        together = [
+            _OF_KIND[0 if first == second else 1 + meet]
+            for (first, second), meet in zip(at, overlap.tolist(), strict=True)
+        ]
+        size = int(ends[-1]) + 1
+        arrays = EntryArrays(
+            np.array([*range(n + 1), n, n]),
+            np.array([0, *ends.tolist(), size]),
+            names[:size],
+            classes[:size],
+            np.array([0, *accumulate([*map(len, together), 1])]),
+            np.array([*chain.from_iterable(together), 1], dtype=np.uint64),
+        )
+        no = np.zeros(n, dtype=bool)
+        return cls(arrays, no, no)
 
     def held_by(self, codes: Int32s) -> tuple[EntryArrays, Int32s]:
         """The entries that some typings (n, n_loci) have, by themselves, and the codes of these.

@@ -3,7 +3,7 @@
 from matching.search.candidates import POSITION_LETTERS, Candidates
 from matching.search.criteria import MAX_MISMATCHES, Criteria, Direction
 from matching.search.finding import MismatchCounts, find_donors
-from matching.search.tables import UNKNOWN_POSITION, compare_locus
+from matching.search.tables import UNKNOWN_POSITION, compare_locus, compare_pair
 
 __all__ = [
     "MAX_MISMATCHES",
@@ -14,5 +14,6 @@ __all__ = [
     "Direction",
     "MismatchCounts",
     "compare_locus",
+    "compare_pair",
     "find_donors",
 ]

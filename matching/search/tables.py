@@ -30,6 +30,9 @@ UNKNOWN_POSITION = 3
 # Entries that are compared before `between` is called again, and genotypes by antigens.
 ENTRIES_AT_ONCE, BY_ANTIGENS_AT_ONCE = 5_000, 250
 _WORD = 64
+# Of a book that is one genotype.
+_FIRST = np.zeros(1, dtype=np.int64)
+_LINKED = np.zeros(1, dtype=np.uint8), np.ones(1, dtype=np.uint8)
 _IS_HIGHEST = np.isin(np.arange(N_COMPARED), (COUNT_BEST, GVH_WORST, HVG_WORST))
 # A patient's new allele: none of a donor has the same code, so it matches nobody (R11).
 _NEW_OF_PATIENT = NEW_ALLELE - 1
@@ -175,9 +178,11 @@ def _as_words(bits: npt.NDArray[np.bool_], n_words: int) -> npt.NDArray[np.uint6
 def _sets(genotype: LocusGenotype) -> tuple[kernels.Int32s, kernels.Int32s]:
     """Both sets of a patient."""
     first, second = (
-        np.array(sorted(_NEW_OF_PATIENT if g == NEW_ALLELE else g for g in groups), dtype=np.int32)
-        for groups in (genotype.first, genotype.second)
+        np.fromiter(groups, np.int32, len(groups)) for groups in (genotype.first, genotype.second)
     )
+    for groups in (first, second):
+        # Which leaves them sorted: both are below all other codes.
+        groups[groups == NEW_ALLELE] = _NEW_OF_PATIENT
     return first, second
 
 
@@ -217,6 +222,22 @@ def compare_locus(
     if patient is None:
         out[typed, HVG_WORST] = _most_distinct(book, entries[typed])
     return out
+
+
+def compare_pair(patient: LocusGenotype | None, donor: LocusGenotype | None) -> tuple[int, ...]:
+    """The row of `compare_locus` of one donor, whose book need not be made where it is no list."""
+    if patient is None or donor is None or patient.others or donor.others:
+        book = Book.of([] if donor is None else [donor])
+        rows = compare_locus(patient, book, np.array([len(book) - 1]))
+    else:
+        groups = donor.first + donor.second
+        rows = np.empty((1, N_COMPARED), dtype=np.uint8)
+        compare_genotypes(
+            *_sets(patient), patient.linked, _FIRST, np.array([0, len(donor.first), len(groups)]),
+            np.fromiter(groups, np.int32, len(groups)), _LINKED[donor.linked], rows,
+        )  # fmt: skip
+    row: list[int] = rows[0].tolist()
+    return tuple(row)
 
 
 def _compare_typed(

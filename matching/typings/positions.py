@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from matching.errors import TypingSyntaxError
 from matching.loci import CARRIED_GENES, LOCUS_OF_GENE, Locus
@@ -29,6 +30,8 @@ _ANTIGEN = re.compile(r"[1-9][0-9]{0,4}")
 _SECOND_FIELD = re.compile(r"[0-9]{2,5}[NLSQCA]?")
 _OLD_SECOND_FIELD = re.compile(r"[0-9]{2}[NLSQCA]?")
 _TWO_FIELDS = re.compile(r"([0-9]{2,5}:)[0-9]{2,5}[NLSQCA]?|([0-9]{2})[0-9]{2}[NLSQCA]?")
+# Characters of positions that are remembered.
+_SHORT = 200
 _PREFIXES = {**PREFIX_OF_GENE, Locus.DRB345.value: "DR"}
 
 
@@ -50,6 +53,10 @@ def parse_position(gene: str, text: str) -> Position:
 
     Raises `TypingSyntaxError`.
     """
+    return _known(gene, text) if len(text) <= _SHORT else _parse(gene, text)
+
+
+def _parse(gene: str, text: str) -> Position:
     stripped = text.strip().removeprefix("HLA-")
     prefix = _PREFIXES.get(gene, "")
     number = stripped.removeprefix(prefix) if prefix else ""
@@ -70,6 +77,10 @@ def parse_position(gene: str, text: str) -> Position:
     if form is None:
         raise TypingSyntaxError(gene, stripped, "not an HLA name")
     return Position(form, (f"{own}*{rest}",))
+
+
+# The same positions come with many people.
+_known = lru_cache(maxsize=20_000)(_parse)
 
 
 def _form(name: str) -> Form | None:

@@ -19,7 +19,7 @@ from matching.kernels import (
     MISMATCH,
     POTENTIAL,
 )
-from matching.search import compare_locus
+from matching.search import compare_locus, compare_pair
 from tests.oracles import pairs
 
 CODES = st.sampled_from([ABSENT_GENE, 0, 1, 2, 3, 4])
@@ -36,8 +36,12 @@ PEOPLE = st.builds(
 )
 
 
-def compared(patient: LocusGenotype | None, donor: LocusGenotype) -> list[int]:
-    return [int(v) for v in compare_locus(patient, Book.of([donor]), np.array([1]))[0]]
+def compared(patient: LocusGenotype | None, donor: LocusGenotype | None) -> list[int]:
+    """Of one pair, which is as among others."""
+    book = Book.of([] if donor is None else [donor])
+    row = compare_locus(patient, book, np.array([len(book) - 1]))[0].tolist()
+    assert compare_pair(patient, donor) == tuple(row)
+    return list(row)
 
 
 @settings(max_examples=300, deadline=None)
@@ -48,6 +52,7 @@ def test_counts_and_directions_equal_the_enumeration(
     rows = compare_locus(patient, Book.of(donors), np.arange(1, len(donors) + 1))
     for donor, row in zip(donors, rows, strict=True):
         assert tuple(row[:6]) == pairs.compared(patient, donor)
+        assert compared(patient, donor) == row.tolist()
 
 
 @settings(max_examples=300, deadline=None)
@@ -69,8 +74,7 @@ def test_a_typing_matches_itself(person: LocusGenotype) -> None:
 @settings(max_examples=100, deadline=None)
 def test_an_untyped_side_can_match_and_can_fail(person: LocusGenotype) -> None:
     distinct = {len(set(draw) - {ABSENT_GENE}) for draw in pairs.draws(person)}
-    untyped_donor = compare_locus(person, Book.of([]), np.array([0]))[0]
-    assert tuple(untyped_donor) == (2, 0, 0, max(distinct), 0, 2, 3, 3)
+    assert tuple(compared(person, None)) == (2, 0, 0, max(distinct), 0, 2, 3, 3)
     assert tuple(compared(None, person)) == (2, 0, 0, 2, 0, max(distinct), 3, 3)
 
 
