@@ -50,7 +50,8 @@ class AskedJob:
     """What was asked for. `created`: seconds since 1970. `token`: who asked.
 
     `search`: settings, values of JSON. `form`: of the results. `antibodies`: by what rules the
-    reports of patients are judged, values of JSON; None where there are none.
+    reports of patients are judged, and `strata`: what is asked of each type of donors, values of
+    JSON; None where nothing is asked of them.
     """
 
     created: float
@@ -58,6 +59,7 @@ class AskedJob:
     search: Mapping[str, Any]
     form: str
     antibodies: Mapping[str, Any] | None = None
+    strata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

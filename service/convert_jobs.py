@@ -24,9 +24,11 @@ from service.batch.results import ANTIBODIES, EXCLUDED, NOTES
 from service.convert import LIMITS, checking
 from service.convert.antibodies import judged_request
 from service.convert.names import JOBS
-from service.convert_search import inside, settings_request
+from service.convert.strata import STRATUM, read_strata
+from service.convert_search import Asked, check_of_strata, inside, settings_request
 from service.jobs.work import ANTIBODY_REJECTS, REJECTS
 from service.pb.graftmatch.v1 import common_pb2, jobs_pb2
+from service.relatives import RELATED
 from service.requests import check_request_id
 from service.status import Violation
 
@@ -45,11 +47,12 @@ _Sources = tuple[tuple[str, str, tuple[str, ...]], ...]
 @dataclass(frozen=True)
 class SubmittedJob:
     """What a job is to do. `search`: settings as values of JSON, with their day; `form`: of the
-    results; `antibodies`: as in `AskedJob`; `files`: as `JobFolder.submit` takes them."""
+    results; `antibodies`, `strata`: as in `AskedJob`; `files`: as `JobFolder.submit` takes them."""
 
     search: dict[str, Any]
     form: str
     antibodies: dict[str, Any] | None
+    strata: dict[str, Any] | None
     files: dict[str, bytes]
 
 
@@ -71,15 +74,33 @@ def submitted_job(request: jobs_pb2.SubmitJobRequest) -> SubmittedJob:
         _check_patients(request.list.patients, found)
         if with_antibodies:
             antibodies = judged_request("antibodies", request.antibodies, found)
+        if request.cord_rule and not request.strata:
+            found.append(Violation("cord_rule", "is of the stratum of units; give strata"))
     with inside("search"):
+        if request.strata:
+            with checking() as found:
+                check_of_strata(request.search, found)
         asked = settings_request(request.search, with_antibodies)
+    strata = _strata(request, asked) if request.strata else None
     search = MessageToDict(request.search, preserving_proto_field_name=True)
     search["as_of"] = (asked.as_of or datetime.date.today()).isoformat()
     patients = request.file if given == "file" else _patients_file(request.list.patients)
     files = {PATIENTS: patients}
     if with_antibodies:
         files[REPORTS] = request.antibodies.file
-    return SubmittedJob(search, _FORMATS[request.format].value, antibodies, files)
+    return SubmittedJob(search, _FORMATS[request.format].value, antibodies, strata, files)
+
+
+def _strata(request: jobs_pb2.SubmitJobRequest, asked: Asked) -> dict[str, Any]:
+    """What is asked of each stratum, as values of JSON."""
+    with checking() as found:
+        for i, one in enumerate(request.strata):
+            if any(STRATUM[name] == one.stratum for name in RELATED):
+                reason = "a job knows no relatives; ask SearchStrata about them"
+                found.append(Violation(f"strata[{i}].stratum", reason))
+        read_strata(request, asked.settings(None), request.HasField("antibodies"), found)
+    kept = jobs_pb2.SubmitJobRequest(strata=request.strata, cord_rule=request.cord_rule)
+    return dict(MessageToDict(kept, preserving_proto_field_name=True))
 
 
 def _check_patients(patients: Iterable[jobs_pb2.Patient], found: list[Violation]) -> None:

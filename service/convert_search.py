@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.index import DonorFilter
-from matching.cord import CordRule, cord_criteria
+from matching.cord import cord_criteria
 from matching.errors import InputFileError
 from matching.loci import Locus, parse_loci
 from matching.nomenclature import Nomenclature
@@ -19,9 +19,10 @@ from matching.typings import Typing
 from service.antibodies import ReportReader
 from service.convert import LIMITS, checking, read_day, read_facts, read_loci, read_typing
 from service.convert.antibodies import antibody_use
+from service.convert.cord import CORD_RULES
 from service.criteria import DONOR_LEVELS, DONOR_LIMITS, donor_filter
 from service.pairs import Facts
-from service.pb.graftmatch.v1 import cord_pb2, graftmatch_pb2
+from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.search import AntibodyUse, SearchSettings
 from service.status import RequestError, Violation
 
@@ -35,7 +36,6 @@ OF_ONE_ANSWER = (
 )
 # Fields of a search that a rule of cord units says.
 _OF_RULE = ("loci", "max_mismatches", "max_mismatches_at", "direction", "antigen_loci")
-CORD_RULES = {cord_pb2.CORD_RULE_SIX: CordRule.SIX, cord_pb2.CORD_RULE_EIGHT: CordRule.EIGHT}
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,13 @@ def check_empty(
     """Adds a violation for each of these fields that a search must not have here."""
     given = {field.name for field, _ in request.ListFields()}
     found += [Violation(name, "must be empty here") for name in names if name in given]
+
+
+def check_of_strata(request: graftmatch_pb2.SearchDonorsRequest, found: list[Violation]) -> None:
+    """Adds a violation for each field of a search that strata say."""
+    check_empty(request, ("cord", "rank_keys"), found)
+    if request.donors.types:
+        found.append(Violation("donors.types", "the strata are the types"))
 
 
 @contextmanager

@@ -129,7 +129,9 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         if snapshot.search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
         caller = current().caller
-        asked = AskedJob(time.time(), caller.token, job.search, job.form, job.antibodies)
+        asked = AskedJob(
+            *(time.time(), caller.token, job.search, job.form, job.antibodies, job.strata)
+        )
 
         def submitted() -> jobs_pb2.SubmitJobResponse:
             files = _folder(snapshot).submit(

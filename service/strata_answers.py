@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from data.donor_files import Person
 from matching.antibodies import RegistryAnswers, registry_answers
-from matching.cord import CordRule
 from matching.errors import InputFileError
 from matching.family import HaploidenticalRule, Pedigree
 from matching.typings import split_gl
@@ -18,19 +17,23 @@ from service.calls import checkpoint
 from service.convert import LIMITS, checking
 from service.convert.antibodies import antibody_summary, crossmatch_messages
 from service.convert.family import rank_sources, read_members, relative_donor
-from service.convert.strata import STRATUM, compared_risks, strata_orders
-from service.convert_search import CORD_RULES, SearchRequest, check_empty, inside, search_request
+from service.convert.strata import STRATUM, compared_risks, read_strata
+from service.convert_search import (
+    SearchRequest,
+    check_empty,
+    check_of_strata,
+    inside,
+    search_request,
+)
 from service.family import warnings_of
 from service.masses import CandidateProbabilities, Outcome
-from service.pb.graftmatch.v1 import cord_pb2, graftmatch_pb2
+from service.pb.graftmatch.v1 import graftmatch_pb2
 from service.relatives import RELATED, Families, RelatedDonors
 from service.search import Page, SearchSettings, results_of, wanted_of
 from service.search_answers import DEFAULT_BATCH, PageDonors
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError, RequestError, Violation
-from service.strata import Asked, DonorList, donor_list, order_of, strata_settings
-
-_NOT_OF_LISTS = ("cord", "rank_keys", "page_size", "page_token")
+from service.strata import DonorList, donor_list, order_of
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,13 @@ class ListedStrata:
         """Raises `RequestError`, `EmptyRegistryError` and `StoreError`."""
         with inside("search"):
             with checking() as found:
-                check_empty(message.search, _NOT_OF_LISTS, found)
-                if message.search.donors.types:
-                    found.append(Violation("donors.types", "the strata are the types"))
+                check_empty(message.search, ("page_size", "page_token"), found)
+                check_of_strata(message.search, found)
             request = search_request(message.search, snapshot.nomenclature, snapshot.reports)
         settings = request.asked.settings(None)
         with checking() as found:
             pedigree, notes = _family(message, snapshot, found)
-            strata = _strata(message, settings, request.antibodies is not None, found)
+            strata = read_strata(message, settings, request.antibodies is not None, found)
         if snapshot.search is None:
             raise EmptyRegistryError("the registry holds no donors; import some")
         name = message.patient_id or "patient"
@@ -207,26 +209,6 @@ def _family(
     if pedigree is not None and message.patient_id not in pedigree.members:
         found.append(Violation("patient_id", "is none of the family"))
     return pedigree, notes
-
-
-def _strata(
-    message: graftmatch_pb2.SearchStrataRequest,
-    settings: SearchSettings,
-    antibodies: bool,
-    found: list[Violation],
-) -> dict[str, Asked]:
-    """What each stratum asks, in their order."""
-    names, orders = strata_orders(message.strata, settings.rule.bands, found)
-    rule = CORD_RULES.get(message.cord_rule)
-    if rule is None and message.cord_rule != cord_pb2.CORD_RULE_UNSPECIFIED:
-        found.append(Violation("cord_rule", "is none that this server knows"))
-    if found:
-        return {}
-    try:
-        return strata_settings(names, settings, rule or CordRule.SIX, orders, antibodies)
-    except ValueError as error:
-        found.append(Violation("strata", str(error)))
-        return {}
 
 
 def _families(

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matching.cord import DoubleRule
+from matching.cord import CordRule, DoubleRule
 from service.convert.requests import LIMITS
 from service.pb.graftmatch.v1 import antibodies_pb2, cord_pb2
 from service.status import Violation
+
+CORD_RULES = {cord_pb2.CORD_RULE_SIX: CordRule.SIX, cord_pb2.CORD_RULE_EIGHT: CordRule.EIGHT}
 
 
 def cord_unit(cells: Mapping[str, npt.NDArray[np.float64]], i: int, nima: str) -> cord_pb2.CordUnit:

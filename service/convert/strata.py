@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from matching.cord import CordRule
 from matching.family import HaploidenticalRule
 from matching.rank import RankRule
 from matching.risk import RiskModel
+from service.convert.cord import CORD_RULES
 from service.convert.family import haploidentical_rule
 from service.pairs import risk_columns
-from service.pb.graftmatch.v1 import graftmatch_pb2
+from service.pb.graftmatch.v1 import cord_pb2, graftmatch_pb2, jobs_pb2
 from service.relatives import RELATED
+from service.search import SearchSettings
 from service.status import Violation
-from service.strata import STRATA
+from service.strata import STRATA, Asked, strata_settings
 
 STRATUM: Mapping[str, Any] = {
     name: graftmatch_pb2.Stratum.Value(f"STRATUM_{name.upper().replace('-', '_')}")
@@ -27,7 +30,28 @@ _NAMES = {number: name for name, number in STRATUM.items()}
 _RISK_FIELDS = ("probability", "low", "high", "difference", "difference_low", "difference_high")
 
 
-def strata_orders(
+def read_strata(
+    message: graftmatch_pb2.SearchStrataRequest | jobs_pb2.SubmitJobRequest,
+    settings: SearchSettings,
+    antibodies: bool,
+    found: list[Violation],
+) -> dict[str, Asked]:
+    """What each stratum asks, in their order; {}, and violations, where that cannot be used."""
+    before = len(found)
+    names, orders = _orders(message.strata, settings.rule.bands, found)
+    rule = CORD_RULES.get(message.cord_rule)
+    if rule is None and message.cord_rule != cord_pb2.CORD_RULE_UNSPECIFIED:
+        found.append(Violation("cord_rule", "is none that this server knows"))
+    if len(found) > before:
+        return {}
+    try:
+        return strata_settings(names, settings, rule or CordRule.SIX, orders, antibodies)
+    except ValueError as error:
+        found.append(Violation("strata", str(error)))
+        return {}
+
+
+def _orders(
     messages: Sequence[graftmatch_pb2.StratumOrder],
     bands: tuple[float, ...],
     found: list[Violation],

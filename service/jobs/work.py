@@ -12,7 +12,7 @@ from google.protobuf.json_format import ParseDict
 
 from data.donor_files import Person, Rejects
 from data.files import remove_folder
-from data.jobs import JobFiles, JobProgress
+from data.jobs import AskedJob, JobFiles, JobProgress
 from data.registry import ReadingOptions
 from matching.antibodies import CutOffs
 from matching.errors import InputFileError
@@ -25,10 +25,11 @@ from service.batch.people import people_of
 from service.batch.results import BatchResults
 from service.batch.search import BatchSearch, chunks_of
 from service.calls import checkpoint
-from service.convert import LIMITS
+from service.convert import LIMITS, checking
+from service.convert.strata import read_strata
 from service.convert_search import settings_request
 from service.jobs.writing import write_apart
-from service.pb.graftmatch.v1 import graftmatch_pb2
+from service.pb.graftmatch.v1 import graftmatch_pb2, jobs_pb2
 from service.search import AntibodyUse
 from service.snapshot import Snapshot
 from service.status import EmptyRegistryError, RequestError, Violation
@@ -73,13 +74,8 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
     stop, `EmptyRegistryError`, and what a batch raises.
     """
     asked = files.asked()
-    if snapshot.search is None:
-        raise EmptyRegistryError("the registry holds no donors; import some")
-    request = ParseDict(dict(asked.search), graftmatch_pb2.SearchDonorsRequest())
-    judged = asked.antibodies
-    wanted = settings_request(request, judged is not None)
-    settings = wanted.settings(wanted.limit or DEFAULT_BEST)
-    search = BatchSearch(snapshot.search, snapshot.model, settings, LIMITS.genotypes, judged=judged)
+    search = _search(asked, snapshot)
+    settings = search.settings
     state = {**search.state, DAY: settings.as_of.isoformat()}
     results = files.results
     if stored_state(results) not in (None, state):
@@ -104,7 +100,7 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
         if len(rejects):
             rejects.write(results / REJECTS)
         rejected_lines = 0
-        if judged is not None:
+        if asked.antibodies is not None:
             with _told("antibodies.file", files.antibodies):
                 search, rejected_lines = _with_reports(
                     search, files, snapshot.reports, people, rejects
@@ -130,6 +126,27 @@ def do_job(files: JobFiles, snapshot: Snapshot, telling: Telling) -> None:
         form = TableFormat(asked.form)
         found = BatchResults(done, len(chunks), patients, search.schema, search.provenance, form)
         apart(write_apart, found, len(rejects))
+
+
+def _search(asked: AskedJob, snapshot: Snapshot) -> BatchSearch:
+    """The search that was asked for, without the reports of its patients.
+
+    Raises `EmptyRegistryError` and `RequestError`.
+    """
+    if snapshot.search is None:
+        raise EmptyRegistryError("the registry holds no donors; import some")
+    request = ParseDict(dict(asked.search), graftmatch_pb2.SearchDonorsRequest())
+    judged = asked.antibodies
+    wanted = settings_request(request, judged is not None)
+    settings = wanted.settings(wanted.limit or DEFAULT_BEST)
+    strata = None
+    if asked.strata is not None:
+        listed = ParseDict(dict(asked.strata), jobs_pb2.SubmitJobRequest())
+        with checking() as found:
+            strata = read_strata(listed, settings, judged is not None, found)
+    return BatchSearch(
+        *(snapshot.search, snapshot.model, settings, LIMITS.genotypes, strata), judged=judged
+    )
 
 
 @contextmanager

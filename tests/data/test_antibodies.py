@@ -112,6 +112,19 @@ def test_a_file_without_any_antibody_is_refused(
         file.read(write(tmp_path, text))
 
 
+def test_reading_ends_where_nobody_waits(file: AntibodyFile, tmp_path: Path) -> None:
+    lines: list[int] = []
+
+    def stop() -> None:
+        lines.append(1)
+        if len(lines) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        file.read(write(tmp_path, "A*02:01\n" * 9), stop)
+    assert len(file.beads[""]) == 2
+
+
 def test_files_that_cannot_be_read(file: AntibodyFile, tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="cannot read"):
         file.read(tmp_path / "absent.csv")

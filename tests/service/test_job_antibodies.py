@@ -18,7 +18,7 @@ from data.jobs import JobFolder, JobState
 from service.client import connect
 from service.jobs import runner as job_runner
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
-from service.pb.graftmatch.v1 import jobs_pb2
+from service.pb.graftmatch.v1 import graftmatch_pb2, jobs_pb2
 from service.snapshot import Snapshot
 from tests.service.conftest import Run
 from tests.service.serving import PATIENT, running
@@ -274,6 +274,8 @@ def test_reports_outlive_the_server_and_go_with_their_job(
     place: Path,  # noqa: F811
 ) -> None:
     request = asked(patients, reports, exclude_positive=True)
+    for stratum in (graftmatch_pb2.STRATUM_ADULT, graftmatch_pb2.STRATUM_CORD):
+        request.strata.add(stratum=stratum)
     with monkeypatch.context() as patched:
         slowed(patched)
         with running(served) as address, grpc.insecure_channel(address) as channel:

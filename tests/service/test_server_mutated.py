@@ -124,6 +124,11 @@ VALID: Mapping[str, Any] = {
             exclude_positive=True,
             kept=[ab.KeptDonor(donor="D00000001", reason="no other")],
         ),
+        strata=[
+            pb.StratumOrder(stratum=pb.STRATUM_ADULT, rank_keys=["age"]),
+            pb.StratumOrder(stratum=pb.STRATUM_CORD),
+        ],
+        cord_rule=cord_pb2.CORD_RULE_SIX,
     ),
 }
 OURS = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED"}

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pandas as pd
 import pytest
 
 from service.client import connect
 from service.convert.strata import STRATUM
 from service.pb.graftmatch.v1 import antibodies_pb2 as ab
-from service.pb.graftmatch.v1 import cord_pb2, family_pb2
+from service.pb.graftmatch.v1 import cord_pb2, family_pb2, jobs_pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as pb
 from service.security.audit import audit_key, record_hash
 from service.snapshot import Snapshot
@@ -22,7 +23,7 @@ from service.strata import STRATA
 from tests.service.antibody_reports import REPORT, TEXTS, crossmatch_row
 from tests.service.conftest import Run
 from tests.service.serving import running
-from tests.service.test_jobs import refusal
+from tests.service.test_jobs import ended, jobs_of, refusal, results
 from tests.service.test_server_audit import lines
 from tests.service.test_server_family import FILE, member, members_of
 from tests.service.test_strata import HLA, MORE, OUTCOMES
@@ -269,6 +270,70 @@ def test_what_is_refused(stub: Any) -> None:
         code, found = refusal(partial(list, stub.SearchStrata(request)))
         assert (code, list(found)) == ("INVALID_ARGUMENT", [field]), (field, found)
         assert reason in found[field], found[field]
+
+
+def test_a_job_of_strata_is_that_of_batch(
+    run: Run, own_channel: grpc.Channel, registry: Path, tmp_path: Path
+) -> None:
+    patients, reports = registry / "patients.csv", tmp_path / "reports.csv"
+    beads = [f"{name},A*0{n}:01,9000" for name in ("P00000001", "P00000003") for n in (1, 2)]
+    reports.write_text("\n".join(["patient,antigen_or_allele,mfi", *beads]) + "\n")
+    jobs = jobs_of(own_channel)
+    request = jobs_pb2.SubmitJobRequest(
+        search=pb.SearchDonorsRequest(max_mismatches=3, limit=4, as_of=DAY),
+        file=patients.read_bytes(),
+        format=jobs_pb2.JOB_FORMAT_CSV,
+        strata=[
+            pb.StratumOrder(stratum=pb.STRATUM_CORD),
+            pb.StratumOrder(stratum=pb.STRATUM_ADULT, rank_keys=["age", "p10"]),
+        ],
+        cord_rule=cord_pb2.CORD_RULE_EIGHT,
+        antibodies=jobs_pb2.JobAntibodies(file=reports.read_bytes(), exclude_positive=True),
+    )
+    job = ended(jobs, jobs.SubmitJob(request).job.name)
+    assert job.state == jobs_pb2.JOB_STATE_SUCCEEDED, job.error
+    out = tmp_path / "batch"
+    code, _, error = run(
+        *("batch", patients, "--out", out, "--release", "demo", "--as-of", DAY, "--best", 4),
+        *("--max-mismatches", 3, "--strata", "cord,adult", "--rank", "adult=age,p10"),
+        *("--cord-rule", 8, "--antibodies", reports, "--exclude-positive", "--format", "csv"),
+    )
+    assert code == 0, error
+    for file, name in (
+        (jobs_pb2.JOB_FILE_CANDIDATES, "candidates.csv"),
+        (jobs_pb2.JOB_FILE_ALLOCATION, "allocation.csv"),
+        (jobs_pb2.JOB_FILE_SUMMARY, "summary.json"),
+        (jobs_pb2.JOB_FILE_EXCLUDED, "excluded.csv"),
+    ):
+        assert results(jobs, job.name, file) == (out / name).read_bytes(), name
+    found = pd.read_csv(out / "candidates.csv")
+    assert found.groupby("patient")["stratum"].nunique().max() == 2
+    assert found["stratum"].drop_duplicates().tolist() == ["cord", "adult"]
+
+
+def test_what_a_job_of_strata_may_not_ask(channel: grpc.Channel) -> None:
+    patients = jobs_pb2.PatientList(patients=[jobs_pb2.Patient(id="P", typing=HLA)])
+    for fields, field in (
+        ({"strata": orders("adult", "related")}, "strata[1].stratum"),
+        ({"strata": orders("adult", "adult")}, "strata"),
+        ({"strata": [pb.StratumOrder()]}, "strata[0].stratum"),
+        ({"strata": orders("cord"), "cord_rule": 7}, "cord_rule"),
+        ({"cord_rule": cord_pb2.CORD_RULE_SIX}, "cord_rule"),
+        (
+            {"strata": orders("cord"), "search": pb.SearchDonorsRequest(rank_keys=["age"])},
+            "search.rank_keys",
+        ),
+        (
+            {
+                "strata": orders("cord"),
+                "search": pb.SearchDonorsRequest(donors={"types": ["cord"]}),
+            },
+            "search.donors.types",
+        ),
+    ):
+        request = jobs_pb2.SubmitJobRequest(list=patients, **fields)
+        code, found = refusal(partial(jobs_of(channel).SubmitJob, request))
+        assert code == "INVALID_ARGUMENT" and list(found) == [field], (fields, found)
 
 
 def test_who_is_told_of_is_written_down(snapshot: Snapshot, tmp_path: Path) -> None:

@@ -25,58 +25,59 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from service.pb.graftmatch.v1 import antibodies_pb2 as graftmatch_dot_v1_dot_antibodies__pb2
 from service.pb.graftmatch.v1 import common_pb2 as graftmatch_dot_v1_dot_common__pb2
+from service.pb.graftmatch.v1 import cord_pb2 as graftmatch_dot_v1_dot_cord__pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as graftmatch_dot_v1_dot_graftmatch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graftmatch/v1/jobs.proto\x12\rgraftmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egraftmatch/v1/antibodies.proto\x1a\x1agraftmatch/v1/common.proto\x1a\x1egraftmatch/v1/graftmatch.proto\"\x9c\x04\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.graftmatch.v1.JobState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08patients\x18\x07 \x01(\r\x12\x0c\n\x04\x64one\x18\x08 \x01(\r\x12\x10\n\x08rejected\x18\t \x01(\r\x12 \n\x13patients_per_second\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cseconds_left\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05\x65rror\x18\x0c \x01(\t\x12-\n\nprovenance\x18\r \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12(\n\x06\x66ormat\x18\x0e \x01(\x0e\x32\x18.graftmatch.v1.JobFormat\x12\x1f\n\x17rejected_antibody_lines\x18\x0f \x01(\rB\x16\n\x14_patients_per_secondB\x0f\n\r_seconds_left\"\xfe\x01\n\x10SubmitJobRequest\x12\x32\n\x06search\x18\x01 \x01(\x0b\x32\".graftmatch.v1.SearchDonorsRequest\x12*\n\x04list\x18\x02 \x01(\x0b\x32\x1a.graftmatch.v1.PatientListH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\x0cH\x00\x12(\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x18.graftmatch.v1.JobFormat\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x30\n\nantibodies\x18\x06 \x01(\x0b\x32\x1c.graftmatch.v1.JobAntibodiesB\n\n\x08patients\"\xc9\x01\n\rJobAntibodies\x12\x0c\n\x04\x66ile\x18\x01 \x01(\x0c\x12\x18\n\x0bmfi_cut_off\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16\x63umulative_mfi_cut_off\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x65xclude_positive\x18\x04 \x01(\x08\x12&\n\x04kept\x18\x05 \x03(\x0b\x32\x18.graftmatch.v1.KeptDonorB\x0e\n\x0c_mfi_cut_offB\x19\n\x17_cumulative_mfi_cut_off\"7\n\x0bPatientList\x12(\n\x08patients\x18\x01 \x03(\x0b\x32\x16.graftmatch.v1.Patient\"Q\n\x07Patient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06typing\x18\x02 \x01(\t\x12*\n\x05\x66\x61\x63ts\x18\x03 \x01(\x0b\x32\x1b.graftmatch.v1.PatientFacts\"4\n\x11SubmitJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.graftmatch.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0eWaitJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x02 \x01(\x01\"2\n\x0fWaitJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"[\n\x15ReadJobResultsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04\x66ile\x18\x02 \x01(\x0e\x32\x16.graftmatch.v1.JobFile\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"c\n\x16ReadJobResultsResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04*\x9b\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_WAITING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*i\n\tJobFormat\x12\x1a\n\x16JOB_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_FORMAT_PARQUET\x10\x01\x12\x12\n\x0eJOB_FORMAT_CSV\x10\x02\x12\x14\n\x10JOB_FORMAT_JSONL\x10\x03*\xe4\x01\n\x07JobFile\x12\x18\n\x14JOB_FILE_UNSPECIFIED\x10\x00\x12\x17\n\x13JOB_FILE_CANDIDATES\x10\x01\x12\x17\n\x13JOB_FILE_ALLOCATION\x10\x02\x12\x14\n\x10JOB_FILE_SUMMARY\x10\x03\x12\x14\n\x10JOB_FILE_REJECTS\x10\x04\x12\x12\n\x0eJOB_FILE_NOTES\x10\x05\x12\x15\n\x11JOB_FILE_EXCLUDED\x10\x06\x12\x17\n\x13JOB_FILE_ANTIBODIES\x10\x07\x12\x1d\n\x19JOB_FILE_ANTIBODY_REJECTS\x10\x08\x32\xbb\x04\n\nJobService\x12N\n\tSubmitJob\x12\x1f.graftmatch.v1.SubmitJobRequest\x1a .graftmatch.v1.SubmitJobResponse\x12\x45\n\x06GetJob\x12\x1c.graftmatch.v1.GetJobRequest\x1a\x1d.graftmatch.v1.GetJobResponse\x12K\n\x08ListJobs\x12\x1e.graftmatch.v1.ListJobsRequest\x1a\x1f.graftmatch.v1.ListJobsResponse\x12H\n\x07WaitJob\x12\x1d.graftmatch.v1.WaitJobRequest\x1a\x1e.graftmatch.v1.WaitJobResponse\x12N\n\tCancelJob\x12\x1f.graftmatch.v1.CancelJobRequest\x1a .graftmatch.v1.CancelJobResponse\x12N\n\tDeleteJob\x12\x1f.graftmatch.v1.DeleteJobRequest\x1a .graftmatch.v1.DeleteJobResponse\x12_\n\x0eReadJobResults\x12$.graftmatch.v1.ReadJobResultsRequest\x1a%.graftmatch.v1.ReadJobResultsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graftmatch/v1/jobs.proto\x12\rgraftmatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egraftmatch/v1/antibodies.proto\x1a\x1agraftmatch/v1/common.proto\x1a\x18graftmatch/v1/cord.proto\x1a\x1egraftmatch/v1/graftmatch.proto\"\x9c\x04\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.graftmatch.v1.JobState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08patients\x18\x07 \x01(\r\x12\x0c\n\x04\x64one\x18\x08 \x01(\r\x12\x10\n\x08rejected\x18\t \x01(\r\x12 \n\x13patients_per_second\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cseconds_left\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05\x65rror\x18\x0c \x01(\t\x12-\n\nprovenance\x18\r \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12(\n\x06\x66ormat\x18\x0e \x01(\x0e\x32\x18.graftmatch.v1.JobFormat\x12\x1f\n\x17rejected_antibody_lines\x18\x0f \x01(\rB\x16\n\x14_patients_per_secondB\x0f\n\r_seconds_left\"\xd7\x02\n\x10SubmitJobRequest\x12\x32\n\x06search\x18\x01 \x01(\x0b\x32\".graftmatch.v1.SearchDonorsRequest\x12*\n\x04list\x18\x02 \x01(\x0b\x32\x1a.graftmatch.v1.PatientListH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\x0cH\x00\x12(\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x18.graftmatch.v1.JobFormat\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x30\n\nantibodies\x18\x06 \x01(\x0b\x32\x1c.graftmatch.v1.JobAntibodies\x12+\n\x06strata\x18\x07 \x03(\x0b\x32\x1b.graftmatch.v1.StratumOrder\x12*\n\tcord_rule\x18\x08 \x01(\x0e\x32\x17.graftmatch.v1.CordRuleB\n\n\x08patients\"\xc9\x01\n\rJobAntibodies\x12\x0c\n\x04\x66ile\x18\x01 \x01(\x0c\x12\x18\n\x0bmfi_cut_off\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16\x63umulative_mfi_cut_off\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x65xclude_positive\x18\x04 \x01(\x08\x12&\n\x04kept\x18\x05 \x03(\x0b\x32\x18.graftmatch.v1.KeptDonorB\x0e\n\x0c_mfi_cut_offB\x19\n\x17_cumulative_mfi_cut_off\"7\n\x0bPatientList\x12(\n\x08patients\x18\x01 \x03(\x0b\x32\x16.graftmatch.v1.Patient\"Q\n\x07Patient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06typing\x18\x02 \x01(\t\x12*\n\x05\x66\x61\x63ts\x18\x03 \x01(\x0b\x32\x1b.graftmatch.v1.PatientFacts\"4\n\x11SubmitJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.graftmatch.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0eWaitJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x02 \x01(\x01\"2\n\x0fWaitJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.graftmatch.v1.Job\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"[\n\x15ReadJobResultsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04\x66ile\x18\x02 \x01(\x0e\x32\x16.graftmatch.v1.JobFile\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"c\n\x16ReadJobResultsResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.graftmatch.v1.Provenance\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04*\x9b\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_WAITING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*i\n\tJobFormat\x12\x1a\n\x16JOB_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_FORMAT_PARQUET\x10\x01\x12\x12\n\x0eJOB_FORMAT_CSV\x10\x02\x12\x14\n\x10JOB_FORMAT_JSONL\x10\x03*\xe4\x01\n\x07JobFile\x12\x18\n\x14JOB_FILE_UNSPECIFIED\x10\x00\x12\x17\n\x13JOB_FILE_CANDIDATES\x10\x01\x12\x17\n\x13JOB_FILE_ALLOCATION\x10\x02\x12\x14\n\x10JOB_FILE_SUMMARY\x10\x03\x12\x14\n\x10JOB_FILE_REJECTS\x10\x04\x12\x12\n\x0eJOB_FILE_NOTES\x10\x05\x12\x15\n\x11JOB_FILE_EXCLUDED\x10\x06\x12\x17\n\x13JOB_FILE_ANTIBODIES\x10\x07\x12\x1d\n\x19JOB_FILE_ANTIBODY_REJECTS\x10\x08\x32\xbb\x04\n\nJobService\x12N\n\tSubmitJob\x12\x1f.graftmatch.v1.SubmitJobRequest\x1a .graftmatch.v1.SubmitJobResponse\x12\x45\n\x06GetJob\x12\x1c.graftmatch.v1.GetJobRequest\x1a\x1d.graftmatch.v1.GetJobResponse\x12K\n\x08ListJobs\x12\x1e.graftmatch.v1.ListJobsRequest\x1a\x1f.graftmatch.v1.ListJobsResponse\x12H\n\x07WaitJob\x12\x1d.graftmatch.v1.WaitJobRequest\x1a\x1e.graftmatch.v1.WaitJobResponse\x12N\n\tCancelJob\x12\x1f.graftmatch.v1.CancelJobRequest\x1a .graftmatch.v1.CancelJobResponse\x12N\n\tDeleteJob\x12\x1f.graftmatch.v1.DeleteJobRequest\x1a .graftmatch.v1.DeleteJobResponse\x12_\n\x0eReadJobResults\x12$.graftmatch.v1.ReadJobResultsRequest\x1a%.graftmatch.v1.ReadJobResultsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graftmatch.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=2032
-  _globals['_JOBSTATE']._serialized_end=2187
-  _globals['_JOBFORMAT']._serialized_start=2189
-  _globals['_JOBFORMAT']._serialized_end=2294
-  _globals['_JOBFILE']._serialized_start=2297
-  _globals['_JOBFILE']._serialized_end=2525
-  _globals['_JOB']._serialized_start=169
-  _globals['_JOB']._serialized_end=709
-  _globals['_SUBMITJOBREQUEST']._serialized_start=712
-  _globals['_SUBMITJOBREQUEST']._serialized_end=966
-  _globals['_JOBANTIBODIES']._serialized_start=969
-  _globals['_JOBANTIBODIES']._serialized_end=1170
-  _globals['_PATIENTLIST']._serialized_start=1172
-  _globals['_PATIENTLIST']._serialized_end=1227
-  _globals['_PATIENT']._serialized_start=1229
-  _globals['_PATIENT']._serialized_end=1310
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=1312
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=1364
-  _globals['_GETJOBREQUEST']._serialized_start=1366
-  _globals['_GETJOBREQUEST']._serialized_end=1395
-  _globals['_GETJOBRESPONSE']._serialized_start=1397
-  _globals['_GETJOBRESPONSE']._serialized_end=1446
-  _globals['_LISTJOBSREQUEST']._serialized_start=1448
-  _globals['_LISTJOBSREQUEST']._serialized_end=1504
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1506
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1583
-  _globals['_WAITJOBREQUEST']._serialized_start=1585
-  _globals['_WAITJOBREQUEST']._serialized_end=1640
-  _globals['_WAITJOBRESPONSE']._serialized_start=1642
-  _globals['_WAITJOBRESPONSE']._serialized_end=1692
-  _globals['_CANCELJOBREQUEST']._serialized_start=1694
-  _globals['_CANCELJOBREQUEST']._serialized_end=1726
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1728
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1780
-  _globals['_DELETEJOBREQUEST']._serialized_start=1782
-  _globals['_DELETEJOBREQUEST']._serialized_end=1814
-  _globals['_DELETEJOBRESPONSE']._serialized_start=1816
-  _globals['_DELETEJOBRESPONSE']._serialized_end=1835
-  _globals['_READJOBRESULTSREQUEST']._serialized_start=1837
-  _globals['_READJOBRESULTSREQUEST']._serialized_end=1928
-  _globals['_READJOBRESULTSRESPONSE']._serialized_start=1930
-  _globals['_READJOBRESULTSRESPONSE']._serialized_end=2029
-  _globals['_JOBSERVICE']._serialized_start=2528
-  _globals['_JOBSERVICE']._serialized_end=3099
+  _globals['_JOBSTATE']._serialized_start=2147
+  _globals['_JOBSTATE']._serialized_end=2302
+  _globals['_JOBFORMAT']._serialized_start=2304
+  _globals['_JOBFORMAT']._serialized_end=2409
+  _globals['_JOBFILE']._serialized_start=2412
+  _globals['_JOBFILE']._serialized_end=2640
+  _globals['_JOB']._serialized_start=195
+  _globals['_JOB']._serialized_end=735
+  _globals['_SUBMITJOBREQUEST']._serialized_start=738
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1081
+  _globals['_JOBANTIBODIES']._serialized_start=1084
+  _globals['_JOBANTIBODIES']._serialized_end=1285
+  _globals['_PATIENTLIST']._serialized_start=1287
+  _globals['_PATIENTLIST']._serialized_end=1342
+  _globals['_PATIENT']._serialized_start=1344
+  _globals['_PATIENT']._serialized_end=1425
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1427
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1479
+  _globals['_GETJOBREQUEST']._serialized_start=1481
+  _globals['_GETJOBREQUEST']._serialized_end=1510
+  _globals['_GETJOBRESPONSE']._serialized_start=1512
+  _globals['_GETJOBRESPONSE']._serialized_end=1561
+  _globals['_LISTJOBSREQUEST']._serialized_start=1563
+  _globals['_LISTJOBSREQUEST']._serialized_end=1619
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1621
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1698
+  _globals['_WAITJOBREQUEST']._serialized_start=1700
+  _globals['_WAITJOBREQUEST']._serialized_end=1755
+  _globals['_WAITJOBRESPONSE']._serialized_start=1757
+  _globals['_WAITJOBRESPONSE']._serialized_end=1807
+  _globals['_CANCELJOBREQUEST']._serialized_start=1809
+  _globals['_CANCELJOBREQUEST']._serialized_end=1841
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1843
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1895
+  _globals['_DELETEJOBREQUEST']._serialized_start=1897
+  _globals['_DELETEJOBREQUEST']._serialized_end=1929
+  _globals['_DELETEJOBRESPONSE']._serialized_start=1931
+  _globals['_DELETEJOBRESPONSE']._serialized_end=1950
+  _globals['_READJOBRESULTSREQUEST']._serialized_start=1952
+  _globals['_READJOBRESULTSREQUEST']._serialized_end=2043
+  _globals['_READJOBRESULTSRESPONSE']._serialized_start=2045
+  _globals['_READJOBRESULTSRESPONSE']._serialized_end=2144
+  _globals['_JOBSERVICE']._serialized_start=2643
+  _globals['_JOBSERVICE']._serialized_end=3214
 # @@protoc_insertion_point(module_scope)

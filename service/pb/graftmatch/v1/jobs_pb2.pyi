@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from service.pb.graftmatch.v1 import antibodies_pb2 as _antibodies_pb2
 from service.pb.graftmatch.v1 import common_pb2 as _common_pb2
+from service.pb.graftmatch.v1 import cord_pb2 as _cord_pb2
 from service.pb.graftmatch.v1 import graftmatch_pb2 as _graftmatch_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -95,20 +96,24 @@ class Job(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., patients: _Optional[int] = ..., done: _Optional[int] = ..., rejected: _Optional[int] = ..., patients_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., error: _Optional[str] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., format: _Optional[_Union[JobFormat, str]] = ..., rejected_antibody_lines: _Optional[int] = ...) -> None: ...
 
 class SubmitJobRequest(_message.Message):
-    __slots__ = ("search", "list", "file", "format", "request_id", "antibodies")
+    __slots__ = ("search", "list", "file", "format", "request_id", "antibodies", "strata", "cord_rule")
     SEARCH_FIELD_NUMBER: _ClassVar[int]
     LIST_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ANTIBODIES_FIELD_NUMBER: _ClassVar[int]
+    STRATA_FIELD_NUMBER: _ClassVar[int]
+    CORD_RULE_FIELD_NUMBER: _ClassVar[int]
     search: _graftmatch_pb2.SearchDonorsRequest
     list: PatientList
     file: bytes
     format: JobFormat
     request_id: str
     antibodies: JobAntibodies
-    def __init__(self, search: _Optional[_Union[_graftmatch_pb2.SearchDonorsRequest, _Mapping]] = ..., list: _Optional[_Union[PatientList, _Mapping]] = ..., file: _Optional[bytes] = ..., format: _Optional[_Union[JobFormat, str]] = ..., request_id: _Optional[str] = ..., antibodies: _Optional[_Union[JobAntibodies, _Mapping]] = ...) -> None: ...
+    strata: _containers.RepeatedCompositeFieldContainer[_graftmatch_pb2.StratumOrder]
+    cord_rule: _cord_pb2.CordRule
+    def __init__(self, search: _Optional[_Union[_graftmatch_pb2.SearchDonorsRequest, _Mapping]] = ..., list: _Optional[_Union[PatientList, _Mapping]] = ..., file: _Optional[bytes] = ..., format: _Optional[_Union[JobFormat, str]] = ..., request_id: _Optional[str] = ..., antibodies: _Optional[_Union[JobAntibodies, _Mapping]] = ..., strata: _Optional[_Iterable[_Union[_graftmatch_pb2.StratumOrder, _Mapping]]] = ..., cord_rule: _Optional[_Union[_cord_pb2.CordRule, str]] = ...) -> None: ...
 
 class JobAntibodies(_message.Message):
     __slots__ = ("file", "mfi_cut_off", "cumulative_mfi_cut_off", "exclude_positive", "kept")
