@@ -79,7 +79,7 @@ def _cut_offs(
     message: antibodies_pb2.AntibodyReport | jobs_pb2.JobAntibodies,
     found: list[Violation],
 ) -> CutOffs | None:
-    usual = CutOffs()
+    before, usual = len(found), CutOffs()
     values = {}
     for name, of_usual in (
         ("mfi_cut_off", usual.mfi),
@@ -90,7 +90,8 @@ def _cut_offs(
             CutOffs(usual.mfi, values[name])
         except ValueError as error:
             found.append(Violation(f"{field}.{name}", str(error)))
-            return None
+    if len(found) > before:
+        return None
     mfi, cumulative = values.values()
     assert mfi is not None
     return CutOffs(mfi, cumulative)

@@ -120,13 +120,15 @@ class JobRunner:
             _LOG.error("job: %s at %s", type(error).__name__, places(error))
             self._end(files, JobState.FAILED, NOT_TOLD)
             return
-        before = former or JobProgress(0, now, now)
-        if before.attempts >= MOST_ATTEMPTS:
-            reason = f"it was taken up {before.attempts} times and got no further"
+        progress = former or JobProgress(0, now, now)
+        if progress.attempts >= MOST_ATTEMPTS:
+            reason = f"it was taken up {progress.attempts} times and got no further"
             self._end(files, JobState.FAILED, reason)
             return
-        taken_up = replace(before, attempts=before.attempts + 1, resumed=now, done=before.before)
-        telling = Telling(files, taken_up)
+        attempts = progress.attempts + 1
+        telling = Telling(
+            files, replace(progress, attempts=attempts, resumed=now, done=progress.before)
+        )
         telling.tell()
         call = JobCall("Job", files.root.name, ANYONE, files=files, stopping=self._stopping)
         outside = CURRENT.set(call)

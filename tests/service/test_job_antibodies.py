@@ -182,7 +182,7 @@ def test_what_reports_of_a_job_may_not_ask(jobs: Any) -> None:  # noqa: F811
     kept = [ab.KeptDonor(donor="D1", reason="x"), ab.KeptDonor(donor="D1", reason="x" * 501)]
     found = refused(file=b"", mfi_cut_off=0, cumulative_mfi_cut_off=-1, kept=kept)
     assert list(found) == [
-        *("antibodies.mfi_cut_off", "antibodies.kept"),
+        *("antibodies.mfi_cut_off", "antibodies.cumulative_mfi_cut_off", "antibodies.kept"),
         *("antibodies.kept[1].reason", "antibodies.kept[1].donor", "antibodies.file"),
     ]
     many = [ab.KeptDonor(donor=f"D{n}", reason="x") for n in range(1001)]
