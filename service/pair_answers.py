@@ -22,7 +22,6 @@ from service.convert_pairs import (
     pairs_request,
     without_prediction,
 )
-from service.convert_typing import pair_detail
 from service.imputation import UNREPRESENTED, Explanations, impute_by_ancestry
 from service.masses import CandidateProbabilities, Outcome
 from service.pair_scores import PairScorer
@@ -62,7 +61,7 @@ def _score(pairs: PairScorer, request: PairsRequest, pair: graftmatch_pb2.Scored
     pair.comparison.CopyFrom(convert.pair_comparison(counts, request.loci, probable, shared))
     if request.with_details:
         detail = pairs.details.of(patient.typing, donor.typing, counts.tce, request.loci)
-        pair.detail.CopyFrom(pair_detail(detail))
+        pair.detail.CopyFrom(convert.pair_detail(detail))
 
 
 def predict_match_answer(

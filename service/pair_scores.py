@@ -6,20 +6,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from matching.genotypes import Genotype
-from matching.loci import LOCI
+from matching.loci import LOCI, Locus
 from matching.masses import Entries, MassTables, PatientGenotypes
 from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.pair import PairDetails
-from matching.pipeline import PairCounter
+from matching.pipeline import PairCounter, PairCounts
 from service.ancestry import Prior
 from service.calls import checkpoint
-from service.convert import ReadTyping
+from service.convert import LIMITS, ReadTyping, pair_comparison, pair_detail
 from service.frequency_sets import SearchSets
 from service.masses import (
     CandidateProbabilities,
@@ -30,6 +31,7 @@ from service.masses import (
     predict_in_pairs,
 )
 from service.pairs import Facts
+from service.pb.graftmatch.v1 import common_pb2, graftmatch_pb2
 from service.sharing import shared_haplotypes
 
 # Characters of typings, genotypes of imputed people, and names that typings of donors admit, that
@@ -37,6 +39,8 @@ from service.sharing import shared_haplotypes
 _MOST_CHARACTERS = 10_000_000
 _MOST_GENOTYPES = 2_000_000
 _MOST_NAMES = 5_000_000
+# Pairs that are remembered, each some kilobytes.
+_MOST_PAIRS = 5_000
 # People with more would drive out many others.
 _LARGEST = 20_000
 _OF_TYPING = 2_000
@@ -76,6 +80,14 @@ class _Mass:
     total: npt.NDArray[np.float64]
 
 
+class ScoredPair(NamedTuple):
+    """A pair as messages, not to be changed, and the counts that they were made from."""
+
+    counts: PairCounts
+    comparison: common_pb2.Comparison
+    detail: graftmatch_pb2.PairDetail
+
+
 @dataclass(frozen=True, eq=False)
 class PairScorer:
     """One release and its frequency sets; serves any number of calls and threads.
@@ -101,6 +113,9 @@ class PairScorer:
 
     _masses: Memory[tuple[str, Prior], _Mass | None] = field(
         init=False, repr=False, default_factory=lambda: Memory(_MOST_NAMES, _size_of_mass)
+    )
+    _scored: Memory[tuple[object, ...], ScoredPair] = field(
+        init=False, repr=False, default_factory=lambda: Memory(_MOST_PAIRS)
     )
     # Positions of donors by their texts.
     _met: Memory[str, str] = field(
@@ -136,7 +151,28 @@ class PairScorer:
             and all(self._met.get(text) for locus in donor.split("^") for text in locus.split("+"))
         )
 
-    def meet(self, patient: ReadTyping, donor: ReadTyping) -> None:
+    def scored(
+        self,
+        patient: ReadTyping,
+        donor: ReadTyping,
+        loci: tuple[Locus, ...],
+        facts: Sequence[Facts] | None,
+    ) -> ScoredPair:
+        """All but risks and shared haplotypes of people with such facts; totals are over `loci`."""
+        priors = () if self.sets is None else _priors(self.sets, facts)
+
+        def worked_out() -> ScoredPair:
+            counts = self.counter.of(patient.genotype, donor.genotype)
+            detail = self.details.of(patient.typing, donor.typing, counts.tce, loci)
+            probabilities = self.probabilities(patient, donor, facts, LIMITS.genotypes)
+            self._meet(patient, donor)
+            return ScoredPair(
+                counts, pair_comparison(counts, loci, probabilities), pair_detail(detail)
+            )
+
+        return self._scored.of((patient.text, donor.text, loci, *priors), worked_out)
+
+    def _meet(self, patient: ReadTyping, donor: ReadTyping) -> None:
         """Remember the positions of a donor that were compared with those of a patient."""
         for ours, theirs in zip(patient.typing.loci, donor.typing.loci, strict=True):
             if ours is not None and theirs is not None:

@@ -64,22 +64,21 @@ def score_pair_answer(
     """Raises `RequestError`."""
     pairs = snapshot.pairs
     request = convert.pair_request(message, pairs.read)
-    patient, donor, loci = request.patient, request.donor, request.loci
-    counts = pairs.counter.of(patient.genotype, donor.genotype)
-    detail = pairs.details.of(patient.typing, donor.typing, counts.tce, loci)
-    found = pairs.probabilities(patient, donor, request.facts, LIMITS.genotypes)
-    pairs.meet(patient, donor)
-    shared = None
-    if request.with_haplotypes:
-        shared = pairs.shared(patient, donor, request.facts)
-    risks = () if request.facts is None else snapshot.pair_risks.of(*request.facts, counts)
-    return graftmatch_pb2.ScorePairResponse(
+    patient, donor, facts = request.patient, request.donor, request.facts
+    found = pairs.scored(patient, donor, request.loci, facts)
+    answer = graftmatch_pb2.ScorePairResponse(
         provenance=provenance(snapshot),
-        comparison=convert.pair_comparison(counts, loci, found, shared),
+        comparison=found.comparison,
         notes=request.notes,
-        detail=convert_typing.pair_detail(detail),
-        risks=risks,
+        detail=found.detail,
+        risks=() if facts is None else snapshot.pair_risks.of(*facts, found.counts),
     )
+    if request.with_haplotypes:
+        shared = pairs.shared(patient, donor, facts)
+        told = None if shared is None else convert.haplotype_sharing(shared[0].tolist())
+        if told is not None:
+            answer.comparison.haplotypes.CopyFrom(told)
+    return answer
 
 
 def _is_known_pair(snapshot: Snapshot, message: graftmatch_pb2.ScorePairRequest) -> bool:

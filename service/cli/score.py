@@ -23,7 +23,7 @@ from service.cli.common import (
     searched_loci,
     settings,
 )
-from service.convert_typing import pair_detail
+from service.convert import pair_detail
 from service.details import print_pair
 
 

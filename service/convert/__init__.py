@@ -6,6 +6,7 @@ from service.convert.allocation import (
     allocation_response,
     first_edges,
 )
+from service.convert.details import pair_detail
 from service.convert.requests import (
     LIMITS,
     ReadTyping,
@@ -21,10 +22,10 @@ from service.convert.requests import (
     typing_request,
 )
 from service.convert.responses import (
-    as_range,
     compared_risk,
     comparisons,
     donor_facts,
+    haplotype_sharing,
     outcome_risk,
     pair_comparison,
     typing_response,
@@ -36,15 +37,16 @@ __all__ = [
     "allocation_objectives",
     "allocation_problem",
     "allocation_response",
-    "as_range",
     "checking",
     "compared_risk",
     "comparisons",
     "donor_facts",
     "factor_columns",
     "first_edges",
+    "haplotype_sharing",
     "outcome_risk",
     "pair_comparison",
+    "pair_detail",
     "pair_request",
     "read_day",
     "read_facts",

@@ -145,7 +145,7 @@ def _comparison(
         loci=[_locus(name, row) for name, row in zip(_LOCUS_NAMES, compared, strict=True)],
         dpb1_tce=TCE[tce],
         probability_status=_STATUS[outcome],
-        haplotypes=_sharing(in_common),
+        haplotypes=haplotype_sharing(in_common),
         **_known_probabilities(p),
     )
 
@@ -154,7 +154,8 @@ def _known_probabilities(p: Sequence[float]) -> dict[str, float]:
     return {} if np.isnan(p[0]) else dict(zip(("p10", "p9", "p8"), p, strict=True))
 
 
-def _sharing(p: Sequence[float]) -> common_pb2.HaplotypeSharing | None:
+def haplotype_sharing(p: Sequence[float]) -> common_pb2.HaplotypeSharing | None:
+    """P(0, 1, 2 haplotypes in common); None where they are NaN."""
     return None if np.isnan(p[0]) else common_pb2.HaplotypeSharing(p0=p[0], p1=p[1], p2=p[2])
 
 

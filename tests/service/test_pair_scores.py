@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import product
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -205,8 +205,7 @@ def test_donors_are_known_by_their_positions(scorer: PairScorer) -> None:
     def meet(*donors: str) -> None:
         patient = scorer.read(PATIENT)
         for donor in map(scorer.read, donors):
-            scorer.probabilities(patient, donor, None, LIMITS.genotypes)
-            scorer.meet(patient, donor)
+            scorer.scored(patient, donor, FIVE, None)
 
     met = ("A*01:01+A*02:01^B*08:01+B*44:02", "A*03:01+A*24:02^B*07:02+B*08:01")
     new = "A*24:02+A*01:01^B*07:02+B*44:02"
@@ -237,3 +236,28 @@ def test_known_pairs_are_answered_as_new_ones(snapshot: Snapshot, texts: list[st
             stub_of(channel).ScorePair(wrong)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert first == second == [score_pair_answer(snapshot, request) for request in requests]
+
+
+def test_pairs_that_come_again_are_told_what_is_asked_this_time(
+    snapshot: Snapshot, texts: list[str]
+) -> None:
+    """Whatever was asked of the same two people before."""
+
+    def fresh() -> Snapshot:
+        pairs = PairScorer(snapshot.nomenclature, snapshot.proteins, snapshot.sets)
+        return replace(snapshot, pairs=pairs)
+
+    def asked(swapped: bool, loci: list[str], age: int, haplotypes: bool) -> pb.ScorePairRequest:
+        patient, donor = (texts[-1], PATIENT) if swapped else (PATIENT, texts[-1])
+        facts = {"donor_facts": pb.DonorFacts(age_years=age)} if age else {}
+        return pb.ScorePairRequest(
+            patient=patient, donor=donor, loci=loci, with_haplotypes=haplotypes, **facts
+        )
+
+    requests = list(
+        starmap(asked, product((False, True), ([], ["A", "B"]), (0, 30, 60), (True, False)))
+    )
+    expected = [score_pair_answer(fresh(), request) for request in requests]
+    assert len({answer.SerializeToString(deterministic=True) for answer in expected}) == 24
+    own = fresh()
+    assert [score_pair_answer(own, request) for request in requests * 2] == expected * 2
