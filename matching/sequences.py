@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import eq
 from typing import NamedTuple
 
@@ -115,6 +115,12 @@ class Difference(NamedTuple):
     def text(self) -> str:
         """Such as `156 L/D`; alternatives of one side are joined by `|`."""
         return f"{self.position} {'|'.join(self.first)}/{'|'.join(self.second)}"
+
+
+# There are few, and pairs that are remembered hold many of them.
+@lru_cache(maxsize=50_000)
+def _difference(position: int, first: str, second: str) -> Difference:
+    return Difference(position, (first,), (second,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +308,7 @@ class Domains:
         for column, is_plain, a, b in zip(columns.tolist(), plain.tolist(), *starts, strict=True):
             at = FRAMES[gene].first + column
             if is_plain:
-                differences.append(Difference(at, (letters[a],), (letters[b],)))
+                differences.append(_difference(at, letters[a], letters[b]))
                 continue
             ours, theirs = set(left.codes[:, column].tolist()), set(right.codes[:, column].tolist())
             if ours.isdisjoint(theirs):

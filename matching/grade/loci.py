@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -51,6 +52,10 @@ class GradedLocus:
     antigen_match: _Antigens
     orientation: Orientation = Orientation.DIRECT
     decided_by: OrientationKey = OrientationKey.EQUAL
+
+
+# There are few, and pairs that are remembered hold many of them.
+_graded = lru_cache(maxsize=20_000)(GradedLocus)
 
 
 class _Compared(NamedTuple):
@@ -114,10 +119,10 @@ class Grader:
         cross = self._oriented(*crossed)
         for key, ours, theirs in zip(OrientationKey, _sums(*direct), _sums(*cross), strict=False):
             if ours > theirs:
-                return GradedLocus(locus, *direct, Orientation.DIRECT, key)
+                return _graded(locus, *direct, Orientation.DIRECT, key)
             if ours < theirs:
-                return GradedLocus(locus, *cross, Orientation.CROSS, key)
-        return GradedLocus(locus, *direct)
+                return _graded(locus, *cross, Orientation.CROSS, key)
+        return _graded(locus, *direct)
 
     def _oriented(
         self,
