@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from matching.genotypes import (
@@ -17,8 +17,7 @@ from matching.memory import Memory
 from matching.nomenclature import Nomenclature
 from matching.typings import LocusTyping, Position, Typing, parse_locus, split_gl, typing_of
 
-# Characters of loci and P groups of positions and of genotypes that are remembered, with about as
-# much around each.
+# Characters of loci and P groups of positions that are remembered, with about as much around each.
 _MOST_CHARACTERS = 10_000_000
 _MOST_GROUPS = 1_000_000
 _OF_LOCUS = 1_000
@@ -47,8 +46,8 @@ class TypingReader:
         self._positions = Memory[tuple[Locus, Position], ReadPosition](
             _MOST_GROUPS, lambda read: _OF_POSITION + len(read.groups)
         )
-        self._genotypes = Memory[tuple[Locus, LocusTyping], LocusGenotype](
-            _MOST_GROUPS, _size_of_genotype
+        self._typings = Memory[tuple[Locus, LocusTyping], _ReadLocus](
+            _MOST_CHARACTERS, _size_of_locus
         )
 
     def read(self, text: str) -> tuple[Typing, Genotype]:
@@ -69,18 +68,24 @@ class TypingReader:
 
     def genotype(self, locus: Locus, typing: LocusTyping) -> LocusGenotype:
         """What one written locus presents. Raises `TypingError`."""
-        return self._genotypes.of(
-            (locus, typing), lambda: genotype_of(typing, self._read_positions(locus, typing))
-        )
+        found = self._of_typing(locus, typing).genotype
+        assert found is not None
+        return found
 
     def _read(self, locus: Locus, text: str) -> _ReadLocus:
         typing = parse_locus(locus, text)
         if typing is None:
             return _ReadLocus(text, None, None, ())
-        read = self._read_positions(locus, typing)
-        notes = tuple(chain.from_iterable(one.notes for one in read.values()))
-        genotype = self._genotypes.of((locus, typing), lambda: genotype_of(typing, read))
-        return _ReadLocus(text, typing, genotype, notes)
+        # By its own text, which may be longer.
+        return replace(self._of_typing(locus, typing), text=text)
+
+    def _of_typing(self, locus: Locus, typing: LocusTyping) -> _ReadLocus:
+        def made() -> _ReadLocus:
+            read = self._read_positions(locus, typing)
+            notes = tuple(chain.from_iterable(one.notes for one in read.values()))
+            return _ReadLocus(typing.text, typing, genotype_of(typing, read), notes)
+
+        return self._typings.of((locus, typing), made)
 
     def _read_positions(self, locus: Locus, typing: LocusTyping) -> dict[Position, ReadPosition]:
         return {
@@ -96,7 +101,3 @@ class TypingReader:
 
 def _size_of_locus(read: _ReadLocus) -> float:
     return _OF_LOCUS + len(read.text)
-
-
-def _size_of_genotype(genotype: LocusGenotype) -> float:
-    return sum(_OF_POSITION + len(g.first) + len(g.second) for g in genotype.alternatives)

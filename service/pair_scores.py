@@ -39,12 +39,13 @@ from service.sharing import shared_haplotypes
 _MOST_CHARACTERS = 10_000_000
 _MOST_GENOTYPES = 2_000_000
 _MOST_NAMES = 5_000_000
-# Pairs that are remembered, each some kilobytes.
-_MOST_PAIRS = 5_000
+# Characters of the typings of pairs that are remembered, and bytes of their messages.
+_MOST_OF_PAIRS = 20_000_000
 # People with more would drive out many others.
 _LARGEST = 20_000
 _OF_TYPING = 2_000
 _OF_PERSON = 1_000
+_OF_PAIR = 3_000
 # Haplotype pairs and P groups of a patient with whom a pair takes a millisecond or two, and
 # characters of donors' positions that are remembered, with about as much around each.
 _FEW = 1_000
@@ -81,11 +82,13 @@ class _Mass:
 
 
 class ScoredPair(NamedTuple):
-    """A pair as messages, not to be changed, and the counts that they were made from."""
+    """A pair as messages, not to be changed, the counts that they were made from, and what all of
+    it weighs in the memory."""
 
     counts: PairCounts
     comparison: common_pb2.Comparison
     detail: graftmatch_pb2.PairDetail
+    weight: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +118,9 @@ class PairScorer:
         init=False, repr=False, default_factory=lambda: Memory(_MOST_NAMES, _size_of_mass)
     )
     _scored: Memory[tuple[object, ...], ScoredPair] = field(
-        init=False, repr=False, default_factory=lambda: Memory(_MOST_PAIRS)
+        init=False,
+        repr=False,
+        default_factory=lambda: Memory(_MOST_OF_PAIRS, lambda pair: pair.weight),
     )
     # Positions of donors by their texts.
     _met: Memory[str, str] = field(
@@ -166,9 +171,9 @@ class PairScorer:
             detail = self.details.of(patient.typing, donor.typing, counts.tce, loci)
             probabilities = self.probabilities(patient, donor, facts, LIMITS.genotypes)
             self._meet(patient, donor)
-            return ScoredPair(
-                counts, pair_comparison(counts, loci, probabilities), pair_detail(detail)
-            )
+            told = pair_comparison(counts, loci, probabilities), pair_detail(detail)
+            weight = _OF_PAIR + len(patient.text) + len(donor.text)
+            return ScoredPair(counts, *told, weight + sum(one.ByteSize() for one in told))
 
         return self._scored.of((patient.text, donor.text, loci, *priors), worked_out)
 
